@@ -1,0 +1,609 @@
+"""datasets: collections in the layout, class folders, broken files, names. Every folder is made by the test itself."""
+
+import csv
+import os
+import warnings
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lib import datasets
+
+
+def _write_table(folder, rows):
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "metadata.csv", "w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows(rows)
+
+
+def _write_image(path, colour=(10, 200, 30), size=(12, 8), mode="RGB", **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new(mode, size, colour).save(path, **options)
+    return path
+
+
+@pytest.fixture
+def shop(tmp_path):
+    """Three images in train and two in test, with labels, captions, masks for two of them, and a tree."""
+    folder = tmp_path / "shop"
+    header = ["file_name", "label", "labels", "price", "usage", "code", "mask_file_name", "caption_2", "caption_1"]
+    train = [
+        ["a.png", "shoe", "shoe|hat", "10", "NA", "007", "masks/a.png", "a second", "a first"],
+        ["b.png", "hat", "hat", "", "None", "012", "", "b second", ""],
+        ["sub/c.png", "shoe", "", "12.5", "", "1", "masks/c.png", "c second", "c first"],
+    ]
+    test = [
+        ["a.png", "hat", "hat|belt", "3", "Sports", "2", "", "d second", "d first"],
+        ["e.png", "belt", "belt", "4", "Sports", "3", "", "e second", "e first"],
+    ]
+    for split, rows in (("train", train), ("test", test)):
+        _write_table(folder / split, [header, *rows])
+        for number, row in enumerate(rows):
+            _write_image(folder / split / row[0], (number, 100, 200))
+    indices = np.arange(12 * 8, dtype=np.uint8).reshape(8, 12) % 5
+    for name in ("a", "c"):
+        mask = Image.fromarray(indices).convert("P")
+        mask.putpalette(bytes(range(255, 240, -1)))  # no colour is its own index
+        (folder / "train" / "masks").mkdir(exist_ok=True)
+        mask.save(folder / "train" / "masks" / f"{name}.png")
+    (folder / "classes.csv").write_text("class,parent,name,leaf\nroot,,thing,0\nshoe,root,Shoe,1\nhat,root,Hat,1\n")
+    (folder / "mask_labels.csv").write_text("value,label\n0,background\n1,shoe\n")
+    return folder
+
+
+# --- the table ----------------------------------------------------------------------------------------
+
+
+def test_all_splits_are_loaded_unless_one_is_named(shop):
+    whole, test = datasets.load(shop), datasets.load(shop, "test")
+    assert whole.table["split"].tolist() == ["train"] * 3 + ["test"] * 2
+    assert whole.table.index.tolist() == [0, 1, 2, 3, 4]
+    assert (len(whole), len(test)) == (5, 2)
+    assert test.table["file_name"].tolist() == ["a.png", "e.png"]
+    assert test.table.index.tolist() == [0, 1]
+    assert repr(test).startswith("Collection 'shop': 2 images (test 2), columns: file_name, label")
+
+
+def test_an_image_comes_from_the_folder_of_its_own_split(shop):
+    whole = datasets.load(shop)
+    assert whole.image(2)[0, 0].tolist() == [2, 100, 200]
+    assert whole.image(3)[0, 0].tolist() == [0, 100, 200]
+    assert whole.paths[3] == shop / "test" / "a.png"
+
+
+def test_words_stay_words_and_numbers_become_numbers(shop):
+    table = datasets.load(shop).table
+    assert table["usage"].tolist() == ["NA", "None", "", "Sports", "Sports"]
+    assert table["code"].tolist() == ["007", "012", "1", "2", "3"]
+    assert table["price"].dtype == np.float64
+    np.testing.assert_array_equal(table["price"], [10, np.nan, 12.5, 3, 4])
+
+
+def test_the_type_of_a_column_does_not_depend_on_the_split(shop):
+    assert datasets.load(shop, "test").table["price"].dtype == datasets.load(shop, "train").table["price"].dtype
+    assert datasets.load(shop, "test").table["code"].tolist() == ["2", "3"]
+
+
+def test_whole_numbers_are_integers_and_a_label_with_a_gap_stays_text(tmp_path):
+    _write_table(tmp_path, [["file_name", "year", "label"], ["a.png", "2011", "3"], ["b.png", "2013", ""]])
+    table = datasets.load(tmp_path).table
+    assert table["year"].dtype == np.int64
+    assert table["label"].tolist() == ["3", ""]
+
+
+def test_a_table_at_the_root_is_one_split_called_train(tmp_path):
+    _write_table(tmp_path, [["file_name"], ["a.png"]])
+    assert datasets.load(tmp_path).table["split"].tolist() == ["train"]
+
+
+def test_a_split_column_at_the_root_is_taken(tmp_path):
+    _write_table(tmp_path, [["file_name", "split"], ["a.png", "train"], ["b.png", "test"]])
+    _write_image(tmp_path / "b.png", (1, 2, 3))
+    test = datasets.load(tmp_path, "test")
+    assert test.table["file_name"].tolist() == ["b.png"]
+    assert test.image(0)[0, 0].tolist() == [1, 2, 3]
+
+
+def test_a_column_that_one_split_lacks_is_empty_there(tmp_path):
+    _write_table(tmp_path / "train", [["file_name", "label"], ["a.png", "hat"]])
+    _write_table(tmp_path / "test", [["file_name"], ["b.png"]])
+    collection = datasets.load(tmp_path)
+    assert collection.table["label"].tolist() == ["hat", ""]
+    assert list(collection.table.columns) == ["file_name", "label", "split"]
+
+
+def test_a_byte_order_mark_is_not_part_of_the_first_column(tmp_path):
+    (tmp_path / "metadata.csv").write_bytes("file_name,label\na.png,Schön\n".encode("utf-8-sig"))
+    assert datasets.load(tmp_path).table["label"].tolist() == ["Schön"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name,label\na.png,hat\n", "no column file_name; its columns are: name, label"),
+        ("", "no column file_name; its columns are: none"),
+        ("file_name,label\n", "no row"),
+        ("file_name\na.png\nb.png\na.png\n", "1 file names come twice, the first is 'a.png'"),
+        ("file_name,label,label\na.png,x,y\n", "a column comes twice"),
+        ("file_name,label\na.png,x\nb.png\n", "line 3 has 1 values, the header has 2"),
+        ("file_name,label\na.png,x,y\n", "line 2 has 3 values, the header has 2"),
+        ('file_name,label\na.png,"x\n', "unexpected end of data"),
+        ("file_name\n../a.png\n", "row 1: file_name '../a.png'"),
+        ("file_name\nb.png\nx/../../a.png\n", "row 2: file_name"),
+        ("file_name\n/etc/a.png\n", "a path below"),
+        ("file_name\nC:/a.png\n", "a path below"),
+        ("file_name\nx\\a.png\n", "a path below"),
+        ('file_name,label\n"",hat\n', "row 1: file_name ''"),
+        ("file_name,mask_file_name\na.png,../m.png\n", "mask_file_name '../m.png'"),
+    ],
+)
+def test_an_unsound_table_is_refused(tmp_path, text, message):
+    (tmp_path / "metadata.csv").write_text(text)
+    with pytest.raises(ValueError, match="^" + str(tmp_path)) as caught:
+        datasets.load(tmp_path)
+    assert message in str(caught.value)
+
+
+def test_a_table_in_another_encoding_is_refused(tmp_path):
+    (tmp_path / "metadata.csv").write_bytes("file_name,label\na.png,Schön\n".encode("latin-1"))
+    with pytest.raises(ValueError, match=r"metadata\.csv.*utf-8"):
+        datasets.load(tmp_path)
+
+
+def test_tables_at_the_root_and_in_a_split_are_refused(shop):
+    _write_table(shop, [["file_name"], ["a.png"]])
+    with pytest.raises(ValueError, match="at the root and in train/"):
+        datasets.load(shop)
+
+
+def test_a_split_folder_without_a_table_beside_one_with_is_refused(shop):
+    (shop / "test" / "metadata.csv").unlink()
+    with pytest.raises(ValueError, match=r"no metadata\.csv in test/, but one in train/"):
+        datasets.load(shop)
+
+
+def test_an_unknown_split_is_refused_with_those_there_are(shop):
+    with pytest.raises(ValueError, match="no split 'validation'; it has: train, test"):
+        datasets.load(shop, "validation")
+
+
+# --- your own photos ----------------------------------------------------------------------------------
+
+
+def test_class_folders_are_labels(tmp_path):
+    for name in ("wood/2.PNG", "wood/1.jpg", "sea/1.jpeg", "sea/.hidden.jpg", "__MACOSX/1.jpg", ".trash/1.jpg"):
+        _write_image(tmp_path / name)
+    collection = datasets.load(tmp_path)
+    assert collection.table["file_name"].tolist() == ["sea/1.jpeg", "wood/1.jpg", "wood/2.PNG"]
+    assert collection.table["label"].tolist() == ["sea", "wood", "wood"]
+    assert set(collection.table["split"]) == {"train"}
+    assert collection.images(4).shape == (3, 4, 4, 3)
+
+
+def test_class_folders_below_split_folders(tmp_path):
+    for name in ("train/sea/1.png", "train/wood/1.png", "test/sea/1.png"):
+        _write_image(tmp_path / name)
+    collection = datasets.load(tmp_path)
+    assert collection.table["split"].tolist() == ["train", "train", "test"]
+    assert collection.table["label"].tolist() == ["sea", "wood", "sea"]
+    assert collection.paths[2] == tmp_path / "test" / "sea" / "1.png"
+
+
+def test_photos_without_classes_have_no_label(tmp_path):
+    _write_image(tmp_path / "2.png")
+    _write_image(tmp_path / "1.png")
+    table = datasets.load(tmp_path).table
+    assert table["file_name"].tolist() == ["1.png", "2.png"]
+    assert "label" not in table
+
+
+def test_files_that_are_no_photos_are_named_in_a_warning(tmp_path):
+    _write_image(tmp_path / "sea" / "1.png")
+    (tmp_path / "sea" / "IMG_1.heic").write_bytes(b"x")
+    with pytest.warns(UserWarning, match=r"1 files are no photos and left out: sea/IMG_1\.heic"):
+        assert len(datasets.load(tmp_path)) == 1
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["1.png", "sea/1.png"], "photos beside folders"),
+        (["train/1.png", "train/sea/1.png"], "photos beside folders"),
+        (["train/sea/1.png", "wood/1.png"], "split folders .train. beside others .wood."),
+        (["sea/north/1.png"], "a class folder with a folder in it .north/."),
+        (["sea/1.png", "wood/readme.txt"], "a class folder without a photo"),
+        (["train/sea/1.png", "test/1.png"], "some splits have class folders and some have not"),
+        (["readme.txt"], "no metadata.csv, and no photo"),
+    ],
+)
+def test_mixed_layouts_are_refused(tmp_path, names, message):
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    with pytest.raises(ValueError, match=message):
+        datasets.load(tmp_path)
+
+
+# --- names --------------------------------------------------------------------------------------------
+
+
+def test_a_name_is_looked_up_in_every_folder_of_the_variable(shop, tmp_path, monkeypatch):
+    monkeypatch.setenv("RETRIEVAL_DATA", os.pathsep.join([str(tmp_path / "nowhere"), str(tmp_path)]))
+    assert datasets.load("shop").folder == shop
+
+
+def test_a_name_is_found_in_data_of_a_parent_of_the_working_directory(shop, tmp_path, monkeypatch):
+    monkeypatch.delenv("RETRIEVAL_DATA", raising=False)
+    (tmp_path / "course" / "data").mkdir(parents=True)
+    (tmp_path / "course" / "notebooks").mkdir()
+    shop.rename(tmp_path / "course" / "data" / "shop")
+    monkeypatch.chdir(tmp_path / "course" / "notebooks")
+    assert datasets.load("shop").folder == tmp_path / "course" / "data" / "shop"
+
+
+def test_the_variable_comes_before_data(shop, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    _write_image(tmp_path / "data" / "shop" / "sea" / "1.png")
+    monkeypatch.setenv("RETRIEVAL_DATA", str(tmp_path))
+    assert len(datasets.load("shop")) == 5
+    monkeypatch.delenv("RETRIEVAL_DATA")
+    assert len(datasets.load("shop")) == 1
+
+
+def test_an_unknown_name_lists_what_is_known_and_where_it_looked(shop, tmp_path, monkeypatch):
+    monkeypatch.setenv("RETRIEVAL_DATA", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="no collection 'shoop'") as caught:
+        datasets.load("shoop")
+    for part in ("shop", "catalogue", "tiny-imagenet-100", str(tmp_path / "shoop")):
+        assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"), [("catalogue", "lib.catalogue.write()"), ("scenes15", "Put it into one of the folders below")]
+)
+def test_a_known_collection_that_is_absent_says_how_it_is_got(name, advice, tmp_path, monkeypatch):
+    monkeypatch.delenv("RETRIEVAL_DATA", raising=False)
+    (tmp_path / "data").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError) as caught:
+        datasets.load(name)
+    for part in (advice, str(tmp_path / "data" / name), "$RETRIEVAL_DATA"):
+        assert part in str(caught.value)
+
+
+@pytest.mark.parametrize("folder", ["./nowhere", ""])
+def test_a_folder_that_is_not_there_is_refused(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match="is no folder"):
+        datasets.load(folder)
+
+
+def test_every_known_collection_has_its_facts():
+    pages = datasets.known()
+    assert {"catalogue", "fashion-products", "clothing-co-parsing", "flickr8k", "scenes15"} < pages.keys()
+    for name, page in pages.items():
+        assert {"title", "what", "splits", "terms", "citation", "how_to_get"} <= page.keys(), name
+        assert set(page.get("images", page["splits"])) == set(page["splits"]), name
+
+
+# --- pixels -------------------------------------------------------------------------------------------
+
+
+def _of_one_image(path):
+    _write_table(path.parent, [["file_name"], [path.name]])
+    return datasets.load(path.parent)
+
+
+def test_loading_opens_no_image(tmp_path):
+    _write_table(tmp_path, [["file_name"], ["missing.png"]])
+    assert len(datasets.load(tmp_path)) == 1
+
+
+@pytest.mark.parametrize(
+    ("mode", "stored", "expected"),
+    [
+        ("L", 77, (77, 77, 77)),
+        ("1", 1, (255, 255, 255)),
+        ("I;16", 200 * 256 + 255, (200, 200, 200)),
+        ("RGBA", (200, 0, 0, 0), (255, 255, 255)),
+        ("RGBA", (200, 0, 0, 255), (200, 0, 0)),
+        ("LA", (50, 0), (255, 255, 255)),
+    ],
+)
+def test_every_mode_comes_as_rgb(tmp_path, mode, stored, expected):
+    image = _of_one_image(_write_image(tmp_path / "a.png", stored, mode=mode)).image(0)
+    assert (image.shape, image.dtype) == ((8, 12, 3), np.uint8)
+    assert (image == expected).all()
+
+
+def test_a_palette_is_looked_up_and_its_transparent_entry_is_white(tmp_path):
+    indices = Image.fromarray(np.array([[0, 1, 2]], np.uint8)).convert("P")
+    indices.putpalette([9, 8, 7, 60, 50, 40, 1, 2, 3])
+    indices.save(tmp_path / "a.png", transparency=2)
+    assert _of_one_image(tmp_path / "a.png").image(0).tolist() == [[[9, 8, 7], [60, 50, 40], [255, 255, 255]]]
+
+
+def test_an_image_is_turned_upright(tmp_path):
+    pixels = np.zeros((8, 16, 3), np.uint8)
+    pixels[:, :8] = 255  # stored: left half white
+    exif = Image.Exif()
+    exif[0x0112] = 6  # show it turned by 90 degrees clockwise: upper half white
+    Image.fromarray(pixels).save(tmp_path / "a.jpg", exif=exif)
+    image = _of_one_image(tmp_path / "a.jpg").image(0)
+    assert image.shape == (16, 8, 3)
+    assert (image[:8] > 200).all()
+    assert (image[8:] < 55).all()
+
+
+def test_squash_crop_and_pad(tmp_path):
+    pixels = np.zeros((8, 16, 3), np.uint8)
+    pixels[:, 4:12] = (100, 150, 200)  # the central square
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    collection = _of_one_image(tmp_path / "a.png")
+    squashed, cropped, padded = (collection.images(8, fit=fit)[0] for fit in ("squash", "crop", "pad"))
+    assert (squashed[:, 0] == 0).all() and (squashed[:, 4] == (100, 150, 200)).all()
+    assert (cropped == (100, 150, 200)).all()
+    assert (padded[:2] == 255).all() and (padded[6:] == 255).all()
+    assert (padded[2:6, 0] == 0).all() and (padded[3, 4] == (100, 150, 200)).all()
+
+
+def test_grey_is_the_luma_in_three_channels(tmp_path):
+    grey = _of_one_image(_write_image(tmp_path / "a.png", (100, 150, 200))).images(4, grey=True)
+    assert (grey == round(0.299 * 100 + 0.587 * 150 + 0.114 * 200)).all()
+
+
+def test_images_keep_the_order_of_the_table(tmp_path):
+    n = 100
+    for i in range(n):
+        _write_image(tmp_path / f"{i}.png", (i, 0, 255 - i))
+    _write_table(tmp_path, [["file_name"], *[[f"{i}.png"] for i in reversed(range(n))]])
+    images = datasets.load(tmp_path).images(5)
+    assert (images.shape, images.dtype) == ((n, 5, 5, 3), np.uint8)
+    np.testing.assert_array_equal(images[:, 0, 0, 0], np.arange(n)[::-1])
+
+
+def test_a_large_jpeg_scales_as_if_all_its_pixels_were_decoded(tmp_path):
+    rows, columns = np.mgrid[:800, :1200]
+    pixels = np.stack([columns % 256, rows % 256, (rows + columns) // 8], axis=2).astype(np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.jpg", quality=95)
+    collection = _of_one_image(tmp_path / "a.jpg")
+    whole = Image.fromarray(collection.image(0)).resize((32, 32), Image.Resampling.BILINEAR)
+    assert np.abs(np.asarray(whole).astype(int) - collection.images(32)[0]).mean() < 2
+
+
+@pytest.mark.parametrize(("size", "fit"), [(0, "squash"), (2.5, "squash"), ((8, 8), "pad"), (8, "stretch")])
+def test_a_wrong_size_or_fit_is_refused(shop, size, fit):
+    with pytest.raises(ValueError, match="allowed"):
+        datasets.load(shop).images(size, fit=fit)
+
+
+@pytest.mark.parametrize("row", [-1, 5])
+def test_a_row_outside_is_refused(shop, row):
+    with pytest.raises(ValueError, match="rows 0 to 4"):
+        datasets.load(shop).image(row)
+
+
+def test_no_images_are_an_empty_array(shop):
+    assert datasets.load(shop).subset([]).images(6).shape == (0, 6, 6, 3)
+
+
+# --- broken images ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def broken(tmp_path):
+    """Two sound images, rows 0 and 3, and six broken ones."""
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))
+    noise.save(tmp_path / "noise.png")
+    noise.save(tmp_path / "whole.jpg")
+    whole = (tmp_path / "whole.jpg").read_bytes()
+    (tmp_path / "cut.jpg").write_bytes(whole[: len(whole) * 2 // 3])
+    (tmp_path / "cut.png").write_bytes((tmp_path / "noise.png").read_bytes()[:3000])
+    (tmp_path / "empty.jpg").touch()
+    (tmp_path / "text.jpg").write_text("not an image")
+    (tmp_path / "folder.jpg").mkdir()
+    names = ["whole.jpg", "cut.jpg", "cut.png", "noise.png", "empty.jpg", "text.jpg", "missing.jpg", "folder.jpg"]
+    _write_table(tmp_path, [["file_name"], *[[name] for name in names]])
+    return datasets.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (1, "cut.jpg: .*truncated"),
+        (2, "cut.png: .*truncated"),
+        (4, "empty.jpg: empty, 0 bytes"),
+        (5, "text.jpg: no image of a format that is read"),
+        (6, "missing.jpg: no such file"),
+        (7, "folder.jpg: "),
+    ],
+)
+def test_a_broken_image_is_named_and_refused(broken, row, message):
+    with pytest.raises(ValueError, match=message):
+        broken.image(row)
+
+
+def test_images_counts_and_names_the_broken(broken):
+    with pytest.raises(ValueError, match="6 of 8") as caught:
+        broken.images(8)
+    assert "row 1: " in str(caught.value) and "cut.jpg" in str(caught.value) and "and 1 more" in str(caught.value)
+
+
+def test_check_leaves_the_broken_out_and_keeps_rows_aligned(broken):
+    readable, causes = broken.check()
+    assert readable.table["file_name"].tolist() == ["whole.jpg", "noise.png"]
+    assert readable.images(64)[1].tolist() == broken.image(3).tolist()
+    assert causes["row"].tolist() == [1, 2, 4, 5, 6, 7]
+    assert causes["file_name"].iloc[-2] == "missing.jpg" and "no such file" in causes["cause"].iloc[-2]
+
+
+def test_check_of_a_sound_collection_finds_nothing(shop):
+    readable, causes = datasets.load(shop).check()
+    assert (len(readable), len(causes)) == (5, 0)
+    assert list(causes.columns) == ["row", "file_name", "split", "cause"]
+
+
+def test_an_image_that_claims_too_many_pixels_is_refused(tmp_path, monkeypatch):
+    collection = _of_one_image(_write_image(tmp_path / "a.png", size=(100, 100)))
+    monkeypatch.setattr(datasets, "MAX_PIXELS", 9_999)
+    with pytest.raises(ValueError, match=r"100 x 100 pixels; at most 9,999 are read"):
+        collection.images(8)
+
+
+def test_a_format_that_starts_another_program_is_not_read(tmp_path):
+    _write_image(tmp_path / "a.eps").rename(tmp_path / "a.png")
+    with pytest.raises(ValueError, match="no image of a format that is read"):
+        _of_one_image(tmp_path / "a.png").image(0)
+
+
+def test_float_pixels_are_refused(tmp_path):
+    path = _write_image(tmp_path / "a.tiff", 0.5, mode="F")
+    with pytest.raises(ValueError, match=r"mode F from 0\.5 to 0\.5; 8 or 16 bits are read"):
+        _of_one_image(path).image(0)
+
+
+def test_no_progress_is_written_where_the_output_is_no_terminal(shop, capfd, monkeypatch):
+    monkeypatch.delitem(datasets.sys.modules, "ipykernel", raising=False)
+    datasets.load(shop).images(8)
+    assert capfd.readouterr() == ("", "")
+
+
+# --- masks, captions, labels, tree ----------------------------------------------------------------------
+
+
+def test_masks_keep_the_indices_of_the_palette(shop):
+    train = datasets.load(shop, "train")
+    masked = train.subset((train.table["mask_file_name"] != "").to_numpy())
+    stored = np.arange(12 * 8).reshape(8, 12) % 5
+    np.testing.assert_array_equal(masked.mask(1), stored)
+    masks = masked.masks(16)
+    assert (masks.shape, masks.dtype) == ((2, 16, 16), np.uint8)
+    assert set(np.unique(masks)) == {0, 1, 2, 3, 4}
+    np.testing.assert_array_equal(masked.masks(4, fit="crop")[0], stored[1::2, 3:11:2])
+    assert (masked.masks(12, fit="pad")[0, 2:10] == stored).all()
+    assert (masked.masks(12, fit="pad")[0, :2] == 0).all()
+    assert train.mask_labels == {0: "background", 1: "shoe"}
+
+
+def test_a_row_without_a_mask_is_refused_with_the_way_out(shop):
+    train = datasets.load(shop, "train")
+    with pytest.raises(ValueError, match=r"1 of 3 rows of shop have no mask, the first is row 1; keep those"):
+        train.masks(8)
+    with pytest.raises(ValueError, match="row 1"):
+        train.mask(1)
+
+
+def test_a_collection_without_masks_or_captions_or_label_sets_says_so(tmp_path):
+    collection = _of_one_image(_write_image(tmp_path / "a.png"))
+    for ask in (lambda: collection.masks(8), lambda: collection.captions, lambda: collection.label_sets()):
+        with pytest.raises(ValueError, match="it has: file_name, split"):
+            ask()
+    with pytest.raises(ValueError, match=r"no mask_labels\.csv"):
+        _ = collection.mask_labels
+    assert collection.hierarchy is None
+
+
+def test_a_mask_in_colour_is_refused(shop):
+    _write_image(shop / "train" / "masks" / "a.png")
+    with pytest.raises(ValueError, match="a mask of mode RGB"):
+        datasets.load(shop, "train").mask(0)
+
+
+def test_captions_come_in_the_order_of_their_numbers_without_empty_ones(shop):
+    captions = datasets.load(shop, "train").captions
+    assert captions == [["a first", "a second"], ["b second"], ["c first", "c second"]]
+
+
+def test_label_sets_have_the_same_columns_in_every_split(shop):
+    train, names = datasets.load(shop, "train").label_sets()
+    test, names_of_test = datasets.load(shop, "test").label_sets()
+    assert names == names_of_test == ["belt", "hat", "shoe"]
+    assert train.tolist() == [[False, True, True], [False, True, False], [False, False, False]]
+    assert test.tolist() == [[True, True, False], [True, False, False]]
+
+
+def test_label_sets_of_chosen_names_leave_the_others_out(shop):
+    chosen, names = datasets.load(shop, "train").label_sets(["shoe", "belt"])
+    assert (chosen.tolist(), names) == ([[True, False], [False, False], [False, False]], ["shoe", "belt"])
+    with pytest.raises(ValueError, match=r"unknown: .'scarf'.*belt, hat, shoe"):
+        datasets.load(shop).label_sets(["scarf"])
+
+
+def test_the_tree_of_classes(shop):
+    tree = datasets.load(shop).hierarchy
+    assert tree["class"].tolist() == ["root", "shoe", "hat"]
+    assert tree["parent"].tolist() == ["", "root", "root"]
+    assert tree["leaf"].tolist() == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("class,parent,name\na,,A\n", "no column leaf"),
+        ("class,parent,name,leaf\na,b,A,1\n", "parents that are no class: b"),
+        ("class,parent,name,leaf\na,,A,1\na,,A,1\n", "class 'a' comes twice"),
+        ("class,parent,name,leaf\na,,A,yes\n", "leaf must be 0 or 1, it has: yes"),
+    ],
+)
+def test_an_unsound_tree_is_refused(shop, text, message):
+    (shop / "classes.csv").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        _ = datasets.load(shop).hierarchy
+
+
+# --- subset -------------------------------------------------------------------------------------------
+
+
+def test_a_subset_is_in_the_order_asked_and_numbered_anew(shop):
+    whole = datasets.load(shop)
+    part = whole.subset([4, 0, 4])
+    assert part.table["file_name"].tolist() == ["e.png", "a.png", "e.png"]
+    assert part.table.index.tolist() == [0, 1, 2]
+    np.testing.assert_array_equal(part.images(8), whole.images(8)[[4, 0, 4]])
+    assert len(whole) == 5
+
+
+@pytest.mark.parametrize("rows", [[5], [-1], [0.5], [True, False], [[0, 1]]])
+def test_rows_that_are_none_are_refused(shop, rows):
+    with pytest.raises(ValueError, match=r"allowed|needs"):
+        datasets.load(shop).subset(rows)
+
+
+# --- real collections -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "counts"),
+    [(name, page["images"]) for name, page in datasets.known().items() if "images" in page],
+)
+def test_a_real_collection_has_as_many_images_as_its_page_says(name, counts):
+    if not os.environ.get("RETRIEVAL_DATA"):
+        pytest.skip("$RETRIEVAL_DATA is not set: the real collections are not here")
+    try:
+        collection = datasets.load(name)
+    except FileNotFoundError:
+        pytest.skip(f"{name} is not in $RETRIEVAL_DATA")
+    assert collection.table["split"].value_counts().to_dict() == counts
+    assert all(path.is_file() for path in collection.paths)
+    some = collection.subset(np.linspace(0, len(collection) - 1, 64).astype(int))
+    assert some.images(32).shape == (64, 32, 32, 3)
+    if name == "clothing-co-parsing":
+        masked = collection.subset((collection.table["mask_file_name"] != "").to_numpy())
+        assert len(masked) == 1_004
+        assert set(np.unique(masked.subset(range(40)).masks(64))) <= collection.mask_labels.keys()
+        assert collection.label_sets()[0].any(axis=1).mean() > 0.99
+    if name == "flickr8k":
+        assert {len(captions) for captions in collection.captions} == {5}
+    if name == "tiny-imagenet-100":
+        leaves = collection.hierarchy.query("leaf")["class"]
+        assert set(leaves) == set(collection.table["label"])
+        single = next(i for i, path in enumerate(collection.paths) if Image.open(path).mode == "L")
+        assert collection.image(single).shape == (64, 64, 3)
+
+
+def test_importing_and_reading_a_table_warns_of_nothing(shop):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(datasets.load(shop)) == 5

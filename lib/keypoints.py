@@ -1,0 +1,433 @@
+"""Local descriptors: keypoints, the words they are quantised to, and whether matched ones fit a common geometry.
+
+Contents: `Keypoints`, `keypoints` (`sift`, `orb`, `dense_sift`), `root_sift`; `BagOfVisualWords` and `VLAD`, which
+turn the keypoints of an image into one row; `mark_empty_rows` for images without a keypoint; `match`,
+`count_inliers`, `geometric_rerank`.
+
+An image without a keypoint has no words: its row is zero, and a `NoKeypointsWarning` names the rows. A zero row has no
+direction, so that a cosine search refuses it; `mark_empty_rows` gives it one of its own.
+
+ORB descriptors are 256 bits, packed into 32 bytes. Words of them are made by unpacking the bits to 256 numbers of 0
+and 1, where the squared Euclidean distance is the Hamming distance; a k-means centre then holds, for each bit, how
+often it is set.
+
+Needs numpy, OpenCV (keypoints, matching, RANSAC) and FAISS (k-means). Copy this file alone and it works.
+"""
+
+import warnings
+from typing import NamedTuple
+
+import cv2
+import faiss
+import numpy as np
+
+
+class NoKeypointsWarning(UserWarning):
+    """Some images have no keypoint; their rows are zero. The message counts and names them, `.rows` holds them all."""
+
+    def __init__(self, rows, n):
+        self.rows = rows
+        named = ", ".join(map(str, rows[:10])) + (", ..." if len(rows) > 10 else "")
+        super().__init__(f"{len(rows)} of {n} images have no keypoint, their rows are zero: {named}")
+
+
+class Keypoints(NamedTuple):
+    """The m keypoints of one image: where they are, and what they look like."""
+
+    xy: np.ndarray  # float32 (m, 2), pixels from the left and from the top
+    descriptors: np.ndarray  # SIFT: float32 (m, 128); ORB: uint8 (m, 32), 256 packed bits
+    height: int  # of the image, in pixels
+    width: int
+
+
+def keypoints(images, kind="sift", **settings):
+    """The keypoints of each image: a list of `Keypoints`, in the order of the images.
+
+    images: a sequence of uint8 images, RGB (h, w, 3) or grey (h, w); their sizes may differ. Colour is turned to grey
+    first. kind: "sift", "orb" or "dense_sift"; `settings` go to the function of that name, where they are explained.
+    ValueError for an unknown kind and for an image of another type or shape, with its row.
+
+    >>> found = keypoints(np.full((2, 32, 32, 3), 128, np.uint8), "sift")  # nothing to see in a grey wall
+    >>> [len(one.xy) for one in found]
+    [0, 0]
+    """
+    kinds = {"sift": sift, "orb": orb, "dense_sift": dense_sift}
+    if kind not in kinds:
+        raise ValueError(f"kind must be one of {', '.join(kinds)}, came {kind!r}")
+    found = []
+    for row, image in enumerate(images):
+        try:
+            found.append(kinds[kind](image, **settings))
+        except ValueError as error:
+            raise ValueError(f"image {row}: {error}") from error
+    return found
+
+
+def sift(image, n_max=0, contrast=0.04, root=False):
+    """Blobs found at their own scale and turned to their own direction (Lowe, IJCV 2004): 128 numbers each.
+
+    n_max: keep that many of the strongest, 0 for all. contrast: blobs weaker than this are dropped; lower it for
+    small or smooth images. root: give `root_sift` of the descriptors.
+
+    >>> blob = cv2.GaussianBlur(np.pad(np.full((8, 8), 255, np.uint8), 28), (0, 0), 3)
+    >>> np.unique(sift(blob).xy.round(), axis=0).tolist()  # its centre, often: it is round, any direction fits
+    [[32.0, 32.0]]
+    """
+    grey = _grey(image)
+    points, descriptors = cv2.SIFT_create(nfeatures=n_max, contrastThreshold=contrast).detectAndCompute(grey, None)
+    return _as_keypoints(grey, points, descriptors, 128, root)
+
+
+def orb(image, n_max=500, patch=31, contrast=20):
+    """Corners with a direction, and 256 comparisons of grey around each (Rublee, ICCV 2011): 32 bytes each.
+
+    n_max: at most that many, the most corner-like. patch: side of the square described, in pixels; nothing nearer
+    than `patch` pixels to the rim is found, so small images want a smaller one (OpenCV's 31 is for photos). contrast:
+    how much brighter or darker the ring around a corner must be, in grey values.
+
+    >>> orb(np.zeros((64, 64), np.uint8)).descriptors.shape
+    (0, 32)
+    """
+    grey = _grey(image)
+    detector = cv2.ORB_create(nfeatures=n_max, edgeThreshold=patch, patchSize=patch, fastThreshold=contrast)
+    points, descriptors = detector.detectAndCompute(grey, None)
+    return _as_keypoints(grey, points, descriptors, 32, root=False)
+
+
+def dense_sift(image, step=8, patches=(16,), root=False, blur=0.8):
+    """SIFT descriptors of upright squares on a regular grid: nothing is detected, so smooth regions speak too.
+
+    step: pixels between the centres of neighbouring squares. patches: sides of the squares in pixels, each of which
+    makes a grid of its own inside the image. blur: standard deviation of the smoothing before, in pixels (the photo's
+    own is taken for 0.5). root: give `root_sift`. Keypoints run over patches, then rows, then columns. A patch larger
+    than the image adds none. A square without any gradient has a descriptor of zeros, which is a word like another
+    ("smooth"). After Lazebnik, Schmid and Ponce, CVPR 2006: squares of 16 pixels, 8 apart.
+
+    >>> dense_sift(np.zeros((16, 32), np.uint8), step=8, patches=(16,)).xy.tolist()
+    [[8.0, 8.0], [16.0, 8.0], [24.0, 8.0]]
+    """
+    grey = _grey(image)
+    if step < 1 or not len(patches) or min(patches) < 1:
+        raise ValueError(f"step and every patch must be at least 1 pixel, came {step} and {patches!r}")
+    height, width = grey.shape
+    points = [
+        cv2.KeyPoint(float(x), float(y), patch / 6, 0)  # OpenCV describes a square of 6 times the size that it is told
+        for patch in patches
+        for y in np.arange(patch / 2, height - patch / 2 + 0.5, step)
+        for x in np.arange(patch / 2, width - patch / 2 + 0.5, step)
+    ]
+    if not points:
+        return _as_keypoints(grey, (), None, 128, root)
+    return _as_keypoints(grey, *cv2.SIFT_create(sigma=blur).compute(grey, points), 128, root)
+
+
+def root_sift(descriptors):
+    """Square roots of descriptors that sum to 1: Euclidean distance of them is Hellinger distance. float32, same shape.
+
+    Rows of zeros stay zeros. Arandjelovic and Zisserman, CVPR 2012.
+
+    >>> print(root_sift(np.array([[1, 1, 2]], np.float32)).round(3))
+    [[0.5   0.5   0.707]]
+    """
+    total = descriptors.sum(axis=1, keepdims=True)
+    return np.sqrt(descriptors / np.where(total > 0, total, 1)).astype(np.float32)
+
+
+class BagOfVisualWords:
+    """How often each visual word occurs in an image, and in which part of it: float32 (n, d), rows of length 1.
+
+    `fit(keypoints)` finds `n_words` words by k-means; `transform(keypoints)` gives each keypoint the nearest word and
+    counts. The counts of an image, in this order:
+    1. are divided by its number of keypoints (term frequency);
+    2. with `tf_idf` are multiplied by log((1 + n) / (1 + n_with_word)) + 1 over the n images of `fit`, as scikit-learn
+       does. Without the + 1 a word of every image would count for nothing, and with few words all are in every image;
+    3. with `levels` above 1 are made once for each cell of grids of 1 x 1, 2 x 2, 4 x 4, ... cells. Level l of 0..L
+       (levels = L + 1) weighs 1 / 2^(L - l + 1), the whole image 1 / 2^L: a spatial pyramid (Lazebnik et al., CVPR
+       2006). Columns run over level, cell row, cell column, word: d = n_words * (1 + 4 + 16 + ...);
+    4. are raised to `power` (0.5 gives the Hellinger kernel, for a linear classifier);
+    5. are divided by the length of the row.
+
+    An image without a keypoint gets a row of zeros and a `NoKeypointsWarning`. The same `seed` and number of threads
+    give the same words. At most `n_sample` descriptors, drawn at random, are used to find the words. `words` is
+    float32 (n_words, d). Sivic and Zisserman, ICCV 2003. ValueError for fewer descriptors than words, mixed kinds of
+    descriptors, and `transform` before `fit`.
+
+    >>> def image(*grey_values):  # one-number "descriptors", all in the middle of a 10 x 10 image
+    ...     return Keypoints(np.full((len(grey_values), 2), 5.0), np.array(grey_values, np.float32)[:, None], 10, 10)
+    >>> images = [image(0, 0, 0, 9, 9, 9, 9), image(0, 9)]
+    >>> words = BagOfVisualWords(2, tf_idf=False).fit(images)
+    >>> print(np.sort(words.transform(images)).round(2))  # 3 and 4 keypoints, divided by 5; then equal shares
+    [[0.6  0.8 ]
+     [0.71 0.71]]
+    """
+
+    def __init__(self, n_words, tf_idf=True, levels=1, power=1.0, seed=0, n_sample=100_000):
+        if n_words < 1 or levels < 1 or power <= 0:
+            raise ValueError(f"n_words and levels must be at least 1, power above 0, came {n_words}, {levels}, {power}")
+        self.n_words, self.tf_idf, self.levels = n_words, tf_idf, levels
+        self.power, self.seed, self.n_sample = power, seed, n_sample
+
+    def fit(self, keypoints):
+        self.words = _vocabulary(keypoints, self.n_words, self.seed, self.n_sample)
+        n_with_word = sum((counts > 0).sum(axis=0) for _, counts in self._count(keypoints, levels=1))
+        self.idf = np.log((1 + len(keypoints)) / (1 + n_with_word)) + 1  # (n_words,)
+        return self
+
+    def transform(self, keypoints):
+        _must_be_fitted(self)
+        _warn_of_empty(keypoints)
+        weights = np.repeat(_level_weights(self.levels), self.n_words)  # (d,)
+        if self.tf_idf:
+            weights = weights * np.tile(self.idf, len(weights) // self.n_words)
+        rows = np.zeros((len(keypoints), len(weights)), np.float32)
+        for batch, counts in self._count(keypoints, self.levels):
+            n_keypoints = counts[:, : self.n_words].sum(axis=1, keepdims=True)  # level 0 has each keypoint once
+            rows[batch] = _unit_rows((counts / np.maximum(n_keypoints, 1) * weights) ** self.power)
+        return rows
+
+    def _count(self, keypoints, levels):
+        """How often each word is in each cell: slices of images, each with int64 (images, cells * n_words)."""
+        for batch, word, n_keypoints in _nearest_words(self.words, keypoints):
+            n = len(n_keypoints)
+            image = np.repeat(np.arange(n), n_keypoints)
+            place = [np.zeros((0, 2))] + [one.xy / np.array([one.width, one.height]) for one in keypoints[batch]]
+            place = np.concatenate(place)  # (keypoints of the batch, 2), 0..1
+            blocks = []
+            for level in range(levels):
+                cells = 2**level
+                column, row = np.clip((place * cells).astype(np.intp), 0, cells - 1).T
+                bins = ((image * cells + row) * cells + column) * self.n_words + word
+                d = cells**2 * self.n_words
+                blocks.append(np.bincount(bins, minlength=n * d).reshape(n, d))
+            yield batch, np.concatenate(blocks, axis=1)
+
+
+class VLAD:
+    """What is left of descriptors when their nearest words are taken away: float32 (n, n_words * d), rows of length 1.
+
+    `fit(keypoints)` finds `n_words` words by k-means. `transform(keypoints)` sums, for each word, the differences
+    between the descriptors nearest to it and the word; then x becomes sign(x) * |x|^`power` (0.5 tames bursts: a
+    brick wall repeats one word a hundred times; 1 leaves it alone); with `intra` the sum of each word is scaled to
+    length 1; at last the row is. A few dozen words are enough, since a row says where around a word the image lies,
+    not only how often it was hit.
+
+    An image without a keypoint gets a row of zeros and a `NoKeypointsWarning`. `seed`, `n_sample`, `words` and the
+    errors are those of `BagOfVisualWords`. Jegou et al., CVPR 2010 and PAMI 2012 (power); Arandjelovic and Zisserman,
+    CVPR 2013 (intra).
+
+    >>> image = Keypoints(np.zeros((2, 2)), np.array([[1, 0], [5, 3]], np.float32), 10, 10)
+    >>> vlad = VLAD(1, power=1.0).fit([image])
+    >>> vlad.words.tolist()  # the mean
+    [[3.0, 1.5]]
+    >>> query = Keypoints(np.zeros((1, 2)), np.array([[6, 5.5]], np.float32), 10, 10)
+    >>> print(vlad.transform([query]).round(3))  # 3 and 4 away from it, divided by 5
+    [[0.6 0.8]]
+    """
+
+    def __init__(self, n_words, power=0.5, intra=False, seed=0, n_sample=100_000):
+        if n_words < 1 or power <= 0:
+            raise ValueError(f"n_words must be at least 1, power above 0, came {n_words}, {power}")
+        self.n_words, self.power, self.intra, self.seed, self.n_sample = n_words, power, intra, seed, n_sample
+
+    def fit(self, keypoints):
+        self.words = _vocabulary(keypoints, self.n_words, self.seed, self.n_sample)
+        return self
+
+    def transform(self, keypoints):
+        _must_be_fitted(self)
+        _warn_of_empty(keypoints)
+        rows = np.zeros((len(keypoints), self.words.size), np.float32)
+        for batch, word, n_keypoints in _nearest_words(self.words, keypoints):
+            words_of = np.split(word, np.cumsum(n_keypoints)[:-1])
+            for row, one, nearest in zip(range(batch.start, batch.stop), keypoints[batch], words_of, strict=True):
+                belongs = (nearest == np.arange(self.n_words)[:, None]).astype(np.float32)  # (n_words, m)
+                sums = belongs @ (_as_numbers(one.descriptors) - self.words[nearest])  # (n_words, d)
+                sums = np.sign(sums) * np.abs(sums) ** self.power
+                rows[row] = (_unit_rows(sums) if self.intra else sums).ravel()
+        return _unit_rows(rows)
+
+
+def mark_empty_rows(embeddings):
+    """One more column: 1 for a row of zeros, 0 for every other. float32 (n, d + 1), no row of which is zero.
+
+    This is how an image without a keypoint takes part in a cosine search, and the rule is the same for every method:
+    it is at distance 0 from others without a keypoint and at distance 1 from all the rest. In a ranking of histograms
+    it stands last.
+
+    >>> print(mark_empty_rows(np.array([[0.6, 0.8], [0.0, 0.0]], np.float32)))
+    [[0.6 0.8 0. ]
+     [0.  0.  1. ]]
+    """
+    embeddings = np.asarray(embeddings)
+    if embeddings.ndim != 2:
+        raise ValueError(f"embeddings must be (n, d), came {embeddings.shape}")
+    return np.column_stack([embeddings, ~embeddings.any(axis=1)]).astype(np.float32)
+
+
+def match(query, gallery, ratio=0.8):
+    """Keypoints of two images that look alike, and unlike all others: int64 (m, 2), a row of each.
+
+    A keypoint of the query is matched to its nearest in the gallery's if that is nearer than `ratio` times the second
+    nearest (Lowe's test). Euclidean distance, for ORB's bits Hamming. Ordered by the query's row. None, if the
+    gallery's image has fewer than two keypoints: there is no second to compare with.
+
+    >>> a = Keypoints(np.zeros((2, 2)), np.array([[0.0], [5.0]], np.float32), 10, 10)
+    >>> b = Keypoints(np.zeros((3, 2)), np.array([[9.0], [1.0], [5.2]], np.float32), 10, 10)
+    >>> match(a, b).tolist()
+    [[0, 1], [1, 2]]
+    """
+    if len(query.xy) < 1 or len(gallery.xy) < 2:
+        return np.zeros((0, 2), np.int64)
+    if query.descriptors.dtype != gallery.descriptors.dtype:
+        raise ValueError(f"two kinds of descriptors: {query.descriptors.dtype} and {gallery.descriptors.dtype}")
+    norm = cv2.NORM_HAMMING if query.descriptors.dtype == np.uint8 else cv2.NORM_L2
+    two_nearest = cv2.BFMatcher(norm).knnMatch(query.descriptors, gallery.descriptors, k=2)
+    good = [
+        (nearest.queryIdx, nearest.trainIdx)
+        for nearest, second in two_nearest
+        if nearest.distance < ratio * second.distance
+    ]
+    return np.array(good, np.int64).reshape(len(good), 2)
+
+
+def count_inliers(query, gallery, model="similarity", ratio=0.8, tolerance=5.0, seed=0):
+    """How many matched keypoints agree on one movement of the image, found by RANSAC (Fischler and Bolles, 1981): int.
+
+    model: "similarity" (shift, turn, scale: 2 matches fix it) or "homography" (a plane seen from elsewhere: 4). A
+    match agrees if the movement brings it to within `tolerance` pixels. With as many matches as fix the model, or
+    fewer, anything fits, and the count is 0. The same `seed` gives the same count.
+
+    >>> rng = np.random.default_rng(0)
+    >>> a = Keypoints(rng.uniform(0, 50, (9, 2)).astype(np.float32), 100 * np.eye(9, dtype=np.float32), 50, 50)
+    >>> moved = Keypoints(a.xy * 2 + np.float32([3, 4]), a.descriptors, 100, 100)
+    >>> count_inliers(a, moved)
+    9
+    """
+    needed = {"similarity": 2, "homography": 4}
+    if model not in needed:
+        raise ValueError(f"model must be one of {', '.join(needed)}, came {model!r}")
+    pairs = match(query, gallery, ratio)
+    if len(pairs) <= needed[model]:
+        return 0
+    there, here = query.xy[pairs[:, 0]].astype(np.float32), gallery.xy[pairs[:, 1]].astype(np.float32)
+    cv2.setRNGSeed(seed)
+    find = cv2.estimateAffinePartial2D if model == "similarity" else cv2.findHomography
+    movement, inlier = find(there, here, method=cv2.RANSAC, ransacReprojThreshold=tolerance)
+    return 0 if movement is None else int(inlier.sum())
+
+
+def geometric_rerank(queries, gallery, neighbours, **settings):
+    """The neighbours of each query by their inliers, most first: neighbours int64 (q, k), inliers int64 (q, k).
+
+    queries, gallery: lists of `Keypoints`; neighbours (q, k): gallery rows from a first search, best first. More
+    inliers come first; equals keep their former order, so a query that matches nothing keeps its ranking. `settings`
+    go to `count_inliers`. ValueError if the rows do not fit the lists.
+
+    >>> rng = np.random.default_rng(0)
+    >>> wall, door = (rng.uniform(0, 99, (9, 2)).astype(np.float32) for _ in range(2))
+    >>> looks = 100 * np.eye(9, dtype=np.float32)
+    >>> gallery = [Keypoints(door, looks, 100, 100), Keypoints(wall + 20, looks, 100, 100)]
+    >>> neighbours, inliers = geometric_rerank([Keypoints(wall, looks, 100, 100)], gallery, np.array([[0, 1]]))
+    >>> neighbours.tolist(), int(inliers[0, 0])
+    ([[1, 0]], 9)
+    """
+    neighbours = np.asarray(neighbours)
+    if neighbours.ndim != 2 or neighbours.dtype.kind not in "iu" or len(neighbours) != len(queries):
+        raise ValueError(
+            f"neighbours must be whole numbers ({len(queries)}, k), one row a query, "
+            f"came {neighbours.dtype} {neighbours.shape}"
+        )
+    if neighbours.size and not 0 <= neighbours.min() <= neighbours.max() < len(gallery):
+        raise ValueError(
+            f"neighbours must be rows 0..{len(gallery) - 1} of the gallery, came {neighbours.min()}..{neighbours.max()}"
+        )
+    inliers = np.zeros(neighbours.shape, np.int64)
+    for row, query in enumerate(queries):
+        inliers[row] = [count_inliers(query, gallery[neighbour], **settings) for neighbour in neighbours[row]]
+    order = np.argsort(-inliers, axis=1, kind="stable")
+    return np.take_along_axis(neighbours.astype(np.int64), order, 1), np.take_along_axis(inliers, order, 1)
+
+
+def _grey(image):
+    image = np.asarray(image)
+    if image.dtype != np.uint8 or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)) or not image.size:
+        raise ValueError(f"an image must be uint8 (h, w, 3) or (h, w), came {image.dtype} {image.shape}")
+    return np.ascontiguousarray(image) if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+
+
+def _as_keypoints(grey, points, descriptors, d, root):
+    xy = np.array([point.pt for point in points], np.float32).reshape(len(points), 2)
+    if descriptors is None:
+        descriptors = np.zeros((0, d), np.uint8 if d == 32 else np.float32)
+    return Keypoints(xy, root_sift(descriptors) if root else descriptors, *grey.shape)
+
+
+def _as_numbers(descriptors):
+    """Descriptors for k-means, float32 (m, d): ORB's bits unpacked, all else as it is."""
+    if descriptors.dtype == np.uint8:
+        descriptors = np.unpackbits(descriptors, axis=1)
+    return np.ascontiguousarray(descriptors, np.float32)
+
+
+def _vocabulary(keypoints, n_words, seed, n_sample):
+    """Centres of k-means over at most n_sample descriptors of all images: float32 (n_words, d)."""
+    kinds = {(one.descriptors.dtype, one.descriptors.shape[1]) for one in keypoints}
+    if len(kinds) > 1:
+        raise ValueError(f"descriptors must be of one kind, came {sorted(map(str, kinds))}")
+    ends = np.cumsum([len(one.xy) for one in keypoints])
+    total = int(ends[-1]) if len(ends) else 0
+    if total < n_words:
+        raise ValueError(f"{n_words} words need as many descriptors, came {total} in {len(keypoints)} images")
+    rows = np.arange(total)
+    if total > n_sample:
+        rows = np.sort(np.random.default_rng(seed).choice(total, n_sample, replace=False))
+    parts = np.split(rows, np.searchsorted(rows, ends[:-1]))
+    starts = ends - [len(one.xy) for one in keypoints]
+    sample = np.concatenate(
+        [_as_numbers(one.descriptors[part - start]) for one, part, start in zip(keypoints, parts, starts, strict=True)]
+    )
+    kmeans = faiss.Kmeans(
+        sample.shape[1], n_words, niter=20, seed=seed, min_points_per_centroid=1, max_points_per_centroid=n_sample
+    )
+    kmeans.train(sample)
+    return kmeans.centroids
+
+
+def _nearest_words(words, keypoints, batch=256):
+    """Of each batch of images: its slice, the nearest word of all its keypoints, and how many each image has."""
+    index = faiss.IndexFlatL2(words.shape[1])
+    index.add(words)
+    for start in range(0, len(keypoints), batch):
+        some = keypoints[start : start + batch]
+        n_keypoints = np.array([len(one.xy) for one in some])
+        word = np.zeros(0, np.int64)
+        if n_keypoints.any():
+            descriptors = np.concatenate([_as_numbers(one.descriptors) for one in some if len(one.xy)])
+            if descriptors.shape[1] != words.shape[1]:
+                raise ValueError(f"words of {words.shape[1]} numbers, came descriptors of {descriptors.shape[1]}")
+            word = index.search(descriptors, 1)[1][:, 0]
+        yield slice(start, start + len(some)), word, n_keypoints
+
+
+def _warn_of_empty(keypoints):
+    rows = [row for row, one in enumerate(keypoints) if not len(one.xy)]
+    if rows:
+        warnings.warn(NoKeypointsWarning(rows, len(keypoints)), stacklevel=3)
+
+
+def _must_be_fitted(model):
+    if not hasattr(model, "words"):
+        raise ValueError("call fit before transform")
+
+
+def _level_weights(levels):
+    """The weight of each cell of each level, (1 + 4 + 16 + ...,)."""
+    last = levels - 1
+    weights = [1 / 2**last if level == 0 else 1 / 2 ** (last - level + 1) for level in range(levels)]
+    return np.repeat(weights, [4**level for level in range(levels)])
+
+
+def _unit_rows(rows):
+    """Each row (last axis) scaled to length 1; a row of zeros stays one."""
+    length = np.linalg.norm(rows, axis=-1, keepdims=True)
+    return rows / np.where(length > 0, length, 1)

@@ -9,8 +9,7 @@ Needs torch. Copy this file alone: it imports nothing else of the course.
 
 from collections.abc import Sequence
 
-import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 
 __all__ = ["NestedHead", "NestedResNet"]
@@ -34,7 +33,7 @@ class ResidualBlock(nn.Module):
                 nn.AvgPool2d(stride, ceil_mode=True), nn.Conv2d(n_in, n_out, 1, bias=False), nn.BatchNorm2d(n_out)
             )
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return functional.relu(self.convolutions(x) + self.shortcut(x))
 
 
@@ -42,9 +41,10 @@ class NestedResNet(nn.Module):
     """Embed photos by a small residual network: float (n, 3, h, w) -> (n, dimension).
 
     A convolution of stride 2 (`stem` channels), then a stage for each of `widths`, which halves the sides once and has
-    `blocks` residual blocks, the average over positions, and a linear map. At 64 x 64 the maps are 32, 16, 8 and 4 wide.
-    It is nested only by the loss that trains it (`NestedHead`). `config` rebuilds it: `NestedResNet(**network.config)`.
+    `blocks` residual blocks, the average over positions, and a linear map. At 64 x 64 the maps have sides of 32, 16, 8
+    and 4. Nested is the loss that trains it (`NestedHead`). `config` rebuilds it: `NestedResNet(**network.config)`.
 
+    >>> import torch
     >>> network = NestedResNet(stem=4, widths=(8, 16), blocks=(1, 1), dimension=32)
     >>> network(torch.zeros(5, 3, 64, 64)).shape
     torch.Size([5, 32])
@@ -71,7 +71,7 @@ class NestedResNet(nn.Module):
         self.stages = nn.Sequential(*stages)
         self.embedding = nn.Linear(n_in, dimension)
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return self.embedding(self.stages(self.stem(x)).mean((2, 3)))
 
 
@@ -83,6 +83,7 @@ class NestedHead(nn.Module):
     `scale` times the cosine to each class's weights, so that the angle, by which neighbours are searched, is what is
     trained; without it they are the paper's linear maps (MRL-E without a bias).
 
+    >>> import torch
     >>> head = NestedHead(sizes=(2, 4), n_classes=3)
     >>> [tuple(logits.shape) for logits in head(torch.zeros(5, 4))]
     [(5, 3), (5, 3)]
@@ -98,7 +99,7 @@ class NestedHead(nn.Module):
         widths = sizes[-1:] if shared else sizes
         self.classifiers = nn.ModuleList(nn.Linear(size, n_classes, bias=bias) for size in widths)
 
-    def forward(self, embeddings):
+    def forward(self, embeddings: Tensor) -> list[Tensor]:
         if embeddings.shape[1] < self.sizes[-1]:
             raise ValueError(f"embeddings have {embeddings.shape[1]} coordinates, the largest size is {self.sizes[-1]}")
         logits = []

@@ -1,0 +1,398 @@
+"""Three figures that the course draws again and again: neighbours of a query, curves, a ranking of methods.
+
+Contents: `retrieval_grid` (query images and what was found for them, right and wrong marked), `curves` (a value over
+another, with intervals), `ranked` (methods from best to worst, with intervals and the line of chance).
+
+All are as wide as a notebook's column and no taller than they need be. What colour says is always said a second time,
+by a sign, a marker or a line style, so that a figure can be read in grey and by the colour-blind. Each function returns
+a matplotlib Figure that pyplot no longer holds: as the last expression of a cell it is shown once, kept in a variable
+it is not shown, and `figure.savefig(path)` works in both cases. No other figure is touched.
+
+Needs numpy, pandas, matplotlib and seaborn. Copy this file alone: it imports nothing of its neighbours.
+"""
+
+import textwrap
+from bisect import bisect_left
+from contextlib import contextmanager
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.font_manager import FontProperties
+from matplotlib.lines import Line2D
+from matplotlib.path import Path as Shape
+from matplotlib.textpath import TextToPath
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+WIDTH = 9.0  # inches: 900 px at the 100 dots an inch of a notebook
+RIGHT_COLOUR, WRONG_COLOUR = "#00594A", "#F28A3C"  # dark and light, so that they differ in grey too
+QUERY_COLOUR, CHANCE_COLOUR, _BAR_COLOUR = "#1A1A1A", "#555555", "#8DBAD9"
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+LINE_STYLES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1)), (0, (1, 1)), (0, (8, 2)))
+
+_TEXT_TO_PATH = TextToPath()
+
+# Drawn as lines, since a font need not have the signs.
+_TICK = Shape([(-0.8, 0.0), (-0.2, -0.6), (0.8, 0.7)])
+_CROSS = Shape([(-0.7, -0.7), (0.7, 0.7), (-0.7, 0.7), (0.7, -0.7)], [1, 2, 1, 2])  # move, line, move, line
+
+
+def retrieval_grid(queries, neighbours_images, relevance=None, query_titles=None, neighbour_titles=None, title=None):
+    """One row a query: its image in a dark frame, then its k neighbours, best first.
+
+    queries             uint8 (q, h, w, 3), or a list of q images of any size
+    neighbours_images   uint8 (q, k, h, w, 3), as `gallery_images[neighbours]`, or q lists of k images
+    relevance           (q, k) of bool, or of graded relevance where above 0 counts as right. A right answer has a dark
+                        frame and a tick, a wrong one a light dashed frame and a cross; None marks nothing
+    query_titles        q texts below the queries; neighbour_titles: q lists of k texts. Long ones are wrapped to two
+                        lines and then shortened with an ellipsis
+    Returns a Figure with q * (k + 1) axes, row by row. ValueError for shapes that do not fit each other, no query, no
+    neighbour, more than 20 neighbours, images that are not uint8 (h, w, 3).
+
+    >>> images = np.zeros((6, 8, 8, 3), np.uint8)
+    >>> figure = retrieval_grid(images[:2], images[[[2, 3, 4], [4, 5, 2]]], [[True, False, True], [False, True, True]])
+    >>> len(figure.axes)  # 2 rows of 1 query and 3 neighbours
+    8
+    """
+    n_queries, k = _checked_images(queries, neighbours_images)
+    if relevance is not None:
+        relevance = np.asarray(relevance)
+        if relevance.shape != (n_queries, k) or relevance.dtype.kind not in "bif" or np.isnan(relevance).any():
+            raise ValueError(f"relevance {relevance.shape} of {relevance.dtype}; ({n_queries}, {k}) numbers are needed")
+    query_titles = [""] * n_queries if query_titles is None else query_titles
+    neighbour_titles = [[""] * k] * n_queries if neighbour_titles is None else neighbour_titles
+    n_titles = [len(titles) for titles in neighbour_titles]
+    if len(query_titles) != n_queries or n_titles != [k] * n_queries:
+        raise ValueError(
+            f"{len(query_titles)} query titles and {n_titles} neighbour titles a row; "
+            f"{n_queries} and {[k] * n_queries} are needed"
+        )
+
+    # All lengths in inches, from the top left corner.
+    gap, query_gap, margin = 0.14, 0.34, 0.14
+    cell = min(1.5, (WIDTH - 2 * margin - query_gap - (k - 1) * gap) / (k + 1))
+    tallest = max(image.shape[0] / image.shape[1] for row in neighbours_images for image in (*row, *queries))
+    image_height = cell * min(tallest, 1.6)
+    texts = [
+        [_fitted(text, cell + 0.8 * gap, n_lines=2, fontsize=8) for text in (query_titles[row], *neighbour_titles[row])]
+        for row in range(n_queries)
+    ]
+    n_lines = max(text.count("\n") + 1 if text else 0 for row in texts for text in row)
+    words = 0.0 if n_lines == 0 else 0.1 + 0.14 * n_lines
+    top = 0.3 + (0.36 if title or relevance is not None else 0.0)
+    row_height = image_height + words + gap
+    width = max(2 * margin + query_gap + (k + 1) * cell + (k - 1) * gap, 4.5)
+    height = top + n_queries * row_height
+
+    with _new_figure((width, height), "white") as figure:
+        for row in range(n_queries):
+            for column in range(k + 1):
+                left = margin + column * (cell + gap) + (query_gap - gap if column else 0.0)
+                bottom = height - top - row * row_height - image_height
+                ax = figure.add_axes((left / width, bottom / height, cell / width, image_height / height))
+                ax.imshow(queries[row] if column == 0 else neighbours_images[row][column - 1], interpolation="nearest")
+                ax.set(xticks=[], yticks=[])
+                ax.annotate(
+                    texts[row][column], (0.5, 0), xytext=(0, -4), textcoords="offset points", va="top", ha="center",
+                    xycoords="axes fraction", fontsize=8, parse_math=False, linespacing=1.05,
+                )  # fmt: skip
+                if column == 0:
+                    _frame(ax, QUERY_COLOUR, 3.0, "-")
+                elif relevance is not None:
+                    _mark(ax, bool(relevance[row, column - 1] > 0), cell)
+                else:
+                    _frame(ax, "#999999", 0.8, "-")
+                if row == 0:
+                    ax.annotate(
+                        "query" if column == 0 else str(column), (0.5, 1), xytext=(0, 7), ha="center", va="bottom",
+                        xycoords="axes fraction", textcoords="offset points", fontsize=9,
+                        fontweight="bold" if column == 0 else "normal", color=QUERY_COLOUR,
+                    )  # fmt: skip
+        key_width = 0.0
+        if relevance is not None:
+            key_width = 2.2
+            for inches, is_right, word in ((2.1, True, "relevant"), (1.15, False, "not relevant")):
+                x, y = (width - inches) / width, 1 - 0.17 / height
+                _sign(figure, x, y, is_right, figure.transFigure)
+                figure.text(x + 0.12 / width, y, word, va="center_baseline", fontsize=9, color="#333333")
+        if title:
+            text = _fitted(title, width - key_width - 2 * margin, n_lines=1, fontsize=12)
+            figure.text(margin / width, 1 - 0.17 / height, text, va="center_baseline", fontsize=12, parse_math=False)
+    return figure
+
+
+def curves(
+    table,
+    x,
+    y,
+    low=None,
+    high=None,
+    hue=None,
+    x_label=None,
+    y_label=None,
+    title=None,
+    log_x=False,
+    log_y=False,
+    chance=None,
+):
+    """A value over another, one curve for each value of `hue`, with the intervals as bands.
+
+    table: a DataFrame with one row a point; x, y, low, high, hue: names of its columns. low and high come together.
+    x_label, y_label: with units; by default the names of the columns. log_x: a logarithmic axis, with the measured
+    values as its ticks where there is room. chance: a value of y that guessing reaches, drawn as a dashed line.
+    Curves have their own colour, marker and line style, in the order of first appearance in the table; eight at most.
+    ValueError for an empty table, columns that are not there, values that are not finite, intervals that do not hold
+    their value, two points of one curve at the same x, and values of 0 or less on a logarithmic axis.
+
+    >>> table = pd.DataFrame({"d": [8, 16, 8, 16], "mAP": [0.2, 0.4, 0.3, 0.5], "way": ["cut", "cut", "PCA", "PCA"]})
+    >>> axes = curves(table, "d", "mAP", hue="way", x_label="dimensions", log_x=True).axes[0]
+    >>> axes.get_xlabel(), [line.get_label() for line in axes.get_lines()]
+    ('dimensions', ['cut', 'PCA'])
+    """
+    _check_table(table, [x, y], low, high, y, hue)
+    names = [None] if hue is None else list(dict.fromkeys(table[hue]))
+    if len(names) > len(MARKERS):
+        raise ValueError(f"{len(names)} curves in column {hue!r}; at most {len(MARKERS)} can be told apart")
+    for column, is_log in ((x, log_x), (y, log_y), *(((low, log_y),) if low else ())):
+        if is_log and (table[column] <= 0).any():
+            raise ValueError(f"column {column!r} has {table[column].min()}; a logarithmic axis shows values above 0")
+    twice = table.duplicated([x] if hue is None else [x, hue])
+    if twice.any():
+        raise ValueError(f"{int(twice.sum())} points of a curve share their {x!r}; one point for each is drawn")
+
+    with _new_figure((WIDTH, 3.4), "whitegrid", layout="constrained") as figure:
+        ax = figure.add_subplot()
+        for colour, marker, style, name in zip(_palette(), MARKERS, LINE_STYLES, names, strict=False):
+            points = (table if hue is None else table[table[hue] == name]).sort_values(x)
+            if low is not None:
+                ax.fill_between(points[x], points[low], points[high], color=colour, alpha=0.18, linewidth=0)
+            label = "_" if name is None else _wrapped(name, 26)
+            ax.plot(
+                points[x], points[y], color=colour, marker=marker, linestyle=style, label=label, linewidth=1.8,
+                markersize=6.5, markeredgecolor="white", markeredgewidth=0.8,
+            )  # fmt: skip
+        if chance is not None:
+            ax.axhline(chance, color=CHANCE_COLOUR, linestyle=(0, (2, 2)), linewidth=1.2, label=f"chance, {chance:.3g}")
+        if log_x:
+            ax.set_xscale("log")
+            _plain_ticks(ax.xaxis, table[x])
+        if log_y:
+            ax.set_yscale("log")
+            _plain_ticks(
+                ax.yaxis, [table[y].min(), table[y].max()] if low is None else [table[low].min(), table[high].max()]
+            )
+        ax.set_xlabel(_label(x if x_label is None else x_label), parse_math=False)
+        ax.set_ylabel(_wrapped(_label(y if y_label is None else y_label), 34), parse_math=False)
+        _set_title(ax, title)
+        if hue is not None or chance is not None:
+            legend = figure.legend(
+                *ax.get_legend_handles_labels(), loc="outside right center", frameon=False, handlelength=3.2,
+                title=None if hue is None else _label(hue), alignment="left",
+            )  # fmt: skip
+            legend.get_title().set_fontweight("bold")
+        sns.despine(ax=ax)
+    return figure
+
+
+def ranked(
+    table,
+    value,
+    low=None,
+    high=None,
+    name="method",
+    label=None,
+    title=None,
+    chance=None,
+    number="{:.3f}",
+    smaller_is_better=False,
+):
+    """Methods from best (top) to worst: a bar from 0 to the value, its interval, and the number written out.
+
+    table: a DataFrame with one row a method; value, low, high, name: names of its columns. low and high come together.
+    label: of the axis, with the unit; by default the column's name. chance: what guessing reaches, a dashed line.
+    number: how a value is written. Equal values keep the order of the table. ValueError for an empty table, columns
+    that are not there, values that are not finite, intervals that do not hold their value, a method that comes twice.
+
+    >>> table = pd.DataFrame({"method": ["colour", "HOG"], "mAP": [0.1, 0.3]})
+    >>> [text.get_text() for text in ranked(table, "mAP").axes[0].get_yticklabels()]  # from the top
+    ['HOG', 'colour']
+    """
+    _check_table(table, [value], low, high, value, name)
+    if table[name].duplicated().any():
+        raise ValueError(f"{table[name][table[name].duplicated()].iloc[0]!r} comes twice in column {name!r}")
+    table = table.sort_values(value, ascending=smaller_is_better, kind="stable")
+    names = [_wrapped(text, 34) for text in table[name]]
+    n_lines = sum(max(1.0, 0.75 * (text.count("\n") + 1)) for text in names)
+    height = 0.34 * n_lines + 0.75 + (0.3 if title else 0.0) + (0.25 if chance is not None else 0.0)
+
+    with _new_figure((WIDTH, height), "whitegrid", layout="constrained") as figure:
+        ax = figure.add_subplot()
+        rows = np.arange(len(table))
+        ax.barh(rows, table[value], height=0.62, color=_BAR_COLOUR)
+        ends = table[value].clip(lower=0)
+        if low is not None:
+            ax.hlines(rows, table[low], table[high], color=QUERY_COLOUR, linewidth=1.6)
+            ax.plot(
+                table[low], rows, "|", table[high], rows, "|", color=QUERY_COLOUR, markersize=8, markeredgewidth=1.6
+            )
+            ends = table[high].clip(lower=0)
+        # Room on the right for the numbers, about 0.6 inch of the 6 that the bars have.
+        least = min(0.0, table[value if low is None else low].min(), chance or 0.0)
+        most = max(ends.max(), chance or 0.0)
+        most = most if most > least else 1.0
+        ax.set_xlim(least - (0.02 * (most - least) if least < 0 else 0), most + 0.12 * (most - least))
+        for row, amount, end in zip(rows, table[value], ends, strict=True):
+            ax.annotate(
+                number.format(amount).replace("-", "\N{MINUS SIGN}"), (end, row), xytext=(5, 0), va="center",
+                textcoords="offset points", fontsize=10,
+                bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.85},
+            )  # fmt: skip
+        if chance is not None:
+            ax.axvline(chance, color=CHANCE_COLOUR, linestyle=(0, (3, 2)), linewidth=1.4)
+            ax.annotate(
+                f"chance, {number.format(chance)}", (chance, 1), xytext=(0, 3), xycoords=("data", "axes fraction"),
+                textcoords="offset points", ha="left" if chance < most / 2 else "right", va="bottom", fontsize=9,
+                color=CHANCE_COLOUR,
+            )  # fmt: skip
+        ax.set_yticks(rows, names, parse_math=False)
+        ax.set_ylim(len(table) - 0.45, -0.55)
+        ax.set_xlabel(_label(value if label is None else label), parse_math=False)
+        _set_title(ax, title, above=20 if chance is not None else 6)
+        ax.grid(axis="y", visible=False)
+        sns.despine(ax=ax, left=True)
+    return figure
+
+
+@contextmanager
+def _new_figure(size, style, layout=None):
+    """A figure in the course's style that pyplot forgets when it is drawn.
+
+    It is made by pyplot all the same: that is what makes a notebook able to show it.
+    """
+    with sns.axes_style(style), sns.plotting_context("notebook", font_scale=0.9):
+        figure = plt.figure(figsize=size, layout=layout)
+        try:
+            yield figure
+        finally:
+            plt.close(figure)
+
+
+def _palette():
+    return sns.color_palette("colorblind", len(MARKERS))
+
+
+def _frame(ax, colour, width, style):
+    for spine in ax.spines.values():
+        spine.set(visible=True, color=colour, linewidth=width, linestyle=style)
+
+
+def _mark(ax, is_right, inches):
+    """Frame and sign of a right or a wrong answer in a cell of this width."""
+    _frame(ax, RIGHT_COLOUR if is_right else WRONG_COLOUR, 2.6, "-" if is_right else (0, (3, 1.2)))
+    _sign(ax, 1, 1, is_right, ax.transAxes, size=min(13.0, 7 + 7 * inches))
+
+
+def _sign(parent, x, y, is_right, transform, size=13.0):
+    """A disc of `size` points with a tick or a cross, at a point of `transform`."""
+    disc = {"markerfacecolor": RIGHT_COLOUR if is_right else WRONG_COLOUR, "markeredgecolor": "white"}
+    line = {"markerfacecolor": "none", "markeredgecolor": "white" if is_right else "black", "markeredgewidth": size / 7}
+    for marker, share, more in (("o", 1.0, disc), (_TICK if is_right else _CROSS, 0.54, line)):
+        artist = Line2D([x], [y], marker=marker, markersize=share * size, transform=transform, clip_on=False, **more)
+        artist.set(gid="right" if is_right else "wrong", zorder=5)
+        parent.add_artist(artist)
+
+
+def _label(text):
+    """A column's name as words: `search_ms` -> search ms."""
+    return str(text).replace("_", " ")
+
+
+def _wrapped(text, n_letters):
+    return "\n".join(textwrap.wrap(str(text), n_letters, break_long_words=True)) or " "
+
+
+def _fitted(text, inches, n_lines, fontsize):
+    """The text wrapped to at most n_lines of a width, what does not fit cut off and replaced by an ellipsis."""
+
+    font = FontProperties(size=fontsize)
+
+    def is_wide(line):
+        return _TEXT_TO_PATH.get_text_width_height_descent(line, font, False)[0] > inches * 72
+
+    words, lines = str(text).split(), []
+    while words and len(lines) < n_lines:
+        line = words.pop(0)
+        while words and not is_wide(f"{line} {words[0]}"):
+            line = f"{line} {words.pop(0)}"
+        lines.append(line)
+    if words:
+        lines[-1] = " ".join([lines[-1], *words])
+    for i, line in enumerate(lines):
+        if is_wide(line):
+            # The longest beginning that fits with its ellipsis, by bisection.
+            n_letters = bisect_left(
+                range(1, len(line)), True, key=lambda n, line=line: is_wide(line[:n].rstrip() + "…")
+            )
+            lines[i] = line[:n_letters].rstrip() + "…"
+    return "\n".join(lines)
+
+
+def _set_title(ax, title, above=6):
+    if title:
+        ax.set_title(_wrapped(title, 80), loc="left", pad=above, parse_math=False)
+
+
+def _plain_ticks(axis, values):
+    """Ticks of a logarithmic axis as plain numbers: the measured values where there is room, else round ones."""
+    ticks = np.unique(values)
+    steps = np.diff(np.log(ticks))
+    if 3 <= len(ticks) <= 12 and steps.min() > np.log(ticks[-1] / ticks[0]) / 16:
+        axis.set_ticks(ticks)
+    elif ticks[-1] < 10 * ticks[0]:
+        axis.set_major_locator(MaxNLocator(5))
+    else:
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5) if ticks[-1] < 1000 * ticks[0] else (1,)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
+    axis.set_minor_locator(NullLocator())
+
+
+def _check_table(table, columns, low, high, value, name):
+    """ValueError unless these columns are there, finite, and each interval holds its value."""
+    if not isinstance(table, pd.DataFrame) or not len(table):
+        came = "an empty table" if isinstance(table, pd.DataFrame) else type(table).__name__
+        raise ValueError(f"{came}; a DataFrame with a row or more is needed")
+    if (low is None) != (high is None):
+        raise ValueError(f"low={low!r} and high={high!r}; give both or neither")
+    columns = [*columns, *([low, high] if low is not None else [])]
+    missing = [column for column in (*columns, name) if column is not None and column not in table]
+    if missing:
+        has = ", ".join(map(str, table.columns))
+        raise ValueError(f"no column {', '.join(map(repr, missing))}; the table has: {has}")
+    for column in columns:
+        if table[column].dtype.kind not in "bif" or not np.isfinite(table[column]).all():
+            raise ValueError(f"column {column!r} of {table[column].dtype} must hold finite numbers only")
+    if low is not None:
+        room = 1e-9 * table[value].abs().max()
+        outside = ~table[value].between(table[low] - room, table[high] + room)
+        if outside.any():
+            row = table[outside].iloc[0]
+            raise ValueError(f"{value!r} {row[value]} is outside its interval, {row[low]} to {row[high]}")
+
+
+def _checked_images(queries, neighbours_images):
+    """(q, k) of a grid whose images all are uint8 (h, w, 3)."""
+    n_queries = len(queries)
+    ks = sorted({len(row) for row in neighbours_images})
+    if n_queries == 0 or len(neighbours_images) != n_queries or len(ks) != 1 or ks[0] == 0:
+        raise ValueError(
+            f"{n_queries} queries and {len(neighbours_images)} rows of {ks} neighbours; "
+            "as many rows as queries, all of one length, and one of each or more are needed"
+        )
+    if ks[0] > 20:
+        raise ValueError(f"{ks[0]} neighbours a row; at most 20 are wide enough to be seen")
+    for image in (*queries, *(image for row in neighbours_images for image in row)):
+        shape, dtype = np.shape(image), getattr(image, "dtype", type(image).__name__)
+        if dtype != np.uint8 or len(shape) != 3 or shape[2] != 3 or 0 in shape:
+            raise ValueError(f"an image of shape {shape} and type {dtype}; uint8 (h, w, 3) is needed")
+    return n_queries, ks[0]

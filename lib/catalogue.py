@@ -48,21 +48,21 @@ def curve(points, closed=True, steps=6):
     >>> curve([(0, 0, 1), (3, 0, 1), (3, 3, 1)], steps=3)[:4].tolist()
     [[0.0, 0.0], [1.0, 0.0], [2.0, 0.0], [3.0, 0.0]]
     """
+    n = len(points)
     xy = np.array([p[:2] for p in points], dtype=np.float64)
-    corner = np.array([len(p) > 2 for p in points])
+    corner = np.array([len(p) > 2 for p in points])[:, None]
     if not closed:
         corner[[0, -1]] = True
-    stretch = np.roll(xy, -1, axis=0) - xy
-    length = np.sqrt((stretch**2).sum(axis=1, keepdims=True))
-    chord = np.roll(xy, -1, axis=0) - np.roll(xy, 1, axis=0)
-    direction = chord / (np.sqrt((chord**2).sum(axis=1, keepdims=True)) + 1e-9)
-    leave = np.where(corner[:, None], stretch, direction * length)
-    arrive = np.where(np.roll(corner, -1)[:, None], stretch, np.roll(direction, -1, axis=0) * length)
+    after, before = np.arange(1, n + 1) % n, np.arange(-1, n - 1)
+    end = xy[after]
+    stretch, chord = end - xy, end - xy[before]
+    length = np.sqrt(stretch[:, :1] ** 2 + stretch[:, 1:] ** 2)
+    direction = chord / (np.sqrt(chord[:, :1] ** 2 + chord[:, 1:] ** 2) + 1e-9)
+    leave = np.where(corner, stretch, direction * length)[:, None]
+    arrive = np.where(corner[after], stretch, direction[after] * length)[:, None]
     s = (np.arange(steps) / steps)[None, :, None]
-    start, end = xy[:, None], np.roll(xy, -1, axis=0)[:, None]
-    line = start + s * leave[:, None]  # a Hermite cubic, written so that a straight stretch stays exact
-    line = line + s**2 * (3 * (end - start) - 2 * leave[:, None] - arrive[:, None])
-    line = line + s**3 * (leave[:, None] + arrive[:, None] - 2 * (end - start))
+    stretch = stretch[:, None]  # a Hermite cubic, in a form that keeps straight stretches exact: (n, steps, 2)
+    line = xy[:, None] + s * (leave + s * ((3 * stretch - 2 * leave - arrive) + s * (leave + arrive - 2 * stretch)))
     if closed:
         return line.reshape(-1, 2)
     return np.concatenate([line[:-1].reshape(-1, 2), xy[-1:]])
@@ -98,17 +98,15 @@ class Pose:
         x, y = (m[0, 0] * u + m[0, 1] * v + m[0, 2]) / w, (m[1, 0] * u + m[1, 1] * v + m[1, 2]) / w
         return np.rint(np.stack([x, y], axis=1)).astype(int)
 
-    def own_coordinates(self, box):
-        """Of every pixel of `box` (left, top, right, bottom): u and v, float32 (h, w)."""
+    def own_coordinates(self, x, y):
+        """Of pixels x, y (float32, any shapes that fit together): u and v, float32."""
         (a, b, c), (d, e, f), (g, h, i) = self.matrix.tolist()
-        inverse = [
-            [e * i - f * h, c * h - b * i, b * f - c * e],
-            [f * g - d * i, a * i - c * g, c * d - a * f],
-            [d * h - e * g, b * g - a * h, a * e - b * d],
-        ]
-        x = np.arange(box[0], box[2], dtype=np.float32)[None, :]
-        y = np.arange(box[1], box[3], dtype=np.float32)[:, None]
-        u, v, w = (np.float32(r[0]) * x + np.float32(r[1]) * y + np.float32(r[2]) for r in inverse)
+        inverse = (
+            (e * i - f * h, c * h - b * i, b * f - c * e),
+            (f * g - d * i, a * i - c * g, c * d - a * f),
+            (d * h - e * g, b * g - a * h, a * e - b * d),
+        )
+        u, v, w = (np.float32(p) * x + np.float32(q) * y + np.float32(s) for p, q, s in inverse)
         u, v = u / w, v / w
         return u - np.float32(self.bend) * v * v, v
 
@@ -1084,6 +1082,7 @@ FINISHES = {  # gloss, grain (how much the surface varies), kind of grain
     "shiny": (0.35, 4, "weave"), "patent": (0.8, 3, "weave"), "rubber": (0.15, 4, "weave"),
 }  # fmt: skip
 BACKGROUNDS = ("Plain", "Gradient", "Wood", "Tiles", "Fabric", "Shapes", "Shelf", "Bokeh", "Marble")
+_BACKGROUND_SHARES = (0.26, 0.14, 0.1, 0.1, 0.08, 0.08, 0.08, 0.08, 0.08)
 
 # --------------------------------------------------------------------------------------------------------------- plans
 
@@ -1161,7 +1160,7 @@ class Plan:
 
 
 def _plan(rng, type_name, kind):
-    background = _pick(rng, BACKGROUNDS)
+    background = BACKGROUNDS[int(rng.choice(len(BACKGROUNDS), p=_BACKGROUND_SHARES))]
     first = _look(rng, type_name)
     if kind == "single":
         return Plan([first], kind, False, background)
@@ -1311,10 +1310,11 @@ _GLOSSY = {METAL: 0.9, GLASS: 0.9, RUBBER: 0.1, LEATHER: 0.4}
 
 
 def _shift(image, x, y):
-    """`image` moved by whole pixels, edges repeated."""
+    """`image` moved by x, y, rounded to whole pixels; edges repeated."""
+    x, y = round(x), round(y)
     h, w = image.shape
-    rows, columns = np.clip(np.arange(h) - y, 0, h - 1), np.clip(np.arange(w) - x, 0, w - 1)
-    return image[rows][:, columns]
+    padded = np.pad(image, ((max(y, 0), max(-y, 0)), (max(x, 0), max(-x, 0))), mode="edge")
+    return padded[max(-y, 0) :, max(-x, 0) :][:h, :w]
 
 
 def _noise(rng, shape, cells):
@@ -1336,63 +1336,64 @@ def _paint(canvas, owner, pen, look, light, rng, value, palette=None, shadow=0.4
     inside = material > 0
     here = canvas[box[1] : box[3], box[0] : box[2]]
     unit = pen.pose.unit
-    silhouette = Image.fromarray(inside.astype(np.uint8) * 255)
-    soft = np.asarray(silhouette.filter(ImageFilter.GaussianBlur(float(side * 0.022))))
-    fall = side * 0.02
-    cast = _shift(soft, round(-light.x * fall), round(-light.y * fall)).astype(np.float32)
-    ground = here * (1 - cast * np.float32(shadow / 255))[..., None]
-
     gloss, grain, kind = FINISHES[look.finish]
     table, tones = _palette(rng, look) if palette is None else palette
-    u, v = pen.pose.own_coordinates(box)
-    fine = np.asarray(height_image.filter(ImageFilter.GaussianBlur(max(1.0, unit * 0.014)))).astype(np.float32)
-    broad = np.asarray(silhouette.filter(ImageFilter.GaussianBlur(max(2.0, unit * 0.09)))).astype(np.float32)
-    step, wide = max(1, round(unit * 0.012)), max(2, round(unit * 0.06))
-    dx, dy = round(light.x * step), round(light.y * step)
-    if (dx, dy) == (0, 0):
-        dx = -1
-    slope = _shift(fine, -dx, -dy) - _shift(fine, dx, dy)  # lower towards the light: lit
-    slope = -slope
-    bulge = _shift(broad, round(-light.x * wide), round(-light.y * wide)) - _shift(
-        broad, round(light.x * wide), round(light.y * wide)
-    )
-    drape = _noise(rng, material.shape, (4, 3)).astype(np.float32) - 128
-    shade = np.float32(1.0) + slope * np.float32(0.0042) + bulge * np.float32(0.0012) + drape * np.float32(0.0008)
-    shade *= np.float32(0.72) + broad * np.float32(0.29 / 255)
+    silhouette = Image.fromarray(inside.astype(np.uint8) * 255)
+    broad = np.asarray(silhouette.filter(ImageFilter.GaussianBlur(max(2.0, unit * 0.07))))
+    fine = np.asarray(height_image.filter(ImageFilter.GaussianBlur(max(1.0, unit * 0.014))))
+    fall = side * 0.022
+    cast = _shift(broad, -light.x * fall, -light.y * fall)[..., None]
+    ground = here - (here.astype(np.uint16) * cast >> 8) * int(shadow * 256) // 256
 
-    colours = table[material]
-    cloth = material == CLOTH
+    rows, columns = np.nonzero(inside)  # from here on, only pixels of the product: (n,)
+    def rise(surface, reach):
+        """How much the surface rises away from the light, over a distance of twice `reach` pixels."""
+        x, y = light.x * reach, light.y * reach
+        if round(x) == round(y) == 0:
+            x = 1 if x > 0 else -1
+        return (_shift(surface, x, y).astype(np.int16) - _shift(surface, -x, -y))[rows, columns].astype(np.float32)
+
+    ridge, bulge = rise(fine, max(1.0, unit * 0.012)), rise(broad, unit * 0.06)
+    drape = _noise(rng, material.shape, (4, 3))[rows, columns].astype(np.float32) - 128
+    shade = 1 - ridge * np.float32(0.0042) - bulge * np.float32(0.0012) + drape * np.float32(0.0008)
+    shade *= np.float32(0.72) + broad[rows, columns] * np.float32(0.29 / 255)
+    made_of = material[rows, columns]
+    colours = table[made_of]
+    u = v = None
+    if look.pattern != "Solid" or kind in ("rib", "twill"):
+        u, v = pen.pose.own_coordinates(columns + np.float32(box[0]), rows + np.float32(box[1]))
     if look.pattern != "Solid":
-        warp = (fine - 150) * np.float32(0.0006)
-        p = {k: look.a[k] for k in ("frequency", "lay", "duty", "phase")}
-        colours = np.where(cloth[..., None], tones[pattern_map(look.pattern, u + warp, v + warp, **p)], colours)
+        warp = (fine[rows, columns] - np.float32(150)) * np.float32(0.0006)  # folds carry the pattern along
+        lie = {k: look.a[k] for k in ("frequency", "lay", "duty", "phase")}
+        index = pattern_map(look.pattern, u + warp, v + warp, **lie)
+        colours = np.where((made_of == CLOTH)[:, None], tones[index], colours)
     if grain:
+        texture = rng.integers(-128, 128, made_of.shape, dtype=np.int16) * np.float32(1 / 128)
         if kind == "rib":
-            texture = (
-                (_zigzag(u * 16) - np.float32(0.5))
-                * 2
-                * (np.float32(0.6) + np.float32(0.4) * _zigzag(v * 22 + _zigzag(u * 16)))
-            )
+            rib = _zigzag(u * 16)
+            texture = (2 * rib - 1) * (np.float32(0.6) + np.float32(0.4) * _zigzag(v * 22 + rib))
         elif kind == "twill":
-            texture = (_zigzag((u + v) * 18) - np.float32(0.5)) + (
-                rng.integers(-128, 128, material.shape, dtype=np.int16) / np.float32(256)
-            )
-        else:
-            texture = rng.integers(-128, 128, material.shape, dtype=np.int16) / np.float32(128)
-        shade += np.where(cloth | (material == SHADE) | (material == PLAIN), texture, 0) * np.float32(grain / 255)
+            texture = texture * np.float32(0.5) + _zigzag((u + v) * 18) - np.float32(0.5)
+        shade += texture * np.float32(grain / 255)
     glossy = np.full(16, gloss, np.float32)
     for m, g in _GLOSSY.items():
         glossy[m] = g
-    shine = np.clip(slope + bulge * np.float32(0.3) - 14, 0, 60) * glossy[material] * np.float32(2.6)
-    product = colours * shade[..., None] + shine[..., None]
-    glass = material == GLASS
+    shine = np.clip(-ridge - bulge * np.float32(0.3) - 14, 0, 60) * glossy[made_of] * np.float32(2.6)
+    product = colours * shade[:, None] + shine[:, None]
+    glass = made_of == GLASS
     if glass.any():
-        product = np.where(glass[..., None], product * np.float32(0.78) + ground * np.float32(0.22), product)
-    here[...] = np.rint(np.clip(np.where(inside[..., None], product, ground), 0, 255)).astype(np.uint8)
+        product[glass] = product[glass] * np.float32(0.78) + ground[rows[glass], columns[glass]] * np.float32(0.22)
+    here[...] = ground
+    here[rows, columns] = np.rint(np.clip(product, 0, 255))
     owner[box[1] : box[3], box[0] : box[2]][inside] = value
 
 
 # ----------------------------------------------------------------------------------------------------------- background
+
+
+def _enlarged(image, side):
+    """A background is drawn at half the size and enlarged: it lies a little out of focus."""
+    return np.array(Image.fromarray(image).resize((side, side), Image.Resampling.BILINEAR))
 
 
 def _background(rng, kind, side):
@@ -1426,7 +1427,8 @@ def _background(rng, kind, side):
         return out if across else np.ascontiguousarray(out.transpose(1, 0, 2))
     if kind in ("Tiles", "Fabric"):
         where = pose((side / 2, side / 2), side / 2, float(rng.random() * 90), 0.0, 1.0, False, (0.0, 0.0))
-        u, v = where.own_coordinates((0, 0, side, side))
+        across = np.arange(side, dtype=np.float32)
+        u, v = where.own_coordinates(across[None, :], across[:, None])
         if kind == "Tiles":
             n = float(rng.integers(2, 5))
             i, j = np.floor(u * np.float32(n)), np.floor(v * np.float32(n))
@@ -1611,7 +1613,7 @@ def _mannequin(p, r):
 _FIGURE_LOOK = Look("", "", "", "", "", "Solid", "", "", "rubber", "")
 
 
-def _prop(canvas, owner, draw, where, light, rng, palette, r, keep=0.7):
+def _prop(canvas, owner, draw, where, light, rng, palette, r, keep=0.8):
     """Paint a prop over all, unless it would leave less than `keep` of a product to be seen."""
     pen = Pen(canvas.shape[0], where)
     draw(pen, r)
@@ -1630,7 +1632,7 @@ def _render(rng, plan, size, bare=False):
     side = size * OVERSAMPLE
     angle = r(-2.7, -0.44)
     light = Light(math.cos(angle), math.sin(angle), r(0.78, 1.12), r(-0.1, 0.1), r(-0.16, 0.16))
-    canvas = np.full((side, side, 3), 226, np.uint8) if bare else _background(rng, plan.background, side)
+    canvas = np.full((side, side, 3), 226, np.uint8) if bare else _enlarged(_background(rng, plan.background, side // 2), side)
     owner = np.zeros((side, side), np.uint8)
     places = _places(rng, r, plan)
     if plan.worn:
@@ -1652,7 +1654,7 @@ def _render(rng, plan, size, bare=False):
             _paint(canvas, owner, hang, _FIGURE_LOOK, light, rng, 0, _flat_palette((150, 110, 70), (180, 180, 184)))
         t.draw(pen, r, look.a | a)
         _paint(canvas, owner, pen, look, light, rng, MASK_VALUE[look.type])
-    for _ in range(0 if bare else int(rng.choice(3, p=(0.45, 0.4, 0.15)))):
+    for _ in range(0 if bare else int(rng.choice(3, p=(0.6, 0.32, 0.08)))):
         draw_prop = _pick(rng, list(_PROPS))
         scale, palettes = _PROPS[draw_prop]
         where = pose(
@@ -1681,8 +1683,8 @@ def _places(rng, r, plan):
     """Of each product: x, y, unit (image widths), turn (degrees), and details that the place decides."""
     if plan.kind == "single":
         t = TYPES[plan.looks[0].type]
-        turn = r(-t.turn, t.turn) * (1.0 if rng.random() < 0.8 else 1.8)
-        return [(0.5 + r(-0.07, 0.07), 0.5 + r(-0.07, 0.07), r(0.32, 0.47) * t.zoom, turn, {})]
+        turn = r(-t.turn, t.turn) * (0.7 if rng.random() < 0.8 else 1.6)
+        return [(0.5 + r(-0.05, 0.05), 0.5 + r(-0.05, 0.05), r(0.37, 0.48) * t.zoom, turn, {})]
     if plan.worn:
         return [
             (

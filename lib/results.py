@@ -146,8 +146,8 @@ def claim(text: str, holds: bool, source: str | None = None, evidence: str | Non
 def tables():
     """The running notebook's measures and claims so far: two DataFrames, in the order noted, empty columns left out."""
     record, _ = _running("tables")
-    measures, claims = _frames([record])
-    return tuple(table.drop(columns="notebook").dropna(axis="columns", how="all") for table in (measures, claims))
+    shown = [table.drop(columns="notebook").dropna(axis="columns", how="all") for table in _frames([record])]
+    return tuple(table.fillna({name: "" for name in table.select_dtypes(["object", "str"])}) for table in shown)
 
 
 def gather(folder: str | Path, profile: str):
@@ -274,7 +274,8 @@ def _frames(records):
     rows = [{"notebook": record["notebook"], **entry} for record in records for entry in record["measures"]]
     more = list(dict.fromkeys(key for row in rows for key in row if key not in MEASURE_COLUMNS))
     measures = pd.DataFrame(rows, columns=[*MEASURE_COLUMNS[:2], *more, *MEASURE_COLUMNS[2:]])
-    measures = measures.astype({"value": float, "low": float, "high": float, "n": "Int64"})
+    whole = [name for name in more if all(type(row.get(name)) in (int, type(None)) for row in rows)]
+    measures = measures.astype({"value": float, "low": float, "high": float} | dict.fromkeys([*whole, "n"], "Int64"))
     rows = [{"notebook": record["notebook"], **entry} for record in records for entry in record["claims"]]
     return measures, pd.DataFrame(rows, columns=CLAIM_COLUMNS).astype({"holds": bool})
 

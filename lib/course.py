@@ -1,0 +1,696 @@
+"""The course on the command line: python -m lib.course list | run | check | expect | notebooks | results
+
+    list       the notebooks, their questions, minutes and parameters
+    run        execute notebooks headlessly and write a report of pages, results and claims
+    check      compare the last quick run with notebooks/expected.toml
+    expect     write notebooks/expected.toml from the last quick run, for review
+    notebooks  run profile quick and put the outputs into the notebooks themselves
+    results    show again what was measured and which claims held
+
+Each notebook runs in a process of its own, so that one which dies, hangs or ends its kernel does no harm to the others. The
+way in to the course: this module may import its siblings.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import tomllib
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from lib import execution, expectations, notebook_files, reports, results
+
+ROOT = Path(__file__).resolve().parent.parent
+OWN = {"course.py", "execution.py", "expectations.py", "notebook_files.py", "reports.py"}  # no notebook depends on them
+CELL_SECONDS = {"quick": 600, "smoke": 300}
+LONG_CELL_SECONDS = 4 * 3600
+OPENING = """\
+# What a quick run gives: claims that hold or do not, and bands for values, wide enough for other hardware.
+# Written by `python -m lib.course expect` after `python -m lib.course run`, then read by a person.
+"""
+
+
+class UsageError(Exception):
+    """The command cannot be carried out as it was given."""
+
+
+@dataclass
+class Notebook:
+    """One notebook of the course and what it is to be run with."""
+
+    path: Path
+    question: str = ""
+    minutes: float | None = None
+    parameters: dict = field(default_factory=dict)  # all of them, as they will be
+    changed: dict = field(default_factory=dict)  # those that differ from the literals in the notebook
+    problem: str | None = None  # why it cannot run
+
+    @property
+    def name(self):
+        return self.path.stem
+
+
+# ---- which notebooks, with which parameters ------------------------------------------------------------------------
+
+
+def find(folder: Path) -> list[Path]:
+    """The numbered notebooks of `folder`, in order."""
+    paths = sorted(folder.glob("[0-9][0-9]_*.ipynb"))
+    if not paths:
+        raise UsageError(f"no notebook named NN_*.ipynb in {folder}")
+    return paths
+
+
+def select(paths: list[Path], only: list[str] | None) -> list[Path]:
+    """Those named in `only` by number (1, 01) or name; all without it."""
+    chosen = []
+    for word in only or []:
+        word = Path(word).name.removesuffix(".ipynb")
+        hits = [path for path in paths if path.stem == word or path.stem[:2] == word.zfill(2)]
+        if not hits:
+            raise UsageError(f"--only {word}: no such notebook; there are {', '.join(path.stem for path in paths)}")
+        chosen += hits
+    return sorted(set(chosen)) if only else paths
+
+
+def read_profiles(folder: Path) -> dict:
+    """notebooks/profiles.toml: {notebook: {profile: {parameter: value}}}."""
+    path = folder / "profiles.toml"
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UsageError(f"{path} is missing: it holds the parameters of each notebook in each profile") from error
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path} cannot be read: {error}") from error
+
+
+def plan(paths: list[Path], profiles: dict, profile: str, given: list[str]) -> list[Notebook]:
+    """Each notebook with the parameters of `profile`, then those `given` as name=value. Wrong ones given are a UsageError."""
+    known = sorted({name for tables in profiles.values() for name in tables})
+    if profile not in known:
+        raise UsageError(f"--profile {profile}: no notebook has it; there are {', '.join(known) or 'none'}")
+    planned = []
+    for path in paths:
+        notebook = Notebook(path)
+        planned.append(notebook)
+        try:
+            node = notebook_files.read(path)
+            notebook.question, notebook.minutes = notebook_files.question(node), notebook_files.minutes(node)
+            literals = notebook_files.parameters(node)
+            if profile not in profiles.get(path.stem, {}):
+                raise ValueError(f"profiles.toml has no table [{path.stem}.{profile}]")
+            wanted = profiles[path.stem][profile]
+            notebook.parameters = {**literals, "profile": profile}
+            for name, value in wanted.items():
+                notebook.parameters[name] = _fitting(name, value, literals, f"[{path.stem}.{profile}] of profiles.toml")
+        except (ValueError, SyntaxError) as error:
+            notebook.problem = str(error)
+            continue
+        for word in given:
+            name, equals, text = word.partition("=")
+            if not equals:
+                raise UsageError(f"-p {word}: write name=value")
+            value = _value(name, text, literals.get(name))
+            try:
+                notebook.parameters[name] = _fitting(name, value, literals, f"-p {word} for {path.stem}")
+            except ValueError as error:
+                raise UsageError(str(error)) from error
+        notebook.changed = {name: value for name, value in notebook.parameters.items() if value != literals.get(name)}
+    return planned
+
+
+def _value(name, text, default):
+    """The value written as `text`, a TOML literal; text for a parameter that is text needs no quotes."""
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError as error:
+        if not isinstance(default, str):
+            raise UsageError(f'-p {name}={text}: not a TOML literal (1, 0.5, true, [1, 2], "text"): {error}') from error
+        value = text
+    if isinstance(default, str) and not isinstance(value, str):
+        value = text
+    if name == "dataset" and ("/" in value or os.sep in value or value.startswith("~")):
+        return str(Path(value).expanduser().resolve())  # notebooks run in another folder than this command
+    return value
+
+
+def _fitting(name, value, literals, where):
+    if name not in literals:
+        raise ValueError(f"{where}: unknown parameter {name}; known are {', '.join(literals)}")
+    default = literals[name]
+    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    alike = (list, tuple) if isinstance(default, list | tuple) else type(default)
+    if default is not None and (not isinstance(value, alike) or isinstance(value, bool) != isinstance(default, bool)):
+        raise ValueError(
+            f"{where}: {name} is {value!r}, which must be of type {type(default).__name__} like {default!r}"
+        )
+    return type(default)(value) if isinstance(default, tuple) else value
+
+
+# ---- running -------------------------------------------------------------------------------------------------------
+
+
+def digest(notebook: Notebook) -> str:
+    """Of all that decides what a run gives: source, parameters, and the modules of lib."""
+    parts = [
+        notebook_files.source_digest(notebook_files.read(notebook.path)),
+        json.dumps(notebook.parameters, sort_keys=True),
+    ]
+    parts += [
+        hashlib.sha256(p.read_bytes()).hexdigest()
+        for p in sorted(Path(__file__).parent.glob("*.py"))
+        if p.name not in OWN
+    ]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+class Run:
+    """Notebooks of one profile on their way into one report folder."""
+
+    def __init__(self, notebooks, profile, reports_folder, timeout, jobs):
+        self.notebooks, self.profile, self.timeout, self.jobs = notebooks, profile, timeout, jobs
+        self.reports = reports_folder.resolve()
+        self.folder = self.reports / profile
+        self.states = self.folder / "state"
+        self.states.mkdir(parents=True, exist_ok=True)
+        self.processes = {}
+        self.cells = {}  # name -> (cell, of), of the notebooks that run now
+        self.stopping = threading.Event()
+        self.paper = threading.Lock()  # matplotlib, which draws formulas, does so one at a time
+
+    def state(self, name):
+        """What is known of the last run of notebook `name`: a dict, empty if it was never run."""
+        try:
+            return json.loads((self.states / f"{name}.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):  # never run, or damaged: run again
+            return {}
+
+    def result_path(self, name):
+        return self.reports / "results" / self.profile / f"{name}.json"
+
+    def finished(self, notebook):
+        """Whether the last run of `notebook` succeeded and would give the same again."""
+        there = (self.folder / f"{notebook.name}.ipynb").is_file() and self.result_path(notebook.name).is_file()
+        state = self.state(notebook.name)
+        return there and not notebook.problem and state.get("status") == "ok" and state["digest"] == digest(notebook)
+
+    def execute(self, notebook, environment):
+        """Run one notebook in a process of its own; write its state, page and thumbnail. Returns the state."""
+        began = time.monotonic()
+        state = {
+            "name": notebook.name,
+            "status": "running",
+            "parameters": notebook.parameters,
+            "changed": notebook.changed,
+        }
+        self._note(state)
+        for stale in (self.folder / f"{notebook.name}.ipynb", self.result_path(notebook.name)):
+            stale.unlink(missing_ok=True)
+        if notebook.problem:
+            failure = execution.Failure(notebook.problem)
+        else:
+            state["digest"] = digest(notebook)
+            failure = self._watch(notebook, environment)
+        if failure is None and not self.result_path(notebook.name).is_file():
+            failure = execution.Failure(
+                f"it wrote no results: {self.result_path(notebook.name).name} is missing; call results.begin({notebook.name!r}, profile)"
+            )
+        state |= {"status": "ok" if failure is None else "failed", "seconds": time.monotonic() - began}
+        if self.stopping.is_set() and failure is not None:
+            state["status"], failure = "stopped", execution.Failure("it was stopped")
+        state["failure"] = failure and {**asdict(failure), "text": str(failure)}
+        with self.paper:
+            self._page(notebook, state)
+        self._note(state)
+        return state
+
+    def _watch(self, notebook, environment):
+        log = self.states / f"{notebook.name}.log"
+        arguments = {
+            "source": str(notebook.path.resolve()),
+            "target": f"{notebook.name}.ipynb",
+            "parameters": notebook.changed,
+            "cwd": str(notebook.path.parent.resolve()),
+            "timeout": self.timeout,
+        }
+        verdict = {}
+        with log.open("w", encoding="utf-8") as errors:
+            if self.stopping.is_set():
+                return execution.Failure("it was stopped")
+            process = subprocess.Popen(
+                [sys.executable, "-m", "lib.execution"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                env=environment,
+                cwd=self.folder,
+                text=True,
+                encoding="utf-8",
+                start_new_session=True,  # Ctrl-C reaches the runner alone, which then ends each notebook properly
+            )
+            self.processes[notebook.name] = process
+            with process:
+                process.stdin.write(json.dumps(arguments))
+                process.stdin.close()
+                for line in process.stdout:
+                    event = json.loads(line)
+                    if "cell" in event:
+                        self.cells[notebook.name] = (event["cell"], event["of"])
+                    else:
+                        verdict = event
+            del self.processes[notebook.name]
+        cell = self.cells.pop(notebook.name, (None, None))[0]
+        if "failure" in verdict:
+            log.unlink()
+            return verdict["failure"] and execution.Failure(**verdict["failure"])
+        last = log.read_text(encoding="utf-8").strip().splitlines()[-1:] or ["no message"]
+        return execution.Failure(f"papermill ended with status {process.returncode}: {last[0]} (see {log})", cell)
+
+    def stop(self):
+        """End what runs: each process ends its kernel itself; one that does not within 10 s is killed."""
+        self.stopping.set()
+        running = list(self.processes.values())
+        for process in running:
+            process.terminate()
+        for process in running:
+            try:
+                process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+    def _note(self, state):
+        _write(self.states / f"{state['name']}.json", json.dumps(state, indent=1) + "\n")
+
+    def _page(self, notebook, state):
+        """The HTML of the notebook as far as it ran, and its first figure."""
+        import nbformat
+
+        executed = self.folder / f"{notebook.name}.ipynb"
+        page, picture = executed.with_suffix(".html"), executed.with_suffix(".png")
+        page.unlink(missing_ok=True)
+        picture.unlink(missing_ok=True)
+        if not executed.is_file():
+            return
+        node = nbformat.read(executed, as_version=4)
+        figure = reports.first_figure(node)
+        if figure:
+            picture.write_bytes(figure)
+        _write(page, reports.notebook_page(node, notebook.question or notebook.name, state))
+
+    def write_index(self, paths, notebooks):
+        """index.html over all notebooks, also those that were not run this time."""
+        planned = {notebook.name: notebook for notebook in notebooks}
+        cards = []
+        for path in paths:
+            notebook = planned[path.stem]
+            state = self.state(path.stem)
+            files = {
+                kind: f"{path.stem}.{kind}"
+                for kind in ("html", "ipynb", "png")
+                if (self.folder / f"{path.stem}.{kind}").is_file()
+            }
+            cards.append(
+                {"name": path.stem, "question": notebook.question, "minutes": notebook.minutes, "files": files, **state}
+            )
+        measures, claims = gathered(self.reports, self.profile)
+        made = _made_with(self.reports, self.profile)
+        _write(self.folder / "index.html", reports.index_page(self.profile, cards, measures, claims, made))
+        return self.folder / "index.html"
+
+
+def gathered(reports_folder, profile):
+    """The two tables of `profile`; of no rows where nothing has been written yet."""
+    (reports_folder / "results" / profile).mkdir(parents=True, exist_ok=True)
+    return results.gather(reports_folder, profile)
+
+
+def _made_with(reports_folder, profile):
+    files = sorted((reports_folder / "results" / profile).glob("*.json"), key=lambda path: path.stat().st_mtime)
+    return json.loads(files[-1].read_text(encoding="utf-8")).get("made_with", {}) if files else {}
+
+
+def _write(path, text):
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part.write_text(text, encoding="utf-8")
+    os.replace(part, path)
+
+
+def draw_catalogue(folder: Path, environment: dict) -> None:
+    """Draw the embedded collection before the first notebook that uses it, where its progress bar can be seen."""
+    environment = {key: value for key, value in environment.items() if key != "TQDM_DISABLE"}
+    code = "from lib import catalogue; catalogue.write()"
+    if subprocess.run([sys.executable, "-c", code], cwd=folder, env=environment, check=False).returncode:
+        raise UsageError("the catalogue could not be drawn (see above)")
+
+
+def course_environment(folder: str, reports_folder: Path, jobs: int) -> dict:
+    """The environment of the notebooks: this lib, this report folder, absolute data folders, a fair share of the threads."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    environment = execution.prepare(folder, threads=max(1, cores // jobs) if jobs > 1 else None)
+    for name, value in os.environ.items():
+        if name.startswith("RETRIEVAL_") and Path(value).exists():
+            environment[name] = str(Path(value).resolve())  # relative to where the command was given
+    environment["RETRIEVAL_REPORTS"] = str(reports_folder.resolve())
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    return environment
+
+
+class Progress:
+    """One line on a terminal that is drawn again and again; elsewhere a line when a notebook starts and ends."""
+
+    def __init__(self, run, todo, stream=None):
+        self.run, self.stream = run, stream or sys.stderr
+        self.began = time.monotonic()
+        self.live = self.stream.isatty()
+        self.seconds = {
+            n.name: run.state(n.name).get("seconds") or (n.minutes or 1) * 60 for n in todo
+        }  # a first guess
+        self.started, self.done = {}, 0
+
+    def say(self, text):
+        self.stream.write(f"\r\x1b[K{text}\n" if self.live else f"{text}\n")  # one write: notebooks start in threads
+        self.stream.flush()
+
+    def start(self, name):
+        self.started[name] = time.monotonic()
+        if not self.live:
+            self.say(f"start    {name}")
+
+    def end(self, state):
+        self.done += 1
+        self.started.pop(state["name"], None)
+        self.seconds[state["name"]] = 0
+        word = {"ok": "ok", "failed": "FAILED", "stopped": "stopped"}[state["status"]]
+        failure = f"  {state['failure']['text']}" if state["failure"] else ""
+        self.say(f"{word:<8} {state['name']}  {clock(state['seconds'])}{failure}")
+
+    def draw(self):
+        if not self.live:
+            return
+        now = time.monotonic()
+        left = sum(max(0, guess - (now - self.started.get(name, now))) for name, guess in self.seconds.items())
+        total = len(self.seconds)
+        cells = [
+            f"{name} {'/'.join(map(str, self.run.cells[name]))}"
+            for name in sorted(self.started)
+            if name in self.run.cells
+        ]
+        bar = ("#" * round(12 * self.done / total)).ljust(12, ".")
+        line = f"[{bar}] {self.done} of {total}  {clock(now - self.began)} gone, about {clock(left / self.run.jobs)} left  {', '.join(cells)}"
+        width = os.get_terminal_size(self.stream.fileno()).columns if hasattr(self.stream, "fileno") else 80
+        print(f"\r\x1b[K{line[: width - 1]}", end="", file=self.stream, flush=True)
+
+    def close(self):
+        if self.live:
+            print("\r\x1b[K", end="", file=self.stream, flush=True)
+
+
+def clock(seconds: float) -> str:
+    """Minutes and seconds, hours where there are any.
+
+    >>> clock(75), clock(3661)
+    ('1:15', '1:01:01')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def run_notebooks(options) -> tuple[Run, list[Notebook], list[dict]]:
+    """What `run` and `notebooks` share: plan, take over, draw, execute, report. Returns the run, its notebooks, their states."""
+    paths = find(options.notebooks)
+    chosen = select(paths, options.only)
+    profiles = read_profiles(options.notebooks)
+    notebooks = plan(chosen, profiles, options.profile, options.parameter)
+    everything = plan([path for path in paths if path not in chosen], profiles, options.profile, []) + notebooks
+    timeout = options.timeout or CELL_SECONDS.get(options.profile, LONG_CELL_SECONDS)
+    run = Run(notebooks, options.profile, options.reports, timeout, options.jobs)
+    todo = [notebook for notebook in notebooks if not (options.resume and run.finished(notebook))]
+    states = {notebook.name: run.state(notebook.name) for notebook in notebooks if notebook not in todo}
+    for name in states:
+        print(f"kept     {name}  (unchanged since its last run)", file=sys.stderr)
+    with tempfile.TemporaryDirectory() as folder:
+        environment = course_environment(folder, options.reports, options.jobs)
+        if any(notebook.parameters.get("dataset") == "catalogue" for notebook in todo):
+            draw_catalogue(options.notebooks, environment)
+        progress = Progress(run, todo)
+        pool = ThreadPoolExecutor(max_workers=options.jobs)
+
+        def execute(notebook):
+            progress.start(notebook.name)
+            return run.execute(notebook, environment)
+
+        waiting = {pool.submit(execute, notebook): notebook for notebook in todo}
+        try:
+            while waiting:
+                done, _ = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
+                for future in done:
+                    notebook = waiting.pop(future)
+                    states[notebook.name] = future.result()
+                    progress.end(states[notebook.name])
+                    run.write_index(paths, everything)
+                progress.draw()
+        finally:  # also on Ctrl-C: end the kernels, keep what is done
+            progress.close()
+            if waiting:
+                run.stop()
+            pool.shutdown(cancel_futures=True)
+            index = run.write_index(paths, everything)
+    print(f"\nreport: {index}")
+    return run, notebooks, [states[notebook.name] for notebook in notebooks]
+
+
+# ---- the commands --------------------------------------------------------------------------------------------------
+
+
+def command_list(options) -> int:
+    profiles = read_profiles(options.notebooks)
+    for path in select(find(options.notebooks), options.only):
+        node = notebook_files.read(path)
+        minutes = notebook_files.minutes(node)
+        print(f"{path.stem}  {notebook_files.question(node)}" + (f"  (about {minutes:g} min)" if minutes else ""))
+        for profile, table in profiles.get(path.stem, {}).items():
+            print(f"    {profile:<6} " + ", ".join(f"{name} = {json.dumps(value)}" for name, value in table.items()))
+    return 0
+
+
+def command_run(options) -> int:
+    run, notebooks, states = run_notebooks(options)
+    _print_tables(run.reports, run.profile, [notebook.name for notebook in notebooks])
+    return _verdict(states)
+
+
+def command_notebooks(options) -> int:
+    options.profile, options.parameter = "quick", []
+    run, notebooks, states = run_notebooks(options)
+    failed = 0
+    for notebook, state in zip(notebooks, states, strict=True):
+        if state["status"] != "ok":
+            continue
+        if notebook.changed:
+            names = ", ".join(notebook.changed)
+            problems, left_out = [f"its parameters cell differs from profile quick in {names}; make them equal"], []
+        else:
+            executed = notebook_files.read(run.folder / notebook.path.name)
+            node, left_out = notebook_files.cleaned(notebook_files.read(notebook.path), executed, "quick")
+            problems = notebook_files.blemishes(node)
+        for note in left_out:
+            print(f"left out of {notebook.name}: {note}")
+        for problem in problems:
+            print(f"NOT WRITTEN {notebook.name}: {problem}")
+        if problems:
+            failed += 1
+        else:
+            _write(notebook.path, notebook_files.to_text(node))
+            print(f"written  {notebook.path}")
+    return 1 if failed else _verdict(states)
+
+
+def command_results(options) -> int:
+    paths = select(find(options.notebooks), options.only)
+    _print_tables(options.reports, options.profile, [path.stem for path in paths])
+    return 0
+
+
+def command_check(options) -> int:
+    path = options.notebooks / "expected.toml"
+    if not path.is_file():
+        raise UsageError(f"{path} is missing; write it with `python -m lib.course expect`, and read it")
+    expected = tomllib.loads(path.read_text(encoding="utf-8"))
+    names = [path.stem for path in select(find(options.notebooks), options.only)]
+    measures, claims = _last_quick_run(options, names)
+    gone = (
+        []
+        if options.only
+        else [f"{name}: expected, but there is no such notebook" for name in expected if name not in names]
+    )
+    found = gone + expectations.deviations(expected, measures, claims, names)
+    for deviation in found:
+        print(deviation)
+    counts = sum(len(expected.get(name, {}).get("claims", {})) for name in names)
+    values = sum(len(expected.get(name, {}).get("measures", [])) for name in names)
+    print(f"{len(found)} deviations" if found else f"as recorded: {counts} claims, {values} values")
+    return 1 if found else 0
+
+
+def command_expect(options) -> int:
+    path = options.notebooks / "expected.toml"
+    names = [path.stem for path in find(options.notebooks)]
+    measures, claims = _last_quick_run(options, names)
+    known = tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    known = {name: table for name, table in known.items() if name in names}
+    _write(path, expectations.to_toml(expectations.expect(measures, claims, known), OPENING))
+    print(f"written: {path}; read it before you commit it")
+    return 0
+
+
+def _last_quick_run(options, names):
+    """Its tables, refused where a notebook failed or ran with other parameters than the profile's."""
+    run = Run([], "quick", options.reports, None, 1)
+    for name in names:
+        state = run.state(name)
+        if state.get("status") != "ok":
+            raise UsageError(
+                f"{name} has not run to its end ({state.get('status', 'never run')}); `python -m lib.course run` first"
+            )
+        if state["changed"]:
+            raise UsageError(
+                f"{name} last ran with {state['changed']} instead of profile quick; run it again without -p"
+            )
+    return gathered(options.reports, "quick")
+
+
+def _print_tables(reports_folder, profile, names):
+    measures, claims = (table[table["notebook"].isin(names)] for table in gathered(reports_folder, profile))
+    width = _terminal_width()
+    if len(measures):
+        print(f"\nWhat was measured (profile {profile})\n" + reports.measures_text(measures, width))
+    if len(claims):
+        print("\nWhat was claimed\n" + reports.claims_text(claims, width))
+
+
+def _terminal_width():
+    import shutil
+
+    return max(60, min(160, shutil.get_terminal_size((110, 40)).columns))
+
+
+def _verdict(states):
+    failed = [state for state in states if state["status"] != "ok"]
+    print(f"\n{len(states) - len(failed)} of {len(states)} notebooks ran to their end")
+    for state in failed:
+        print(f"FAILED {state['name']}: {state['failure']['text']}")
+    return 1 if failed else 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    main = argparse.ArgumentParser(
+        prog="python -m lib.course", description="Run the course's notebooks and look at what they gave."
+    )
+    commands = main.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name, function, text, *options):
+        sub = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        sub.set_defaults(function=function, only=None)
+        sub.add_argument(
+            "--notebooks", type=Path, default=ROOT / "notebooks", metavar="FOLDER", help="where the notebooks are"
+        )
+        if "only" in options:
+            sub.add_argument(
+                "--only",
+                nargs="+",
+                metavar="NAME",
+                help="these notebooks, by number or name: --only 01 03_siamese_triplet",
+            )
+        if "reports" in options:
+            sub.add_argument(
+                "--reports", type=Path, default=ROOT / "reports", metavar="FOLDER", help="where reports go"
+            )
+        if "profile" in options:
+            sub.add_argument("--profile", default="quick", help="a profile of notebooks/profiles.toml (default: quick)")
+        if "run" in options:
+            sub.add_argument(
+                "--jobs", type=_positive(int), default=1, metavar="N", help="notebooks at the same time (default: 1)"
+            )
+            sub.add_argument(
+                "--resume",
+                action="store_true",
+                help="keep finished notebooks whose source, parameters and lib are unchanged",
+            )
+            sub.add_argument(
+                "--timeout",
+                type=_positive(float),
+                metavar="SECONDS",
+                help="longest time for one cell (default: 600 in quick, 4 h in full)",
+            )
+        if "parameter" in options:
+            sub.add_argument(
+                "-p",
+                "--parameter",
+                action="append",
+                default=[],
+                metavar="NAME=VALUE",
+                help="set a parameter (TOML: -p words=64), repeatable",
+            )
+        return sub
+
+    command("list", command_list, "list the notebooks: question, minutes, parameters of each profile", "only")
+    command(
+        "run", command_run, "execute notebooks and write a report", "only", "reports", "profile", "run", "parameter"
+    )
+    command("check", command_check, "compare the last quick run with notebooks/expected.toml", "only", "reports")
+    command("expect", command_expect, "write notebooks/expected.toml from the last quick run", "reports")
+    command(
+        "notebooks",
+        command_notebooks,
+        "run profile quick and write the outputs into the notebooks",
+        "only",
+        "reports",
+        "run",
+    )
+    command("results", command_results, "show what was measured and which claims held", "only", "reports", "profile")
+    return main
+
+
+def _positive(kind):
+    def number(text):
+        value = kind(text)
+        if value <= 0:
+            raise argparse.ArgumentTypeError(f"must be above 0, got {text}")
+        return value
+
+    number.__name__ = f"positive {kind.__name__}"
+    return number
+
+
+def _interrupt(*_):
+    raise KeyboardInterrupt
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Carry out one command. Returns 0, 1 when a notebook failed or a result deviates, 2 for a wrong command, 130 after Ctrl-C."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _interrupt)
+    options = parser().parse_args(arguments)
+    try:
+        return options.function(options)
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nstopped; what was done is kept: --resume takes it over", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

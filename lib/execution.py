@@ -1,0 +1,192 @@
+"""One notebook run by papermill, and every way in which that can fail told in one sentence.
+
+papermill alone lets some failures pass: `sys.exit(0)` in a cell ends a notebook without an error, a cell may be skipped, a
+dead kernel is a traceback of asyncio. Here each is a `Failure` that names cell and cause, and the notebook with what it had
+shown until then is kept.
+
+`execute` does it in this process. As a program this file reads one JSON object (the arguments of `execute`) from standard input
+and writes one JSON object a line: {"cell": 3, "of": 9} as it goes, then {"failure": null} or what went wrong. So a run can be
+watched, and ended without hurting others: `prepare` gives the environment that such a process needs.
+
+Needs papermill. Copy this file alone and it works.
+"""
+
+import json
+import os
+import re
+import signal
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+__all__ = ["Failure", "execute", "failure_in", "prepare"]
+
+START_SECONDS = 120  # for a kernel to answer on a busy machine
+MARK = "papermill-error-cell-tag"  # papermill's own banners, which would shift the numbers of cells
+
+
+@dataclass
+class Failure:
+    """Why a notebook failed, and where: the number of the code cell as JupyterLab shows it in [ ], and its first line."""
+
+    cause: str
+    cell: int | None = None
+    line: str = ""
+    trace: str = ""
+
+    def __str__(self):
+        """
+        >>> print(Failure("ZeroDivisionError: division by zero", 3, "1 / 0"))
+        cell [3] `1 / 0`: ZeroDivisionError: division by zero
+        >>> print(Failure("no results were written"))
+        no results were written
+        """
+        return self.cause if self.cell is None else f"cell [{self.cell}] `{self.line}`: {self.cause}"
+
+
+class _Ended(Exception):
+    """A cell asked the kernel to stop."""
+
+
+def prepare(folder: str | Path, threads: int | None = None) -> dict[str, str]:
+    """The environment for running notebooks with this very interpreter; `folder` is for its files and must outlive the runs.
+
+    A kernel named python3 of the user's own may belong to another Python; the one written here is found first. IPython starts
+    without the user's history and start-up files. Progress bars and logs that would flood a notebook are silenced, hashes of
+    text are the same in every run, and `threads` limits what one notebook's kernel uses.
+    """
+    spec = Path(folder) / "kernels" / "python3"
+    spec.mkdir(parents=True, exist_ok=True)
+    argv = [sys.executable, "-Xfrozen_modules=off", "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    (spec / "kernel.json").write_text(json.dumps({"argv": argv, "display_name": "Python 3", "language": "python"}))
+    environment = {
+        **os.environ,
+        "JUPYTER_PATH": os.pathsep.join(filter(None, [str(folder), os.environ.get("JUPYTER_PATH")])),
+        "IPYTHONDIR": str(Path(folder) / "ipython"),
+        "PYTHONHASHSEED": "0",
+        "PYTHONUNBUFFERED": "1",
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+        "TQDM_DISABLE": "1",
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+    }
+    if threads:
+        names = ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "TF_NUM_INTRAOP", "TF_NUM_INTEROP")
+        environment |= {
+            f"{name}_{'THREADS' if name.startswith('TF') else 'NUM_THREADS'}": str(threads) for name in names
+        }
+    return environment
+
+
+def execute(source: str, target: str, parameters: dict, cwd: str, timeout: float | None, report=lambda event: None):
+    """Run the notebook at `source` in the folder `cwd` and write it, executed, to `target`: None, or the `Failure`.
+
+    `parameters` are put in after the cell tagged `parameters` (none: no cell is added); `timeout` in seconds is for each cell.
+    `target` is written after every cell. `report` gets {"cell": number, "of": number} as code cells begin.
+    """
+    import nbformat
+    import papermill
+    from nbclient.exceptions import CellTimeoutError, DeadKernelError
+    from papermill.exceptions import PapermillExecutionError
+
+    notebook = nbformat.reads(Path(source).read_text(encoding="utf-8"), as_version=4)
+    total = sum(map(_has_code, notebook.cells))
+    begun = []
+
+    def on_cell_execute(cell, cell_index):
+        begun.append(cell)
+        if not _injected(cell):
+            report({"cell": sum(not _injected(other) for other in begun), "of": total})
+
+    def on_cell_executed(cell, cell_index, execute_reply):
+        if any(item.get("source") == "ask_exit" for item in execute_reply["content"].get("payload", [])):
+            raise _Ended
+
+    cause = None
+    try:
+        papermill.execute_notebook(
+            notebook,
+            target,
+            parameters=parameters,
+            kernel_name="python3",
+            language="python",
+            progress_bar=False,
+            cwd=cwd,
+            start_timeout=START_SECONDS,
+            execution_timeout=timeout,
+            iopub_timeout=60,  # the default of 4 s is too little for a large figure on a busy machine
+            shutdown_kernel="immediate",
+            on_cell_execute=on_cell_execute,
+            on_cell_executed=on_cell_executed,
+        )
+    except PapermillExecutionError:
+        pass  # the notebook says where, see failure_in
+    except _Ended:
+        cause = "exit() ended the kernel; the cells after it did not run"
+    except DeadKernelError:
+        cause = "the kernel died (out of memory, a crash in a library, or os._exit)"
+    except CellTimeoutError:
+        cause = f"it ran longer than the {timeout:g} s that a cell may take"
+    except RuntimeError as error:  # the kernel did not start
+        cause = f"the kernel failed: {error}"
+
+    if not Path(target).is_file():
+        return Failure(cause or "papermill wrote nothing")
+    executed = nbformat.read(target, as_version=4)
+    executed.cells = [cell for cell in executed.cells if MARK not in cell.metadata.get("tags", [])]
+    nbformat.write(executed, target)
+    if cause:
+        number = sum(not _injected(cell) for cell in begun)
+        return Failure(cause, number or None, _first_line(begun[-1].source) if begun else "")
+    return failure_in(executed)
+
+
+def failure_in(notebook) -> Failure | None:
+    """The first cell of an executed notebook that ended in an error or did not run; None if there is none."""
+    number = 0
+    for cell in notebook.cells:
+        if not _has_code(cell):
+            continue
+        number += not _injected(cell)
+        errors = [output for output in cell.outputs if output.output_type == "error"]
+        if errors:
+            name, value = errors[0].ename, errors[0].evalue.strip()
+            cause = f"{name}: {value}".removesuffix(": ")
+            if name == "SystemExit":
+                cause = f"sys.exit({value}) ended the notebook; the cells after it did not run"
+            trace = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(errors[0].traceback))
+            return Failure(cause.splitlines()[0], number, _first_line(cell.source), trace)
+        if cell.execution_count is None:
+            return Failure("it did not run", number, _first_line(cell.source))
+    return None
+
+
+def _has_code(cell):
+    return cell.cell_type == "code" and bool(cell.source.strip())
+
+
+def _injected(cell):
+    return "injected-parameters" in cell.metadata.get("tags", [])
+
+
+def _first_line(source):
+    """The first line that does something; a comment where there is nothing else."""
+    lines = [line.strip() for line in source.strip().splitlines()]
+    return next((line for line in lines if line and not line.startswith(("#", "%"))), lines[0] if lines else "")
+
+
+def _stop(*_):
+    raise KeyboardInterrupt
+
+
+def main():
+    signal.signal(signal.SIGTERM, _stop)  # so that the kernel is ended, too
+
+    def report(event):
+        print(json.dumps(event), flush=True)
+
+    failure = execute(**json.load(sys.stdin), report=report)
+    report({"failure": failure and asdict(failure)})
+
+
+if __name__ == "__main__":
+    main()

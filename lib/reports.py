@@ -1,0 +1,420 @@
+"""Pages and tables of a run: one page a notebook, an index with what was measured and claimed, the same tables as plain text.
+
+Pages are single files that need no connection: styles are inside, pictures too (in the index beside it), formulas are drawn as
+paths by matplotlib. They follow the reader's light or dark setting and fit a phone.
+
+Needs nbconvert and matplotlib for pages, pandas of the caller for tables. Copy this file alone and it works.
+"""
+
+import base64
+import html
+import itertools
+import math
+import textwrap
+
+__all__ = ["claims_text", "first_figure", "index_page", "measures_text", "notebook_page", "text_table"]
+
+FIXED = ["notebook", "name", "value", "low", "high", "unit", "n", "data", "definition"]
+WORDS = {"ok": "ran", "failed": "failed", "stopped": "stopped", "running": "did not end"}
+
+STYLE = """
+:root { color-scheme: light dark; --page: #fbfaf7; --card: #fff; --ink: #22262b; --soft: #5d666f; --line: #dedbd3; --link: #0b5c8f;
+  --good: #14653c; --good-back: #e1f2e7; --bad: #9a2c16; --bad-back: #fbe6e0; --idle-back: #eceae4; --code: #f3f1ec; --bar: #3b7ea1; }
+@media (prefers-color-scheme: dark) { :root { --page: #15181b; --card: #1d2125; --ink: #e4e6e8; --soft: #9da7b0; --line: #343a40;
+  --link: #7cc0ea; --good: #86d6a6; --good-back: #173626; --bad: #f3a48f; --bad-back: #43211a; --idle-back: #2a2f34; --code: #22272c;
+  --bar: #6fb3d6; } }
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--page); color: var(--ink); font: 16px/1.55 system-ui, -apple-system, "Segoe UI", sans-serif; }
+main { max-width: 72rem; margin: 0 auto; padding: 1.5rem 1.25rem 4rem; }
+a { color: var(--link); } a:hover { text-decoration-thickness: 2px; }
+h1 { font-size: 1.9rem; line-height: 1.2; margin: .4em 0; } h2 { font-size: 1.35rem; margin: 2.2em 0 .6em; }
+h3 { font-size: 1.05rem; margin: 1.6em 0 .5em; }
+.soft { color: var(--soft); } .mono, code, pre { font-family: ui-monospace, "SF Mono", Menlo, Consolas, monospace; font-size: .86em; }
+.pill { display: inline-block; padding: .05em .65em; border-radius: 1em; font-size: .84rem; font-weight: 600; white-space: nowrap;
+  background: var(--idle-back); color: var(--soft); }
+.pill.good { background: var(--good-back); color: var(--good); } .pill.bad { background: var(--bad-back); color: var(--bad); }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; font-size: .92rem; } th, td { padding: .38em .8em .38em 0; text-align: left; vertical-align: top; }
+th { font-weight: 600; color: var(--soft); border-bottom: 2px solid var(--line); white-space: nowrap; }
+td { border-bottom: 1px solid var(--line); } .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+.failure { border-left: 4px solid var(--bad); background: var(--bad-back); padding: .6em .9em; border-radius: 0 6px 6px 0;
+  overflow-wrap: anywhere; }
+.failure pre { overflow-x: auto; margin: .6em 0 0; }
+"""
+
+INDEX_STYLE = """
+.sums { display: flex; flex-wrap: wrap; gap: .5rem 2.2rem; margin: 1.2rem 0 .4rem; padding: 0; list-style: none; }
+.sums b { display: block; font-size: 1.5rem; line-height: 1.25; font-variant-numeric: tabular-nums; }
+.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(20rem, 100%), 1fr)); gap: 1.1rem; margin-top: 1.4rem; }
+.card { background: var(--card); border: 1px solid var(--line); border-radius: 10px; overflow: hidden; display: flex;
+  flex-direction: column; }
+.card .picture { display: block; height: 9.5rem; background: #fff; border-bottom: 1px solid var(--line); }
+.card .picture img { width: 100%; height: 100%; object-fit: cover; object-position: left top; padding: .4rem; }
+.card .none { background: var(--idle-back); display: grid; place-items: center; color: var(--soft); font-size: 2.6rem; font-weight: 700; }
+.card .text { padding: .9rem 1rem 1rem; display: flex; flex-direction: column; gap: .55rem; flex: 1; }
+.card h3 { margin: 0; font-size: 1.08rem; line-height: 1.35; } .card h3 a { color: inherit; text-decoration: none; }
+.card h3 a:hover { text-decoration: underline; }
+.card .foot { margin-top: auto; display: flex; flex-wrap: wrap; gap: .3rem .8rem; align-items: center; font-size: .9rem; }
+.card .failure { font-size: .9rem; }
+.results { width: 100%; } .results td:first-child { min-width: 9rem; }
+.measures { table-layout: fixed; min-width: 34rem; } .measures .number { padding-right: 1.4em; }
+.range { position: relative; display: inline-block; width: 8rem; height: .8rem; background: linear-gradient(var(--line), var(--line))
+  center / 100% 1px no-repeat; } .range i { position: absolute; top: .22rem; height: .36rem; border-radius: 2px; background: var(--bar); opacity: .6; }
+.range b { position: absolute; top: .15rem; width: 3px; height: .5rem; margin-left: -1px; background: var(--ink); }
+@media (max-width: 40rem) { .wide { display: none; } h1 { font-size: 1.55rem; } main { padding: 1rem .9rem 3rem; } }
+"""
+
+MEASURES_HEAD = """<div class="scroll"><table class="results measures"><thead><tr><th style="width:18%">measure</th><th>of</th>
+<th class="number" style="width:11%">value</th><th class="number" style="width:15%">interval</th>
+<th class="wide" style="width:8.5rem">0 to 1</th><th class="number" style="width:8%">n</th>
+<th class="wide" style="width:16%">data</th></tr></thead><tbody>"""
+
+PAGE_STYLE = """
+main { max-width: 56rem; } .top { display: flex; flex-wrap: wrap; gap: .4rem 1rem; align-items: center; font-size: .92rem; }
+.prompt, .anchor-link { display: none; } .cell { margin: .9rem 0; }
+.input_area { background: var(--code); border-radius: 6px; padding: .1rem .9rem; overflow-x: auto; } .input_area pre { margin: .6em 0; }
+.output_area { margin: .5rem 0 .5rem .2rem; overflow-x: auto; } .output_area pre { margin: .3em 0; white-space: pre; }
+.output_area img { max-width: 100%; height: auto; background: #fff; border-radius: 4px; } .output_area table { margin: .2em 0; }
+.output_stderr, .output_error { border-left: 4px solid var(--bad); padding-left: .8rem; }
+.text_cell_render img { max-width: 100%; } .text_cell_render code { background: var(--code); border-radius: 4px; padding: .1em .3em; }
+.text_cell_render pre { background: var(--code); border-radius: 6px; padding: .7em .9em; overflow-x: auto; }
+.text_cell_render pre code { padding: 0; background: none; } blockquote { margin: 1em 0; padding-left: 1em; border-left: 3px solid var(--line);
+  color: var(--soft); } table.dataframe td, table.dataframe th { text-align: right; } .formula { fill: currentColor; overflow: visible; }
+.block { display: block; text-align: center; margin: 1.1em 0; overflow-x: auto; } @media (max-width: 40rem) { h1 { font-size: 1.5rem; } }
+"""
+
+
+# ---- tables as text ------------------------------------------------------------------------------------------------
+
+
+def text_table(head: list[str], rows: list[list[str]], width: int = 100) -> str:
+    """A table of texts for a terminal of `width` characters: columns that are too wide are wrapped, the widest first.
+
+    >>> print(text_table(["claim", "holds"], [["a is better than b", "yes"]], width=20))
+    claim       holds
+    ----------- -----
+    a is better yes
+    than b
+    """
+    widths = [max(len(text) for text in column) for column in zip(head, *rows, strict=True)]
+    while sum(widths) + len(widths) - 1 > width and max(widths) > 8:
+        widths[widths.index(max(widths))] -= 1
+    wrapped = [
+        [textwrap.wrap(text, size) or [""] for text, size in zip(row, widths, strict=True)] for row in [head, *rows]
+    ]
+    widths = [max(len(line) for cell in column for line in cell) for column in zip(*wrapped, strict=True)]
+    lines = []
+    for row in [wrapped[0], [["-" * size] for size in widths], *wrapped[1:]]:
+        for parts in itertools.zip_longest(*row, fillvalue=""):
+            lines.append(" ".join(part.ljust(size) for part, size in zip(parts, widths, strict=True)).rstrip())
+    return "\n".join(lines)
+
+
+def measures_text(measures, width: int = 100) -> str:
+    """The table of measures (see lib/results.py) for a terminal."""
+    head = ["notebook", "measure", "of", "value", "interval", "n", "data"]
+    rows = []
+    for row in _by_name(measures):
+        ends = f"[{_figure(row['low'])}, {_figure(row['high'])}]" if _given(row["low"]) else ""
+        count = _figure(row["n"]) if _given(row["n"]) else ""
+        value = " ".join(filter(None, [_value(row), _shown_unit(row)]))
+        rows.append(
+            [row["notebook"], row["name"], _method(row), value, ends, count, row["data"] if _given(row["data"]) else ""]
+        )
+    return text_table(head, rows, width)
+
+
+def claims_text(claims, width: int = 100) -> str:
+    """The table of claims for a terminal."""
+    rows = [
+        [
+            row["notebook"],
+            "holds" if row["holds"] else "DOES NOT HOLD",
+            row["claim"],
+            row["evidence"] if _given(row["evidence"]) else "",
+        ]
+        for row in claims.to_dict("records")
+    ]
+    return text_table(["notebook", "verdict", "claim", "evidence"], rows, width)
+
+
+# ---- pages ---------------------------------------------------------------------------------------------------------
+
+
+def first_figure(notebook) -> bytes | None:
+    """The first PNG that an executed notebook shows."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if "image/png" in output.get("data", {}):
+                return base64.b64decode(output["data"]["image/png"])
+    return None
+
+
+def notebook_page(notebook, title: str, state: dict) -> str:
+    """The executed notebook as one HTML page, as far as it ran. `state` has its status, seconds and failure."""
+    from nbconvert import HTMLExporter
+    from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+    from pygments.formatters import HtmlFormatter
+
+    class Renderer(IPythonRenderer):
+        """Markdown with formulas drawn, since a page must not need a connection to show them."""
+
+        def inline_math(self, body):
+            return formula(body)
+
+        def block_math(self, body):
+            return formula(body, block=True)
+
+        def multiline_math(self, text):
+            return formula(text.strip().removeprefix("$$").removesuffix("$$"), block=True)
+
+        def latex_environment(self, name, body):
+            return formula(body, block=True)
+
+    exporter = HTMLExporter(template_name="basic")
+    exporter.register_filter(
+        "markdown2html", lambda text: MarkdownWithMath(renderer=Renderer(escape=False)).render(text)
+    )
+    body, _ = exporter.from_notebook_node(notebook)
+    light, dark = (HtmlFormatter(style=style).get_style_defs(".highlight") for style in ("friendly", "github-dark"))
+    colours = f"{light}\n@media (prefers-color-scheme: dark) {{ {dark} }}\n.highlight {{ background: none; }}"
+    top = f'<p class="top"><a href="index.html">← all notebooks</a> {_pill(state)} {_duration(state)}{_changed(state)}</p>'
+    return _document(title, STYLE + PAGE_STYLE + colours, f"{top}{_failure(state, with_trace=True)}{body}")
+
+
+def index_page(profile: str, cards: list[dict], measures, claims, made_with: dict) -> str:
+    """The way in to a report: a card for each notebook, then claims and measures.
+
+    A card has name, question, minutes (announced), files ({"html": ..., "ipynb": ..., "png": ...}) and, if it was run, status,
+    seconds, failure, changed. `made_with` names the machine (see lib/results.py).
+    """
+    held = int(claims["holds"].sum())
+    ran = sum(card.get("status") == "ok" for card in cards)
+    sums = [
+        (f"{ran} of {len(cards)}", "notebooks ran"),
+        (f"{held} of {len(claims)}", "claims hold on these data"),
+        (f"{len(measures)}", "numbers measured"),
+        (_clock(sum(card.get("seconds", 0) for card in cards)), "minutes of running"),
+    ]
+    machine = ", ".join(str(made_with[key]) for key in ("cpu", "gpu") if made_with.get(key))
+    machine += f", {made_with['cores']} cores, Python {made_with['python']}" if machine else ""
+    parts = [
+        "<header><h1>Image retrieval, from HOG to Matryoshka</h1>",
+        f'<p class="soft">Report of the profile <b>{html.escape(profile)}</b>. {html.escape(machine)}</p>',
+        '<ul class="sums">',
+        *(f'<li><b>{number}</b><span class="soft">{what}</span></li>' for number, what in sums),
+        "</ul></header>",
+        '<section class="cards">',
+        *map(_card, cards),
+        "</section>",
+        _claims_section(claims, cards),
+        _measures_section(measures, cards),
+    ]
+    return _document(f"Image retrieval: report of profile {profile}", STYLE + INDEX_STYLE, "\n".join(parts))
+
+
+def formula(tex: str, block: bool = False) -> str:
+    """TeX mathematics as an inline drawing in the colour of the text; as code, where matplotlib does not know a command.
+
+    >>> formula("x^2").startswith('<svg class="formula"')
+    True
+    >>> formula("not closed {")
+    '<code>not closed {</code>'
+    """
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.mathtext import MathTextParser
+    from matplotlib.textpath import TextPath
+
+    size = 95  # of a letter, in units of the drawing: a little larger than the text around it
+    font = FontProperties(size=size, math_fontfamily="stix")
+    text = f"${' '.join(tex.split())}$"
+    scale = 90
+    if block:  # as TeX does: larger, and fractions in full height
+        text, scale = text.replace("\\frac", "\\dfrac"), 78
+    try:
+        measured = MathTextParser("path").parse(text, dpi=72, prop=font)
+        path = TextPath((0, 0), text, prop=font)
+    except ValueError:
+        return f"<code>{html.escape(tex.strip())}</code>"
+    letters = {1: "M", 2: "L", 3: "Q", 4: "C", 79: "Z"}  # the codes of matplotlib.path.Path
+    steps = [
+        letters[int(code)] + ("" if code == 79 else " ".join(f"{number:.1f}" for number in points))
+        for points, code in path.iter_segments(simplify=False)
+    ]
+    wide, high, deep = measured[0] + 2, measured[1] + 2, measured[2] + 1
+    drawing = (
+        f'<svg class="formula" role="img" aria-label="{html.escape(tex.strip(), quote=True)}" viewBox="0 {deep - high:.1f} {wide:.1f} {high:.1f}" '
+        f'style="width:{wide / scale:.3f}em;height:{high / scale:.3f}em;vertical-align:{-deep / scale:.3f}em">'
+        f'<path transform="scale(1,-1)" d="{"".join(steps)}"/></svg>'
+    )
+    return f'<span class="block">{drawing}</span>' if block else drawing
+
+
+def _document(title, style, body):
+    return (
+        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{html.escape(title)}</title>\n<style>{style}</style>\n</head>\n<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
+    )
+
+
+def _card(card):
+    number, files = html.escape(card["name"][:2]), card["files"]
+    question = html.escape(card["question"] or card["name"])
+    page = html.escape(files.get("html", ""))
+    title = f'<a href="{page}">{question}</a>' if page else question
+    picture = f'<span class="picture none" aria-hidden="true">{number}</span>'
+    if "png" in files:
+        picture = f'<a class="picture" href="{page}"><img src="{html.escape(files["png"])}" alt="First figure of {question}" loading="lazy"></a>'
+    links = [f'<a href="{page}">page</a>'] if page else []
+    links += [f'<a href="{html.escape(files["ipynb"])}">notebook</a>'] if "ipynb" in files else []
+    time = _duration(card) or (f"about {card['minutes']:g} min" if card["minutes"] else "")
+    return (
+        f'<article class="card">{picture}<div class="text"><span class="soft mono">{html.escape(card["name"])}</span><h3>{title}</h3>'
+        f'{_failure(card)}<div class="foot">{_pill(card)} <span class="soft">{time}{_changed(card)}</span> {" ".join(links)}</div></div></article>'
+    )
+
+
+def _pill(state):
+    status = state.get("status")
+    kind = {"ok": " good", "failed": " bad"}.get(status, "")
+    sign = {"ok": "✓ ", "failed": "✗ "}.get(status, "")
+    return f'<span class="pill{kind}">{sign}{WORDS.get(status, "not run")}</span>'
+
+
+def _failure(state, with_trace=False):
+    failure = state.get("failure")
+    if not failure:
+        return ""
+    trace = f"<pre>{html.escape(failure['trace'])}</pre>" if with_trace and failure.get("trace") else ""
+    return f'<div class="failure">{html.escape(failure["text"])}{trace}</div>'
+
+
+def _changed(state):
+    if not state.get("changed"):
+        return ""
+    return " · " + html.escape(
+        ", ".join(f"{name} = {value}" for name, value in state["changed"].items() if name != "profile")
+    )
+
+
+def _claims_section(claims, cards):
+    if not len(claims):
+        return ""
+    parts = [
+        '<h2 id="claims">What was claimed</h2><p class="soft">A claim that does not hold on these data is a finding, not a failure.</p>'
+    ]
+    parts.append(
+        '<div class="scroll"><table class="results"><thead><tr><th>claim</th><th>verdict</th><th>decided on</th>'
+    )
+    parts.append('<th class="wide">source</th><th>in</th></tr></thead><tbody>')
+    for row in claims.to_dict("records"):
+        verdict = (
+            '<span class="pill good">✓ holds</span>'
+            if row["holds"]
+            else '<span class="pill bad">✗ does not hold</span>'
+        )
+        source, evidence = (html.escape(row[key]) if _given(row[key]) else "" for key in ("source", "evidence"))
+        parts.append(
+            f"<tr><td>{html.escape(row['claim'])}</td><td>{verdict}</td><td>{evidence}</td>"
+            f'<td class="wide soft">{source}</td><td>{_link(row["notebook"], cards)}</td></tr>'
+        )
+    return "\n".join([*parts, "</tbody></table></div>"])
+
+
+def _measures_section(measures, cards):
+    if not len(measures):
+        return ""
+    parts = ['<h2 id="results">What was measured</h2>']
+    for notebook, table in measures.groupby("notebook", sort=True):
+        card = next((card for card in cards if card["name"] == notebook), {"question": ""})
+        parts.append(f"<h3>{_link(notebook, cards)} {html.escape(card['question'])}</h3>")
+        parts.append(MEASURES_HEAD)
+        before = None
+        for row in _by_name(table):
+            name = "" if row["name"] == before else html.escape(row["name"])
+            before = row["name"]
+            ends = f"{_figure(row['low'])} to {_figure(row['high'])}" if _given(row["low"]) else ""
+            cells = [
+                ("", name),
+                ("", html.escape(_method(row))),
+                ("number", f"<b>{_value(row)}</b> {html.escape(_shown_unit(row))}"),
+                ("number soft", ends),
+                ("wide", _range(row)),
+                ("number", _figure(row["n"]) if _given(row["n"]) else ""),
+                ("wide soft", html.escape(row["data"]) if _given(row["data"]) else ""),
+            ]
+            tip = f' title="{html.escape(row["definition"])}"' if _given(row["definition"]) else ""
+            row_html = "".join(f'<td class="{kind}">{text}</td>' for kind, text in cells)
+            parts.append(f"<tr{tip}>{row_html}</tr>")
+        parts.append("</tbody></table></div>")
+    return "\n".join(parts)
+
+
+def _by_name(measures):
+    """Rows with the same quantity together, in the order in which quantities were first noted: so that methods compare."""
+    order = list(dict.fromkeys(zip(measures["notebook"], measures["name"], strict=True)))
+    return sorted(measures.to_dict("records"), key=lambda row: order.index((row["notebook"], row["name"])))
+
+
+def _range(row):
+    """A value between 0 and 1 as a point on a line, its interval as a bar."""
+    if _shown_unit(row) or not _given(row["low"]) or row["low"] < 0 or row["high"] > 1:
+        return ""
+    low, value, high = (100 * row[key] for key in ("low", "value", "high"))
+    return f'<span class="range"><i style="left:{low:.1f}%;width:{high - low:.1f}%"></i><b style="left:{value:.1f}%"></b></span>'
+
+
+def _link(notebook, cards):
+    files = next((card["files"] for card in cards if card["name"] == notebook), {})
+    name = html.escape(notebook)
+    return (
+        f'<a class="mono" href="{html.escape(files["html"])}">{name}</a>'
+        if "html" in files
+        else f'<span class="mono">{name}</span>'
+    )
+
+
+def _method(row):
+    """What else names a measure: the method alone, the rest as name=value."""
+    more = {key: item for key, item in row.items() if key not in FIXED and _given(item)}
+    first = [str(more.pop("method"))] if "method" in more else []
+    return ", ".join(
+        first + [f"{key}={_figure(item) if isinstance(item, float) else item}" for key, item in more.items()]
+    )
+
+
+def _shown_unit(row):
+    return row["unit"] if _given(row["unit"]) and row["unit"] != "1" else ""
+
+
+def _given(item):
+    """Whether a table's cell holds something: not None, NaN or pandas' NA."""
+    return item is not None and str(item) not in {"nan", "<NA>", "NaT"}
+
+
+def _value(row):
+    """Times and sizes in three digits, others as `_figure` has them."""
+    size = abs(row["value"])
+    return f"{row['value']:.3g}" if _shown_unit(row) and 0 < size < 1000 else _figure(row["value"])
+
+
+def _figure(number):
+    """A number as a reader wants it: three decimals near 1, thousands grouped.
+
+    >>> [_figure(number) for number in (0.31249, 12345, 12.345, 0.00012, 64.0)]
+    ['0.312', '12,345', '12.3', '0.00012', '64']
+    """
+    number = float(number)
+    if number.is_integer():
+        return f"{int(number):,}"
+    if abs(number) >= 1000:
+        return f"{number:,.0f}"
+    return f"{number:.3f}" if 0.001 <= abs(number) < 10 else f"{number:.3g}"
+
+
+def _duration(state):
+    return f"{_clock(state['seconds'])} min" if state.get("seconds") is not None else ""
+
+
+def _clock(seconds):
+    return f"{math.floor(round(seconds) / 60)}:{round(seconds) % 60:02d}"

@@ -274,7 +274,7 @@ class Collection:
         if without:
             raise ValueError(
                 f"{len(without):,} of {len(rows):,} rows of {self.name} have no mask, the first is row {without[0]}; "
-                "keep those that have: c.subset((c.table['mask_file_name'] != '').to_numpy())"
+                "keep those that have: c.subset(c.table['mask_file_name'] != '')"
             )
         return [self._parents[row] / names[row] for row in rows]
 
@@ -329,12 +329,20 @@ def _read_folder(folder):
     elif at_root:
         table = _read_metadata(folder / "metadata.csv")
         table = table if "split" in table else table.assign(split="train")
+        if (table["split"] == "").any():
+            raise ValueError(f"{folder / 'metadata.csv'}: {(table['split'] == '').sum()} rows have an empty split")
         parents = [folder] * len(table)
     else:
         without = [child.name for child in folders if child not in splits and child.name in SPLIT_FOLDERS]
         if without:
             raise ValueError(f"{folder}: no metadata.csv in {', '.join(without)}/, but one in {splits[0].name}/")
-        tables = [_read_metadata(child / "metadata.csv").assign(split=child.name) for child in splits]
+        tables = [_read_metadata(child / "metadata.csv") for child in splits]
+        for child, part in zip(splits, tables, strict=True):
+            if "split" in part and (part["split"] != child.name).any():
+                raise ValueError(
+                    f"{child / 'metadata.csv'}: its column `split` does not say {child.name!r} in every row"
+                )
+        tables = [part.assign(split=child.name) for child, part in zip(splits, tables, strict=True)]
         # A column that one split lacks is empty there, as any missing word is.
         table = pd.concat(tables, ignore_index=True).fillna("")
         table = table[[column for column in table if column != "split"] + ["split"]]
@@ -573,13 +581,14 @@ def _each(read, n, title, progress, rows_a_task=32):
                 failed[row] = str(error)
         return stop - start, failed
 
-    # A bar is for someone who looks on. With its output in a file, tqdm would write a line a step.
+    # A bar is for someone who looks on. With its output in a file, tqdm would write a line a step; and its bar for
+    # notebooks does not read TQDM_DISABLE by itself.
     shown = progress and (sys.stderr.isatty() or "ipykernel" in sys.modules)
+    shown = shown and os.environ.get("TQDM_DISABLE", "0") in ("", "0")
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     pool, causes = ThreadPoolExecutor(min(threads, 16)), {}  # decoding and scaling release Python's lock
     try:
-        # Not disable=False: given explicitly it would overrule TQDM_DISABLE.
-        with tqdm(total=n, desc=title, unit="image", leave=False, **({} if shown else {"disable": True})) as bar:
+        with tqdm(total=n, desc=title, unit="image", leave=False, disable=not shown) as bar:
             for done, failed in pool.map(read_some, range(0, n, rows_a_task)):
                 bar.update(done)
                 causes.update(failed)

@@ -105,6 +105,15 @@ def test_a_split_column_at_the_root_is_taken(tmp_path):
     assert test.image(0)[0, 0].tolist() == [1, 2, 3]
 
 
+def test_a_split_column_that_says_something_else_is_refused(tmp_path):
+    _write_table(tmp_path / "train", [["file_name", "split"], ["a.png", "test"]])
+    with pytest.raises(ValueError, match="does not say 'train' in every row"):
+        datasets.load(tmp_path)
+    _write_table(tmp_path / "other", [["file_name", "split"], ["a.png", ""], ["b.png", "test"]])
+    with pytest.raises(ValueError, match="1 rows have an empty split"):
+        datasets.load(tmp_path / "other")
+
+
 def test_a_column_that_one_split_lacks_is_empty_there(tmp_path):
     _write_table(tmp_path / "train", [["file_name", "label"], ["a.png", "hat"]])
     _write_table(tmp_path / "test", [["file_name"], ["b.png"]])
@@ -464,10 +473,32 @@ def test_float_pixels_are_refused(tmp_path):
         _of_one_image(path).image(0)
 
 
-def test_no_progress_is_written_where_the_output_is_no_terminal(shop, capfd, monkeypatch):
+@pytest.mark.parametrize(
+    ("looks_on", "variable", "progress", "shown"),
+    [
+        (True, None, True, True),
+        (True, "0", True, True),
+        (True, "1", True, False),
+        (True, None, False, False),
+        (False, None, True, False),
+    ],
+)
+def test_progress_is_shown_to_someone_who_looks_on(shop, monkeypatch, looks_on, variable, progress, shown):
+    disabled = []
+
+    class Bar(datasets.tqdm):
+        def __init__(self, *arguments, disable, **more):
+            disabled.append(disable)
+            super().__init__(*arguments, disable=True, **more)
+
+    monkeypatch.setattr(datasets, "tqdm", Bar)
     monkeypatch.delitem(datasets.sys.modules, "ipykernel", raising=False)
-    datasets.load(shop).images(8)
-    assert capfd.readouterr() == ("", "")
+    monkeypatch.setattr(datasets.sys.stderr, "isatty", lambda: looks_on, raising=False)
+    monkeypatch.delenv("TQDM_DISABLE", raising=False)
+    if variable is not None:
+        monkeypatch.setenv("TQDM_DISABLE", variable)
+    datasets.load(shop).images(8, progress=progress)
+    assert disabled == [not shown]
 
 
 # --- masks, captions, labels, tree ----------------------------------------------------------------------
@@ -475,7 +506,7 @@ def test_no_progress_is_written_where_the_output_is_no_terminal(shop, capfd, mon
 
 def test_masks_keep_the_indices_of_the_palette(shop):
     train = datasets.load(shop, "train")
-    masked = train.subset((train.table["mask_file_name"] != "").to_numpy())
+    masked = train.subset(train.table["mask_file_name"] != "")
     stored = np.arange(12 * 8).reshape(8, 12) % 5
     np.testing.assert_array_equal(masked.mask(1), stored)
     masks = masked.masks(16)
@@ -590,7 +621,7 @@ def test_a_real_collection_has_as_many_images_as_its_page_says(name, counts):
     some = collection.subset(np.linspace(0, len(collection) - 1, 64).astype(int))
     assert some.images(32).shape == (64, 32, 32, 3)
     if name == "clothing-co-parsing":
-        masked = collection.subset((collection.table["mask_file_name"] != "").to_numpy())
+        masked = collection.subset(collection.table["mask_file_name"] != "")
         assert len(masked) == 1_004
         assert set(np.unique(masked.subset(range(40)).masks(64))) <= collection.mask_labels.keys()
         assert collection.label_sets()[0].any(axis=1).mean() > 0.99

@@ -7,14 +7,15 @@
     notebooks  run profile quick and put the outputs into the notebooks themselves
     results    show again what was measured and which claims held
 
-Each notebook runs in a process of its own, so that one which dies, hangs or ends its kernel does no harm to the others. The
-way in to the course: this module may import its siblings.
+Each notebook runs in a process of its own, so that one which dies, hangs or ends its kernel does no harm to the others.
+The way in to the course: this module may import its siblings.
 """
 
 import argparse
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -51,6 +52,7 @@ class Notebook:
     minutes: float | None = None
     parameters: dict = field(default_factory=dict)  # all of them, as they will be
     changed: dict = field(default_factory=dict)  # those that differ from the literals in the notebook
+    given: dict = field(default_factory=dict)  # those set on the command line
     problem: str | None = None  # why it cannot run
 
     @property
@@ -93,7 +95,7 @@ def read_profiles(folder: Path) -> dict:
 
 
 def plan(paths: list[Path], profiles: dict, profile: str, given: list[str]) -> list[Notebook]:
-    """Each notebook with the parameters of `profile`, then those `given` as name=value. Wrong ones given are a UsageError."""
+    """Each notebook with the parameters of `profile`, then those `given` as name=value; UsageError if wrong."""
     known = sorted({name for tables in profiles.values() for name in tables})
     if profile not in known:
         raise UsageError(f"--profile {profile}: no notebook has it; there are {', '.join(known) or 'none'}")
@@ -108,6 +110,8 @@ def plan(paths: list[Path], profiles: dict, profile: str, given: list[str]) -> l
             if profile not in profiles.get(path.stem, {}):
                 raise ValueError(f"profiles.toml has no table [{path.stem}.{profile}]")
             wanted = profiles[path.stem][profile]
+            if literals.get("profile") is None:
+                raise ValueError("its parameters cell does not set `profile`")
             notebook.parameters = {**literals, "profile": profile}
             for name, value in wanted.items():
                 notebook.parameters[name] = _fitting(name, value, literals, f"[{path.stem}.{profile}] of profiles.toml")
@@ -120,9 +124,14 @@ def plan(paths: list[Path], profiles: dict, profile: str, given: list[str]) -> l
                 raise UsageError(f"-p {word}: write name=value")
             value = _value(name, text, literals.get(name))
             try:
-                notebook.parameters[name] = _fitting(name, value, literals, f"-p {word} for {path.stem}")
+                notebook.given[name] = _fitting(name, value, literals, f"-p {word} for {path.stem}")
             except ValueError as error:
                 raise UsageError(str(error)) from error
+        notebook.parameters |= notebook.given
+        if notebook.parameters["profile"] != profile:
+            raise UsageError(
+                f"{path.stem}: `profile` is set by --profile alone, to {profile!r}; leave it out of -p and tables"
+            )
         notebook.changed = {name: value for name, value in notebook.parameters.items() if value != literals.get(name)}
     return planned
 
@@ -210,7 +219,7 @@ class Run:
             "name": notebook.name,
             "status": "running",
             "parameters": notebook.parameters,
-            "changed": notebook.changed,
+            "given": notebook.given,
         }
         self._note(state)
         for stale in (self.folder / f"{notebook.name}.ipynb", self.result_path(notebook.name)):
@@ -222,7 +231,7 @@ class Run:
             failure = self._watch(notebook, environment)
         if failure is None and not self.result_path(notebook.name).is_file():
             failure = execution.Failure(
-                f"it wrote no results: {self.result_path(notebook.name).name} is missing; call results.begin({notebook.name!r}, profile)"
+                f"it wrote no results: {notebook.name}.json is missing; call results.begin({notebook.name!r}, profile)"
             )
         state |= {"status": "ok" if failure is None else "failed", "seconds": time.monotonic() - began}
         if self.stopping.is_set() and failure is not None:
@@ -258,6 +267,8 @@ class Run:
                 start_new_session=True,  # Ctrl-C reaches the runner alone, which then ends each notebook properly
             )
             self.processes[notebook.name] = process
+            if self.stopping.is_set():  # between the question above and here
+                process.terminate()
             with process:
                 process.stdin.write(json.dumps(arguments))
                 process.stdin.close()
@@ -353,7 +364,7 @@ def draw_catalogue(folder: Path, environment: dict) -> None:
 
 
 def course_environment(folder: str, reports_folder: Path, jobs: int) -> dict:
-    """The environment of the notebooks: this lib, this report folder, absolute data folders, a fair share of the threads."""
+    """The environment of the notebooks: this lib, this report folder, absolute data folders, threads."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     environment = execution.prepare(folder, threads=max(1, cores // jobs) if jobs > 1 else None)
     for name, value in os.environ.items():
@@ -399,15 +410,12 @@ class Progress:
         now = time.monotonic()
         left = sum(max(0, guess - (now - self.started.get(name, now))) for name, guess in self.seconds.items())
         total = len(self.seconds)
-        cells = [
-            f"{name} {'/'.join(map(str, self.run.cells[name]))}"
-            for name in sorted(self.started)
-            if name in self.run.cells
-        ]
+        places = {name: self.run.cells.get(name) for name in sorted(self.started)}
+        cells = ", ".join(f"{name} cell {place[0]} of {place[1]}" for name, place in places.items() if place)
         bar = ("#" * round(12 * self.done / total)).ljust(12, ".")
-        line = f"[{bar}] {self.done} of {total}  {clock(now - self.began)} gone, about {clock(left / self.run.jobs)} left  {', '.join(cells)}"
-        width = os.get_terminal_size(self.stream.fileno()).columns if hasattr(self.stream, "fileno") else 80
-        print(f"\r\x1b[K{line[: width - 1]}", end="", file=self.stream, flush=True)
+        times = f"{clock(now - self.began)} gone, about {clock(left / self.run.jobs)} left"
+        line = f"[{bar}] {self.done} of {total}  {times}  {cells}"[: shutil.get_terminal_size().columns - 1]
+        print(f"\r\x1b[K{line}", end="", file=self.stream, flush=True)
 
     def close(self):
         if self.live:
@@ -426,7 +434,7 @@ def clock(seconds: float) -> str:
 
 
 def run_notebooks(options) -> tuple[Run, list[Notebook], list[dict]]:
-    """What `run` and `notebooks` share: plan, take over, draw, execute, report. Returns the run, its notebooks, their states."""
+    """What `run` and `notebooks` share: plan, take over, draw, execute, report. Run, notebooks, states."""
     paths = find(options.notebooks)
     chosen = select(paths, options.only)
     profiles = read_profiles(options.notebooks)
@@ -562,10 +570,8 @@ def _last_quick_run(options, names):
             raise UsageError(
                 f"{name} has not run to its end ({state.get('status', 'never run')}); `python -m lib.course run` first"
             )
-        if state["changed"]:
-            raise UsageError(
-                f"{name} last ran with {state['changed']} instead of profile quick; run it again without -p"
-            )
+        if state["given"]:
+            raise UsageError(f"{name} last ran with {state['given']} beside profile quick; run it again without -p")
     return gathered(options.reports, "quick")
 
 
@@ -579,8 +585,6 @@ def _print_tables(reports_folder, profile, names):
 
 
 def _terminal_width():
-    import shutil
-
     return max(60, min(160, shutil.get_terminal_size((110, 40)).columns))
 
 
@@ -678,9 +682,7 @@ def _interrupt(*_):
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Carry out one command. Returns 0, 1 when a notebook failed or a result deviates, 2 for a wrong command, 130 after Ctrl-C."""
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _interrupt)
+    """Carry out one command: 0; 1 if a notebook failed or a result deviates; 2 if it was wrong; 130 if stopped."""
     options = parser().parse_args(arguments)
     try:
         return options.function(options)
@@ -693,4 +695,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _interrupt)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # a console that lacks a letter of a title must not end the run
     sys.exit(main())

@@ -1,12 +1,12 @@
 """One notebook run by papermill, and every way in which that can fail told in one sentence.
 
-papermill alone lets some failures pass: `sys.exit(0)` in a cell ends a notebook without an error, a cell may be skipped, a
-dead kernel is a traceback of asyncio. Here each is a `Failure` that names cell and cause, and the notebook with what it had
-shown until then is kept.
+papermill alone lets some failures pass: `sys.exit(0)` in a cell ends a notebook without an error, a cell may be
+skipped, a dead kernel is a traceback of asyncio. Here each is a `Failure` that names cell and cause, and the notebook
+with what it had shown until then is kept.
 
-`execute` does it in this process. As a program this file reads one JSON object (the arguments of `execute`) from standard input
-and writes one JSON object a line: {"cell": 3, "of": 9} as it goes, then {"failure": null} or what went wrong. So a run can be
-watched, and ended without hurting others: `prepare` gives the environment that such a process needs.
+`execute` does it in this process. As a program this file reads one JSON object (the arguments of `execute`) from
+standard input and writes one JSON object a line: {"cell": 3, "of": 9} as it goes, then {"failure": null} or what went
+wrong. So a run can be watched, and ended without hurting others. `prepare` gives the environment for such a process.
 
 Needs papermill. Copy this file alone and it works.
 """
@@ -27,7 +27,7 @@ MARK = "papermill-error-cell-tag"  # papermill's own banners, which would shift 
 
 @dataclass
 class Failure:
-    """Why a notebook failed, and where: the number of the code cell as JupyterLab shows it in [ ], and its first line."""
+    """Why a notebook failed, and where: the number of the code cell, shown in [ ] by JupyterLab, and its first line."""
 
     cause: str
     cell: int | None = None
@@ -49,11 +49,11 @@ class _Ended(Exception):
 
 
 def prepare(folder: str | Path, threads: int | None = None) -> dict[str, str]:
-    """The environment for running notebooks with this very interpreter; `folder` is for its files and must outlive the runs.
+    """The environment for running notebooks with this very interpreter; `folder` holds its files and must outlive them.
 
-    A kernel named python3 of the user's own may belong to another Python; the one written here is found first. IPython starts
-    without the user's history and start-up files. Progress bars and logs that would flood a notebook are silenced, hashes of
-    text are the same in every run, and `threads` limits what one notebook's kernel uses.
+    A kernel named python3 of the user's own may belong to another Python; the one written here is found first. IPython
+    starts without the user's history and start-up files. Progress bars and logs that would flood a notebook are
+    silenced, hashes of text are the same in every run, and `threads` limits what one notebook's kernel uses.
     """
     spec = Path(folder) / "kernels" / "python3"
     spec.mkdir(parents=True, exist_ok=True)
@@ -80,7 +80,8 @@ def prepare(folder: str | Path, threads: int | None = None) -> dict[str, str]:
 def execute(source: str, target: str, parameters: dict, cwd: str, timeout: float | None, report=lambda event: None):
     """Run the notebook at `source` in the folder `cwd` and write it, executed, to `target`: None, or the `Failure`.
 
-    `parameters` are put in after the cell tagged `parameters` (none: no cell is added); `timeout` in seconds is for each cell.
+    `parameters` are put in after the cell tagged `parameters` (none: no cell is added); `timeout` in seconds is for
+    each cell.
     `target` is written after every cell. `report` gets {"cell": number, "of": number} as code cells begin.
     """
     import nbformat

@@ -8,8 +8,9 @@
     method = "HOG"
     band = [0.21, 0.36]
 
-Verdicts must stay as they are; a value must stay inside its band, which is wide enough for other hardware and library versions
-(`band`). Times and sizes depend on the machine and are not kept. Values arrive as tables with the columns of lib/results.py.
+Verdicts must stay as they are; a value must stay inside its band, which is wide enough for other hardware and library
+versions (`band`). Times and sizes depend on the machine and are not kept. Values arrive as tables with the columns of
+lib/results.py.
 
 Needs pandas (of the caller) and the standard library. Copy this file alone and it works.
 """
@@ -33,7 +34,7 @@ ANSWERS = {
 
 
 def band(value: float, unit: str | None = None) -> tuple[float, float]:
-    """The range in which `value` may lie on other hardware: a quarter of it to each side, and at least 0.05 (5 points, 5 %).
+    """The range in which `value` may lie on other hardware: a quarter to each side, at least 0.05 (5 points, 5 %).
 
     >>> band(0.8), band(0.1)
     ((0.6, 1.0), (0.05, 0.15))
@@ -45,10 +46,10 @@ def band(value: float, unit: str | None = None) -> tuple[float, float]:
 
 
 def expect(measures, claims, known: dict | None = None) -> dict:
-    """What to expect from now on, after a run that gave `measures` and `claims`: {notebook: {"claims": ..., "measures": ...}}.
+    """What to expect after a run that gave `measures` and `claims`: {notebook: {"claims": ..., "measures": ...}}.
 
-    A band of `known` that holds its value stays, so that one widened by hand is not narrowed again. Other notebooks of `known`
-    stay as they are.
+    A band of `known` that holds its value stays, so that one widened by hand is not narrowed again. Other notebooks of
+    `known` stay as they are.
     """
     expected = dict(known or {})
     for notebook in [*dict.fromkeys([*measures["notebook"], *claims["notebook"]])]:
@@ -66,7 +67,7 @@ def expect(measures, claims, known: dict | None = None) -> dict:
 
 
 def deviations(expected: dict, measures, claims, notebooks: list[str] | None = None) -> list[str]:
-    """In words, whatever differs between `expected` and a run's tables, missing and new ones included; empty if nothing does."""
+    """In words, whatever differs between `expected` and a run's tables, also what is missing or new."""
     found = []
     for notebook in notebooks or sorted({*expected, *measures["notebook"], *claims["notebook"]}):
         table = expected.get(notebook, {"claims": {}, "measures": []})

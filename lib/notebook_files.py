@@ -1,4 +1,4 @@
-"""What a notebook's file says, without running it: its question, its parameters, a digest of its source; and a clean copy.
+"""What a notebook's file says, without running it: its question, its parameters, a digest of its source; a clean copy.
 
     question, minutes    of the first cell, as STYLE asks for them
     parameters           the literals of the one cell tagged `parameters`
@@ -97,8 +97,9 @@ def source_digest(notebook, code_only: bool = False) -> str:
 def cleaned(source, executed, profile: str):
     """The notebook `source` with the outputs of its run: (notebook, what was left out).
 
-    Left out: warnings and logs (stderr), progress widgets, metadata of the run. What was on stderr is told, since a warning may
-    deserve a look. ValueError where `executed` does not come from these cells, as when parameters were injected.
+    Left out: warnings and logs (stderr), progress widgets, metadata of the run. What was on stderr is told, since a
+    warning may deserve a look. ValueError where `executed` does not come from these cells, as when parameters were
+    injected.
     """
     import nbformat
 

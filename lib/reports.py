@@ -1,7 +1,7 @@
-"""Pages and tables of a run: one page a notebook, an index with what was measured and claimed, the same tables as plain text.
+"""Pages and tables of a run: one page a notebook, an index with what was measured and claimed, the tables as text.
 
-Pages are single files that need no connection: styles are inside, pictures too (in the index beside it), formulas are drawn as
-paths by matplotlib. They follow the reader's light or dark setting and fit a phone.
+Pages are single files that need no connection: styles are inside, pictures too (those of the index lie beside it),
+formulas are drawn as paths by matplotlib. They follow the reader's light or dark setting and fit a phone.
 
 Needs nbconvert and matplotlib for pages, pandas of the caller for tables. Copy this file alone and it works.
 """
@@ -15,73 +15,200 @@ import textwrap
 __all__ = ["claims_text", "first_figure", "index_page", "measures_text", "notebook_page", "text_table"]
 
 FIXED = ["notebook", "name", "value", "low", "high", "unit", "n", "data", "definition"]
-WORDS = {"ok": "ran", "failed": "failed", "stopped": "stopped", "running": "did not end"}
 
 STYLE = """
-:root { color-scheme: light dark; --page: #fbfaf7; --card: #fff; --ink: #22262b; --soft: #5d666f; --line: #dedbd3; --link: #0b5c8f;
-  --good: #14653c; --good-back: #e1f2e7; --bad: #9a2c16; --bad-back: #fbe6e0; --idle-back: #eceae4; --code: #f3f1ec; --bar: #3b7ea1; }
-@media (prefers-color-scheme: dark) { :root { --page: #15181b; --card: #1d2125; --ink: #e4e6e8; --soft: #9da7b0; --line: #343a40;
-  --link: #7cc0ea; --good: #86d6a6; --good-back: #173626; --bad: #f3a48f; --bad-back: #43211a; --idle-back: #2a2f34; --code: #22272c;
-  --bar: #6fb3d6; } }
+:root { color-scheme: light dark; --page: #fbfaf7; --card: #fff; --ink: #22262b; --soft: #5d666f; --line: #dedbd3;
+  --link: #0b5c8f; --good: #14653c; --good-back: #e1f2e7; --bad: #9a2c16; --bad-back: #fbe6e0; --idle-back: #eceae4;
+  --code: #f3f1ec; --bar: #3b7ea1; }
+@media (prefers-color-scheme: dark) { :root { --page: #15181b; --card: #1d2125; --ink: #e4e6e8; --soft: #9da7b0;
+  --line: #343a40; --link: #7cc0ea; --good: #86d6a6; --good-back: #173626; --bad: #f3a48f; --bad-back: #43211a;
+  --idle-back: #2a2f34; --code: #22272c; --bar: #6fb3d6; } }
 * { box-sizing: border-box; }
-body { margin: 0; background: var(--page); color: var(--ink); font: 16px/1.55 system-ui, -apple-system, "Segoe UI", sans-serif; }
+body { margin: 0; background: var(--page); color: var(--ink); font: 16px/1.55 system-ui, -apple-system, "Segoe UI",
+  sans-serif; }
 main { max-width: 72rem; margin: 0 auto; padding: 1.5rem 1.25rem 4rem; }
-a { color: var(--link); } a:hover { text-decoration-thickness: 2px; }
-h1 { font-size: 1.9rem; line-height: 1.2; margin: .4em 0; } h2 { font-size: 1.35rem; margin: 2.2em 0 .6em; }
+a { color: var(--link); }
+a:hover { text-decoration-thickness: 2px; }
+h1 { font-size: 1.9rem; line-height: 1.2; margin: .4em 0; }
+h2 { font-size: 1.35rem; margin: 2.2em 0 .6em; }
 h3 { font-size: 1.05rem; margin: 1.6em 0 .5em; }
-.soft { color: var(--soft); } .mono, code, pre { font-family: ui-monospace, "SF Mono", Menlo, Consolas, monospace; font-size: .86em; }
-.pill { display: inline-block; padding: .05em .65em; border-radius: 1em; font-size: .84rem; font-weight: 600; white-space: nowrap;
-  background: var(--idle-back); color: var(--soft); }
-.pill.good { background: var(--good-back); color: var(--good); } .pill.bad { background: var(--bad-back); color: var(--bad); }
+.soft { color: var(--soft); }
+.mono, code, pre { font-family: ui-monospace, "SF Mono", Menlo, Consolas, monospace; font-size: .86em; }
+.pill { display: inline-block; padding: .05em .65em; border-radius: 1em; font-size: .84rem; font-weight: 600;
+  white-space: nowrap; background: var(--idle-back); color: var(--soft); }
+.pill.good { background: var(--good-back); color: var(--good); }
+.pill.bad { background: var(--bad-back); color: var(--bad); }
 .scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .92rem; } th, td { padding: .38em .8em .38em 0; text-align: left; vertical-align: top; }
+table { border-collapse: collapse; font-size: .92rem; }
+th, td { padding: .38em .8em .38em 0; text-align: left; vertical-align: top; }
 th { font-weight: 600; color: var(--soft); border-bottom: 2px solid var(--line); white-space: nowrap; }
-td { border-bottom: 1px solid var(--line); } .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-.failure { border-left: 4px solid var(--bad); background: var(--bad-back); padding: .6em .9em; border-radius: 0 6px 6px 0;
-  overflow-wrap: anywhere; }
+td { border-bottom: 1px solid var(--line); }
+.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+.failure { border-left: 4px solid var(--bad); background: var(--bad-back); padding: .6em .9em; border-radius: 0 6px
+  6px 0; overflow-wrap: anywhere; }
 .failure pre { overflow-x: auto; margin: .6em 0 0; }
 """
 
 INDEX_STYLE = """
 .sums { display: flex; flex-wrap: wrap; gap: .5rem 2.2rem; margin: 1.2rem 0 .4rem; padding: 0; list-style: none; }
 .sums b { display: block; font-size: 1.5rem; line-height: 1.25; font-variant-numeric: tabular-nums; }
-.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(20rem, 100%), 1fr)); gap: 1.1rem; margin-top: 1.4rem; }
-.card { background: var(--card); border: 1px solid var(--line); border-radius: 10px; overflow: hidden; display: flex;
-  flex-direction: column; }
+.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(20rem, 100%), 1fr)); gap: 1.1rem;
+  margin-top: 1.4rem; }
+.card { background: var(--card); border: 1px solid var(--line); border-radius: 10px; overflow: hidden; display:
+  flex; flex-direction: column; }
 .card .picture { display: block; height: 9.5rem; background: #fff; border-bottom: 1px solid var(--line); }
 .card .picture img { width: 100%; height: 100%; object-fit: cover; object-position: left top; padding: .4rem; }
-.card .none { background: var(--idle-back); display: grid; place-items: center; color: var(--soft); font-size: 2.6rem; font-weight: 700; }
+.card .none { background: var(--idle-back); display: grid; place-items: center; color: var(--soft); font-size:
+  2.6rem; font-weight: 700; }
 .card .text { padding: .9rem 1rem 1rem; display: flex; flex-direction: column; gap: .55rem; flex: 1; }
-.card h3 { margin: 0; font-size: 1.08rem; line-height: 1.35; } .card h3 a { color: inherit; text-decoration: none; }
+.card h3 { margin: 0; font-size: 1.08rem; line-height: 1.35; }
+.card h3 a { color: inherit; text-decoration: none; }
 .card h3 a:hover { text-decoration: underline; }
-.card .foot { margin-top: auto; display: flex; flex-wrap: wrap; gap: .3rem .8rem; align-items: center; font-size: .9rem; }
+.card .foot { margin-top: auto; display: flex; flex-wrap: wrap; gap: .3rem .8rem; align-items: center; font-size:
+  .9rem; }
 .card .failure { font-size: .9rem; }
-.results { width: 100%; } .results td:first-child { min-width: 9rem; }
-.measures { table-layout: fixed; min-width: 34rem; } .measures .number { padding-right: 1.4em; }
-.range { position: relative; display: inline-block; width: 8rem; height: .8rem; background: linear-gradient(var(--line), var(--line))
-  center / 100% 1px no-repeat; } .range i { position: absolute; top: .22rem; height: .36rem; border-radius: 2px; background: var(--bar); opacity: .6; }
+.results { width: 100%; }
+.results td:first-child { min-width: 9rem; }
+.measures { table-layout: fixed; }
+.measures .number { padding-right: 1.4em; }
+.range { position: relative; display: inline-block; width: 8rem; height: .8rem; background:
+  linear-gradient(var(--line), var(--line)) center / 100% 1px no-repeat; }
+.range i { position: absolute; top: .22rem; height: .36rem; border-radius: 2px; background: var(--bar); opacity: .6; }
 .range b { position: absolute; top: .15rem; width: 3px; height: .5rem; margin-left: -1px; background: var(--ink); }
-@media (max-width: 40rem) { .wide { display: none; } h1 { font-size: 1.55rem; } main { padding: 1rem .9rem 3rem; } }
+@media (max-width: 40rem) {
+  .wide { display: none; }
+  h1 { font-size: 1.55rem; }
+  main { padding: 1rem .9rem 3rem; }
+  .claims thead { display: none; }
+  .claims tr { display: block; padding: .7rem 0; border-bottom: 1px solid var(--line); }
+  .claims td { display: block; border: 0; padding: .12rem 0; }
+  .claims td.wide { display: none; }
+  .measures { min-width: 30rem; }
+}
 """
-
-MEASURES_HEAD = """<div class="scroll"><table class="results measures"><thead><tr><th style="width:18%">measure</th><th>of</th>
-<th class="number" style="width:11%">value</th><th class="number" style="width:15%">interval</th>
-<th class="wide" style="width:8.5rem">0 to 1</th><th class="number" style="width:8%">n</th>
-<th class="wide" style="width:16%">data</th></tr></thead><tbody>"""
 
 PAGE_STYLE = """
-main { max-width: 56rem; } .top { display: flex; flex-wrap: wrap; gap: .4rem 1rem; align-items: center; font-size: .92rem; }
-.prompt, .anchor-link { display: none; } .cell { margin: .9rem 0; }
-.input_area { background: var(--code); border-radius: 6px; padding: .1rem .9rem; overflow-x: auto; } .input_area pre { margin: .6em 0; }
-.output_area { margin: .5rem 0 .5rem .2rem; overflow-x: auto; } .output_area pre { margin: .3em 0; white-space: pre; }
-.output_area img { max-width: 100%; height: auto; background: #fff; border-radius: 4px; } .output_area table { margin: .2em 0; }
+main { max-width: 56rem; }
+.top { display: flex; flex-wrap: wrap; gap: .4rem 1rem; align-items: center; font-size: .92rem; }
+.prompt, .anchor-link { display: none; }
+.cell { margin: .9rem 0; }
+.input_area { background: var(--code); border-radius: 6px; padding: .1rem .9rem; overflow-x: auto; }
+.input_area pre { margin: .6em 0; }
+.output_area { margin: .5rem 0 .5rem .2rem; overflow-x: auto; }
+.output_area pre { margin: .3em 0; white-space: pre; }
+.output_area img { max-width: 100%; height: auto; background: #fff; border-radius: 4px; }
+.output_area table { margin: .2em 0; }
 .output_stderr, .output_error { border-left: 4px solid var(--bad); padding-left: .8rem; }
-.text_cell_render img { max-width: 100%; } .text_cell_render code { background: var(--code); border-radius: 4px; padding: .1em .3em; }
+.text_cell_render img { max-width: 100%; }
+.text_cell_render code { background: var(--code); border-radius: 4px; padding: .1em .3em; }
 .text_cell_render pre { background: var(--code); border-radius: 6px; padding: .7em .9em; overflow-x: auto; }
-.text_cell_render pre code { padding: 0; background: none; } blockquote { margin: 1em 0; padding-left: 1em; border-left: 3px solid var(--line);
-  color: var(--soft); } table.dataframe td, table.dataframe th { text-align: right; } .formula { fill: currentColor; overflow: visible; }
-.block { display: block; text-align: center; margin: 1.1em 0; overflow-x: auto; } @media (max-width: 40rem) { h1 { font-size: 1.5rem; } }
+.text_cell_render pre code { padding: 0; background: none; }
+blockquote { margin: 1em 0; padding-left: 1em; border-left: 3px solid var(--line); color: var(--soft); }
+table.dataframe td, table.dataframe th { text-align: right; }
+.formula { fill: currentColor; overflow: visible; }
+.block { display: block; text-align: center; margin: 1.1em 0; overflow-x: auto; }
+@media (max-width: 40rem) { h1 { font-size: 1.5rem; } }
 """
+
+DOCUMENT = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{{ title }}</title>
+<style>
+{{ style | safe }}</style>
+</head>
+<body>
+<main>
+{%- macro pill(state) %}
+{%- if state.status == "ok" %}<span class="pill good">✓ ran</span>
+{%- elif state.status == "failed" %}<span class="pill bad">✗ failed</span>
+{%- else %}<span class="pill">{{ {"stopped": "stopped", "running": "did not end"}.get(state.status, "not run") }}</span>
+{%- endif %}{% endmacro %}
+{%- macro spent(state) %}
+{%- if state.seconds is defined %}{{ state.seconds | clock }} min{% endif %}
+{%- for name, value in (state.given or {}).items() %} · {{ name }} = {{ value }}{% endfor %}{% endmacro %}
+{% block body %}{% endblock %}
+</main>
+</body>
+</html>
+"""
+
+PAGE = """{% extends "document" %}{% block body %}
+<p class="top"><a href="index.html">← all notebooks</a> {{ pill(state) }}
+<span class="soft">{{ spent(state) }}</span></p>
+{% if state.failure %}<div class="failure">{{ state.failure.text }}
+{%- if state.failure.trace %}<pre>{{ state.failure.trace }}</pre>{% endif %}</div>{% endif %}
+{{ notebook | safe }}
+{% endblock %}"""
+
+INDEX = """{% extends "document" %}{% block body %}
+{%- macro link(name) %}
+{%- if name in pages %}<a class="mono" href="{{ pages[name] }}">{{ name }}</a>
+{%- else %}<span class="mono">{{ name }}</span>{% endif %}{% endmacro %}
+<header>
+<h1>Image retrieval, from HOG to Matryoshka</h1>
+<p class="soft">Report of the profile <b>{{ profile }}</b>
+{%- if made_with %}, made with {{ made_with.cpu }}{{ ", " + made_with.gpu if made_with.gpu }},
+{{ made_with.cores }} cores, Python {{ made_with.python }}{% endif %}.</p>
+<ul class="sums">
+{% for number, what in sums %}<li><b>{{ number }}</b><span class="soft">{{ what }}</span></li>
+{% endfor %}</ul>
+</header>
+
+<section class="cards">
+{% for card in cards %}{% set page, title = card.files.html, card.question or card.name %}
+<article class="card">
+{% if page and card.files.png %}
+<a class="picture" href="{{ page }}">
+<img src="{{ card.files.png }}" alt="First figure of: {{ title }}" loading="lazy"></a>
+{% else %}
+<span class="picture none" aria-hidden="true">{{ card.name[:2] }}</span>
+{% endif %}
+<div class="text">
+<span class="soft mono">{{ card.name }}</span>
+<h3>{% if page %}<a href="{{ page }}">{{ title }}</a>{% else %}{{ title }}{% endif %}</h3>
+{% if card.failure %}<div class="failure">{{ card.failure.text }}</div>{% endif %}
+<div class="foot">{{ pill(card) }}
+<span class="soft">{{ spent(card) or ("about %g min" % card.minutes if card.minutes) }}</span>
+{% if page %}<a href="{{ page }}">page</a>{% endif %}
+{% if card.files.ipynb %}<a href="{{ card.files.ipynb }}">notebook</a>{% endif %}
+</div></div></article>
+{% endfor %}</section>
+
+{% if claims %}
+<h2 id="claims">What was claimed</h2>
+<p class="soft">A claim that does not hold on these data is a finding, not a failure.</p>
+<div class="scroll"><table class="results claims">
+<thead><tr><th>claim</th><th>verdict</th><th>decided on</th><th class="wide">source</th><th>in</th></tr></thead>
+<tbody>
+{% for row in claims %}<tr><td>{{ row.claim }}</td>
+<td>{% if row.holds %}<span class="pill good">✓ holds</span>
+{% else %}<span class="pill bad">✗ does not hold</span>{% endif %}</td>
+<td>{{ row.evidence | shown }}</td>
+<td class="wide soft">{{ row.source | shown }}</td><td>{{ link(row.notebook) }}</td></tr>
+{% endfor %}</tbody></table></div>
+{% endif %}
+
+{% if measures %}<h2 id="results">What was measured</h2>{% endif %}
+{% for notebook, rows in measures %}
+<h3>{{ link(notebook) }} {{ questions[notebook] }}</h3>
+<div class="scroll"><table class="results measures">
+<thead><tr><th style="width:18%">measure</th><th>of</th><th class="number" style="width:11%">value</th>
+<th class="number" style="width:15%">interval</th><th class="wide" style="width:8.5rem">0 to 1</th>
+<th class="number wide" style="width:8%">n</th><th class="wide" style="width:16%">data</th></tr></thead>
+<tbody>
+{% for row in rows %}<tr title="{{ row.definition | shown }}"><td>{{ row.name if loop.changed(row.name) }}</td>
+<td>{{ row | method }}</td><td class="number"><b>{{ row | value }}</b> {{ row | unit }}</td>
+<td class="number soft">{{ row | interval }}</td>
+<td class="wide">{% if row | between_0_and_1 %}<span class="range">
+<i style="left:{{ 100 * row.low }}%;width:{{ 100 * (row.high - row.low) }}%"></i>
+<b style="left:{{ 100 * row.value }}%"></b></span>{% endif %}</td>
+<td class="number wide">{{ row.n | count }}</td><td class="wide soft">{{ row.data | shown }}</td></tr>
+{% endfor %}</tbody></table></div>
+{% endfor %}
+{% endblock %}"""
 
 
 # ---- tables as text ------------------------------------------------------------------------------------------------
@@ -112,27 +239,26 @@ def text_table(head: list[str], rows: list[list[str]], width: int = 100) -> str:
 
 def measures_text(measures, width: int = 100) -> str:
     """The table of measures (see lib/results.py) for a terminal."""
-    head = ["notebook", "measure", "of", "value", "interval", "n", "data"]
-    rows = []
-    for row in _by_name(measures):
-        ends = f"[{_figure(row['low'])}, {_figure(row['high'])}]" if _given(row["low"]) else ""
-        count = _figure(row["n"]) if _given(row["n"]) else ""
-        value = " ".join(filter(None, [_value(row), _shown_unit(row)]))
-        rows.append(
-            [row["notebook"], row["name"], _method(row), value, ends, count, row["data"] if _given(row["data"]) else ""]
-        )
-    return text_table(head, rows, width)
+    rows = [
+        [
+            row["notebook"],
+            row["name"],
+            _method(row),
+            f"{_value(row)} {_unit(row)}",
+            _interval(row),
+            _count(row["n"]),
+            _shown(row["data"]),
+        ]
+        for row in _by_name(measures)
+    ]
+    return text_table(["notebook", "measure", "of", "value", "interval", "n", "data"], rows, width)
 
 
 def claims_text(claims, width: int = 100) -> str:
     """The table of claims for a terminal."""
+    said = {True: "holds", False: "DOES NOT HOLD"}
     rows = [
-        [
-            row["notebook"],
-            "holds" if row["holds"] else "DOES NOT HOLD",
-            row["claim"],
-            row["evidence"] if _given(row["evidence"]) else "",
-        ]
+        [row["notebook"], said[row["holds"]], row["claim"], _shown(row["evidence"])]
         for row in claims.to_dict("records")
     ]
     return text_table(["notebook", "verdict", "claim", "evidence"], rows, width)
@@ -171,50 +297,47 @@ def notebook_page(notebook, title: str, state: dict) -> str:
         def latex_environment(self, name, body):
             return formula(body, block=True)
 
+    def to_html(text):
+        return MarkdownWithMath(renderer=Renderer(escape=False)).render(text)
+
     exporter = HTMLExporter(template_name="basic")
-    exporter.register_filter(
-        "markdown2html", lambda text: MarkdownWithMath(renderer=Renderer(escape=False)).render(text)
-    )
+    exporter.register_filter("markdown2html", to_html)
     body, _ = exporter.from_notebook_node(notebook)
     light, dark = (HtmlFormatter(style=style).get_style_defs(".highlight") for style in ("friendly", "github-dark"))
-    colours = f"{light}\n@media (prefers-color-scheme: dark) {{ {dark} }}\n.highlight {{ background: none; }}"
-    top = f'<p class="top"><a href="index.html">← all notebooks</a> {_pill(state)} {_duration(state)}{_changed(state)}</p>'
-    return _document(title, STYLE + PAGE_STYLE + colours, f"{top}{_failure(state, with_trace=True)}{body}")
+    colours = f"{light}\n@media (prefers-color-scheme: dark) {{ {dark} }}\n.highlight {{ background: none; }}\n"
+    return _fill(PAGE, title=title, style=STYLE + PAGE_STYLE + colours, state=state, notebook=body)
 
 
 def index_page(profile: str, cards: list[dict], measures, claims, made_with: dict) -> str:
     """The way in to a report: a card for each notebook, then claims and measures.
 
-    A card has name, question, minutes (announced), files ({"html": ..., "ipynb": ..., "png": ...}) and, if it was run, status,
-    seconds, failure, changed. `made_with` names the machine (see lib/results.py).
+    A card has name, question, minutes (announced), files ({"html": ..., "ipynb": ..., "png": ...}) and, if it was run,
+    status, seconds, failure, given (parameters set by hand). `made_with` names the machine (see lib/results.py).
     """
-    held = int(claims["holds"].sum())
     ran = sum(card.get("status") == "ok" for card in cards)
     sums = [
         (f"{ran} of {len(cards)}", "notebooks ran"),
-        (f"{held} of {len(claims)}", "claims hold on these data"),
-        (f"{len(measures)}", "numbers measured"),
+        (f"{int(claims['holds'].sum())} of {len(claims)}", "claims hold on these data"),
+        (len(measures), "numbers measured"),
         (_clock(sum(card.get("seconds", 0) for card in cards)), "minutes of running"),
     ]
-    machine = ", ".join(str(made_with[key]) for key in ("cpu", "gpu") if made_with.get(key))
-    machine += f", {made_with['cores']} cores, Python {made_with['python']}" if machine else ""
-    parts = [
-        "<header><h1>Image retrieval, from HOG to Matryoshka</h1>",
-        f'<p class="soft">Report of the profile <b>{html.escape(profile)}</b>. {html.escape(machine)}</p>',
-        '<ul class="sums">',
-        *(f'<li><b>{number}</b><span class="soft">{what}</span></li>' for number, what in sums),
-        "</ul></header>",
-        '<section class="cards">',
-        *map(_card, cards),
-        "</section>",
-        _claims_section(claims, cards),
-        _measures_section(measures, cards),
-    ]
-    return _document(f"Image retrieval: report of profile {profile}", STYLE + INDEX_STYLE, "\n".join(parts))
+    return _fill(
+        INDEX,
+        title=f"Image retrieval: report of profile {profile}",
+        style=STYLE + INDEX_STYLE,
+        profile=profile,
+        made_with=made_with,
+        sums=sums,
+        cards=cards,
+        pages={card["name"]: card["files"]["html"] for card in cards if "html" in card["files"]},
+        questions={card["name"]: card["question"] for card in cards},
+        claims=claims.to_dict("records"),
+        measures=[(notebook, _by_name(table)) for notebook, table in measures.groupby("notebook")],
+    )
 
 
 def formula(tex: str, block: bool = False) -> str:
-    """TeX mathematics as an inline drawing in the colour of the text; as code, where matplotlib does not know a command.
+    """TeX mathematics as an inline drawing in the colour of the text; as code where matplotlib does not know a command.
 
     >>> formula("x^2").startswith('<svg class="formula"')
     True
@@ -242,136 +365,38 @@ def formula(tex: str, block: bool = False) -> str:
         for points, code in path.iter_segments(simplify=False)
     ]
     wide, high, deep = measured[0] + 2, measured[1] + 2, measured[2] + 1
+    box = f"0 {deep - high:.1f} {wide:.1f} {high:.1f}"
+    place = f"width:{wide / scale:.3f}em;height:{high / scale:.3f}em;vertical-align:{-deep / scale:.3f}em"
+    label = html.escape(tex.strip(), quote=True)
     drawing = (
-        f'<svg class="formula" role="img" aria-label="{html.escape(tex.strip(), quote=True)}" viewBox="0 {deep - high:.1f} {wide:.1f} {high:.1f}" '
-        f'style="width:{wide / scale:.3f}em;height:{high / scale:.3f}em;vertical-align:{-deep / scale:.3f}em">'
+        f'<svg class="formula" role="img" aria-label="{label}" viewBox="{box}" style="{place}">'
         f'<path transform="scale(1,-1)" d="{"".join(steps)}"/></svg>'
     )
     return f'<span class="block">{drawing}</span>' if block else drawing
 
 
-def _document(title, style, body):
-    return (
-        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{html.escape(title)}</title>\n<style>{style}</style>\n</head>\n<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
-    )
+def _fill(template, **values):
+    import jinja2
 
-
-def _card(card):
-    number, files = html.escape(card["name"][:2]), card["files"]
-    question = html.escape(card["question"] or card["name"])
-    page = html.escape(files.get("html", ""))
-    title = f'<a href="{page}">{question}</a>' if page else question
-    picture = f'<span class="picture none" aria-hidden="true">{number}</span>'
-    if "png" in files:
-        picture = f'<a class="picture" href="{page}"><img src="{html.escape(files["png"])}" alt="First figure of {question}" loading="lazy"></a>'
-    links = [f'<a href="{page}">page</a>'] if page else []
-    links += [f'<a href="{html.escape(files["ipynb"])}">notebook</a>'] if "ipynb" in files else []
-    time = _duration(card) or (f"about {card['minutes']:g} min" if card["minutes"] else "")
-    return (
-        f'<article class="card">{picture}<div class="text"><span class="soft mono">{html.escape(card["name"])}</span><h3>{title}</h3>'
-        f'{_failure(card)}<div class="foot">{_pill(card)} <span class="soft">{time}{_changed(card)}</span> {" ".join(links)}</div></div></article>'
-    )
-
-
-def _pill(state):
-    status = state.get("status")
-    kind = {"ok": " good", "failed": " bad"}.get(status, "")
-    sign = {"ok": "✓ ", "failed": "✗ "}.get(status, "")
-    return f'<span class="pill{kind}">{sign}{WORDS.get(status, "not run")}</span>'
-
-
-def _failure(state, with_trace=False):
-    failure = state.get("failure")
-    if not failure:
-        return ""
-    trace = f"<pre>{html.escape(failure['trace'])}</pre>" if with_trace and failure.get("trace") else ""
-    return f'<div class="failure">{html.escape(failure["text"])}{trace}</div>'
-
-
-def _changed(state):
-    if not state.get("changed"):
-        return ""
-    return " · " + html.escape(
-        ", ".join(f"{name} = {value}" for name, value in state["changed"].items() if name != "profile")
-    )
-
-
-def _claims_section(claims, cards):
-    if not len(claims):
-        return ""
-    parts = [
-        '<h2 id="claims">What was claimed</h2><p class="soft">A claim that does not hold on these data is a finding, not a failure.</p>'
-    ]
-    parts.append(
-        '<div class="scroll"><table class="results"><thead><tr><th>claim</th><th>verdict</th><th>decided on</th>'
-    )
-    parts.append('<th class="wide">source</th><th>in</th></tr></thead><tbody>')
-    for row in claims.to_dict("records"):
-        verdict = (
-            '<span class="pill good">✓ holds</span>'
-            if row["holds"]
-            else '<span class="pill bad">✗ does not hold</span>'
-        )
-        source, evidence = (html.escape(row[key]) if _given(row[key]) else "" for key in ("source", "evidence"))
-        parts.append(
-            f"<tr><td>{html.escape(row['claim'])}</td><td>{verdict}</td><td>{evidence}</td>"
-            f'<td class="wide soft">{source}</td><td>{_link(row["notebook"], cards)}</td></tr>'
-        )
-    return "\n".join([*parts, "</tbody></table></div>"])
-
-
-def _measures_section(measures, cards):
-    if not len(measures):
-        return ""
-    parts = ['<h2 id="results">What was measured</h2>']
-    for notebook, table in measures.groupby("notebook", sort=True):
-        card = next((card for card in cards if card["name"] == notebook), {"question": ""})
-        parts.append(f"<h3>{_link(notebook, cards)} {html.escape(card['question'])}</h3>")
-        parts.append(MEASURES_HEAD)
-        before = None
-        for row in _by_name(table):
-            name = "" if row["name"] == before else html.escape(row["name"])
-            before = row["name"]
-            ends = f"{_figure(row['low'])} to {_figure(row['high'])}" if _given(row["low"]) else ""
-            cells = [
-                ("", name),
-                ("", html.escape(_method(row))),
-                ("number", f"<b>{_value(row)}</b> {html.escape(_shown_unit(row))}"),
-                ("number soft", ends),
-                ("wide", _range(row)),
-                ("number", _figure(row["n"]) if _given(row["n"]) else ""),
-                ("wide soft", html.escape(row["data"]) if _given(row["data"]) else ""),
-            ]
-            tip = f' title="{html.escape(row["definition"])}"' if _given(row["definition"]) else ""
-            row_html = "".join(f'<td class="{kind}">{text}</td>' for kind, text in cells)
-            parts.append(f"<tr{tip}>{row_html}</tr>")
-        parts.append("</tbody></table></div>")
-    return "\n".join(parts)
+    loader = jinja2.DictLoader({"document": DOCUMENT})
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, loader=loader)
+    environment.filters |= {
+        "between_0_and_1": lambda row: not _unit(row) and _given(row["low"]) and 0 <= row["low"] and row["high"] <= 1,
+        "clock": _clock,
+        "count": _count,
+        "interval": _interval,
+        "method": _method,
+        "shown": _shown,
+        "unit": _unit,
+        "value": _value,
+    }
+    return environment.from_string(template).render(values)
 
 
 def _by_name(measures):
-    """Rows with the same quantity together, in the order in which quantities were first noted: so that methods compare."""
+    """Rows of one quantity together, in the order in which they were first noted: methods compare."""
     order = list(dict.fromkeys(zip(measures["notebook"], measures["name"], strict=True)))
     return sorted(measures.to_dict("records"), key=lambda row: order.index((row["notebook"], row["name"])))
-
-
-def _range(row):
-    """A value between 0 and 1 as a point on a line, its interval as a bar."""
-    if _shown_unit(row) or not _given(row["low"]) or row["low"] < 0 or row["high"] > 1:
-        return ""
-    low, value, high = (100 * row[key] for key in ("low", "value", "high"))
-    return f'<span class="range"><i style="left:{low:.1f}%;width:{high - low:.1f}%"></i><b style="left:{value:.1f}%"></b></span>'
-
-
-def _link(notebook, cards):
-    files = next((card["files"] for card in cards if card["name"] == notebook), {})
-    name = html.escape(notebook)
-    return (
-        f'<a class="mono" href="{html.escape(files["html"])}">{name}</a>'
-        if "html" in files
-        else f'<span class="mono">{name}</span>'
-    )
 
 
 def _method(row):
@@ -383,8 +408,20 @@ def _method(row):
     )
 
 
-def _shown_unit(row):
-    return row["unit"] if _given(row["unit"]) and row["unit"] != "1" else ""
+def _unit(row):
+    return "" if row["unit"] == "1" else _shown(row["unit"])
+
+
+def _interval(row):
+    return f"{_figure(row['low'])} to {_figure(row['high'])}" if _given(row["low"]) else ""
+
+
+def _count(number):
+    return _figure(number) if _given(number) else ""
+
+
+def _shown(item):
+    return str(item) if _given(item) else ""
 
 
 def _given(item):
@@ -395,7 +432,7 @@ def _given(item):
 def _value(row):
     """Times and sizes in three digits, others as `_figure` has them."""
     size = abs(row["value"])
-    return f"{row['value']:.3g}" if _shown_unit(row) and 0 < size < 1000 else _figure(row["value"])
+    return f"{row['value']:.3g}" if _unit(row) and 0 < size < 1000 else _figure(row["value"])
 
 
 def _figure(number):
@@ -410,10 +447,6 @@ def _figure(number):
     if abs(number) >= 1000:
         return f"{number:,.0f}"
     return f"{number:.3f}" if 0.001 <= abs(number) < 10 else f"{number:.3g}"
-
-
-def _duration(state):
-    return f"{_clock(state['seconds'])} min" if state.get("seconds") is not None else ""
 
 
 def _clock(seconds):

@@ -1,0 +1,468 @@
+"""One loop for every training of the course that uses torch.
+
+What changes from one training to the next is handed in: the network, what one step computes, the batches, the
+optimiser. What is the same for all is here: progress, validation, early stopping that keeps the best, learning-rate
+schedules, clipping, mixed precision, checkpoints that resume to the same numbers, several processes.
+
+Contents
+    fit               train; returns the history, one row an epoch
+    Batches           arrays in memory as shuffled batches; each process its share
+    warm_up_cosine    a schedule: up in a line, down in half a cosine
+    processes         `with processes():` joins the processes that torchrun started
+    embed_in_shards   each process embeds its share of the rows; all get all of them
+
+Random numbers. Every epoch begins by seeding torch, numpy and random from (seed, epoch), so an epoch depends on the
+weights and on these two numbers alone: a run that was killed resumes to the same numbers, and the caller's own
+generators are given back as they were. The weights are drawn before: call `torch.manual_seed` before making the
+network. On one machine, with one number of threads, the CPU gives the same numbers again; a GPU may need
+`torch.use_deterministic_algorithms(True)`.
+
+Needs numpy, pandas, torch and tqdm. Copy this file alone: it imports nothing else of the course.
+"""
+
+import contextlib
+import copy
+import math
+import os
+import random
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import distributed, nn
+from torch.optim import lr_scheduler
+from tqdm.auto import tqdm
+
+__all__ = ["Batches", "embed_in_shards", "fit", "processes", "warm_up_cosine"]
+
+
+def fit(
+    model: nn.Module,
+    step: Callable,
+    train: Iterable,
+    optimiser: torch.optim.Optimizer,
+    epochs: int,
+    *,
+    validate: Callable | None = None,
+    monitor: str | None = None,
+    better: str = "lower",
+    patience: int | None = None,
+    schedule: lr_scheduler.LRScheduler | None = None,
+    schedule_each: str = "epoch",
+    clip_norm: float | None = None,
+    precision: str = "float32",
+    checkpoint: str | Path | None = None,
+    seed: int = 0,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Train `model` in place for at most `epochs` epochs in all, and return the history, one row an epoch.
+
+    step        step(model, batch) -> the loss of one batch, or (loss, {name: number}) for more columns in the history.
+                The batch comes on the model's device. Parameters of the loss (a head, say) belong in `model`
+    train       batches: a `Batches`, a DataLoader or any list of them; `set_epoch(epoch)` is called where it exists
+    validate    validate(model) -> {name: number} after each epoch, in evaluation mode and without gradients; the
+                history has them as "validation_<name>"
+    monitor     the column to watch, such as "validation_loss"; at the end the model has the weights of the best epoch.
+                `better` is "lower" or "higher"; the earlier of two equal epochs is kept
+    patience    stop after so many epochs in a row without a better one
+    schedule    one of torch's schedules of this optimiser, moved on after each "epoch" or "batch" (`schedule_each`);
+                ReduceLROnPlateau is shown `monitor`
+    clip_norm   the largest length of the gradient of all parameters together; a longer one is shortened to it
+    precision   "float32", or autocast to "bfloat16", or to "float16" (only on a GPU, with a scaled loss)
+    checkpoint  a file written after each epoch, whole or not at all. Where it is there, training goes on behind its
+                last epoch, and a finished one only gives its history: two epochs and two more are the same as four
+    progress    a bar in a terminal and in Jupyter; a line an epoch where the output is a file or TQDM_DISABLE is set
+
+    The columns are epoch (from 1), loss and what `step` gave (means over batches), learning_rate (at the end of the
+    epoch), validation's, seconds. `history.attrs` holds "best_epoch" (None without `monitor`) and "stopped_early".
+
+    Under several processes (`processes`) the gradients are averaged over them and so is the history, validation is
+    the first process's, and only that one prints and writes.
+
+    ValueError for arguments that do not fit, a checkpoint of another seed or network, or one that is damaged;
+    FloatingPointError with epoch and batch for a loss that is not finite.
+
+    Five steps towards 1 from 0 at rate 1/4: each halves the distance.
+
+    >>> line = nn.Linear(1, 1, bias=False)
+    >>> _ = nn.init.zeros_(line.weight)
+    >>> square = lambda model, batch: (model(batch) - 1).square().mean()
+    >>> optimiser = torch.optim.SGD(line.parameters(), lr=0.25)
+    >>> fit(line, square, [torch.ones(1, 1)], optimiser, epochs=5, progress=False).loss.tolist()
+    [1.0, 0.25, 0.0625, 0.015625, 0.00390625]
+    >>> line.weight.item()
+    0.96875
+    """
+    device = next(model.parameters()).device
+    _check(epochs, monitor, better, patience, schedule, schedule_each, precision, device, validate)
+    rank, world = _rank_and_world()
+    run = _Run(model, optimiser, schedule, device, precision, seed)
+    if checkpoint is not None:
+        run.resume(Path(checkpoint))
+    trained = nn.parallel.DistributedDataParallel(model) if world > 1 else model
+    sign = 1 if better == "lower" else -1
+    display = _Display(epochs, len(run.rows), progress and rank == 0)
+    with _own_random_numbers(device):
+        for epoch in range(len(run.rows), epochs):
+            if run.stopped_early:
+                break
+            started = time.perf_counter()
+            _seed_epoch(seed, epoch, train)
+            model.train()
+            means = _Means()
+            for number, batch in enumerate(display.batches(train, epoch)):
+                with run.autocast():
+                    result = step(trained, _to(batch, device))
+                loss, more = result if isinstance(result, tuple) else (result, {})
+                if not math.isfinite(loss.item()):
+                    raise FloatingPointError(f"the loss is {loss.item()} at epoch {epoch + 1}, batch {number + 1}")
+                run.descend(loss, clip_norm)
+                if schedule is not None and schedule_each == "batch":
+                    schedule.step()
+                means.add({"loss": loss, **more})
+            row = {"epoch": epoch + 1, **means.over(world), "learning_rate": float(optimiser.param_groups[0]["lr"])}
+            if validate is not None:
+                row |= _validated(model, validate)
+            row["seconds"] = time.perf_counter() - started
+            if monitor is not None:
+                run.compare(row, monitor, sign, patience)
+            if schedule is not None and schedule_each == "epoch":
+                plateau = isinstance(schedule, lr_scheduler.ReduceLROnPlateau)
+                schedule.step(row[monitor]) if plateau else schedule.step()
+            run.rows.append(row)
+            if checkpoint is not None and rank == 0:
+                run.save(Path(checkpoint))
+            display.epoch(row)
+    display.close()
+    if run.best is not None:
+        model.load_state_dict(run.best)
+    history = pd.DataFrame(run.rows)
+    history.attrs = {"best_epoch": run.best_epoch, "stopped_early": run.stopped_early}
+    return history
+
+
+class Batches:
+    """Arrays in memory as batches of tensors, in a new order each epoch.
+
+    `arrays` (equally long; numpy or torch) are cut into batches of `size` rows; `transform(*tensors, rng)` may change a
+    batch, with its own random numbers. The order is drawn from (seed, epoch); `set_epoch` says which.
+
+    Under several processes, whose number must divide `size`, each takes every so many-th row of every batch, so that
+    together they see the batches of one process. A last batch that is not full is left out with `drop_last`; else it is
+    shortened, by less than one row a process, to give each process as many.
+
+    >>> [batch.tolist() for (batch,) in Batches([np.arange(5)], size=2, shuffle=False)]
+    [[0, 1], [2, 3], [4]]
+    """
+
+    def __init__(
+        self,
+        arrays: Sequence,
+        size: int,
+        shuffle: bool = True,
+        drop_last: bool = False,
+        transform: Callable | None = None,
+        seed: int = 0,
+    ):
+        self.arrays = tuple(torch.as_tensor(array) for array in arrays)
+        lengths = sorted({len(array) for array in self.arrays})
+        if len(lengths) != 1 or lengths[0] == 0:
+            raise ValueError(f"arrays must be equally long and not empty, got lengths {lengths}")
+        self.rank, self.world = _rank_and_world()
+        if size < 1 or size % self.world:
+            raise ValueError(f"size must be at least 1 and a multiple of the {self.world} processes, got {size}")
+        self.size, self.shuffle, self.transform, self.seed, self.epoch = size, shuffle, transform, seed, 0
+        self.stop = lengths[0] - lengths[0] % (size if drop_last else self.world)
+        if self.stop == 0:
+            raise ValueError(f"{lengths[0]} rows do not make one batch of {size} for {self.world} processes")
+
+    def __len__(self) -> int:
+        return -(-self.stop // self.size)
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __iter__(self):
+        order = np.arange(len(self.arrays[0]))
+        if self.shuffle:
+            order = np.random.default_rng([self.seed, self.epoch]).permutation(order)
+        for start in range(0, self.stop, self.size):
+            rows = torch.from_numpy(order[start : min(start + self.size, self.stop)][self.rank :: self.world])
+            batch = tuple(array[rows] for array in self.arrays)
+            if self.transform is not None:
+                batch = self.transform(*batch, np.random.default_rng([self.seed, self.epoch, start, self.rank]))
+            yield batch
+
+
+def warm_up_cosine(optimiser: torch.optim.Optimizer, n_steps: int, n_warm_up: int = 0) -> lr_scheduler.LambdaLR:
+    """Schedule the learning rate up in a line for `n_warm_up` steps, then down to 0 in half a cosine until `n_steps`.
+
+    For `fit(..., schedule_each="batch")`, with the steps of all epochs.
+
+    >>> optimiser = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=8.0)
+    >>> schedule, rates = warm_up_cosine(optimiser, n_steps=6, n_warm_up=4), []
+    >>> for _ in range(6):
+    ...     rates.append(round(schedule.get_last_lr()[0], 6))
+    ...     _ = optimiser.step(), schedule.step()
+    >>> rates
+    [2.0, 4.0, 6.0, 8.0, 8.0, 4.0]
+    """
+    if not 0 <= n_warm_up < n_steps:
+        raise ValueError(f"n_warm_up must be from 0 to below n_steps, got {n_warm_up} and {n_steps}")
+
+    def factor(step):
+        down = 0.5 * (1 + math.cos(math.pi * min(max(step - n_warm_up, 0) / (n_steps - n_warm_up), 1)))
+        return min((step + 1) / n_warm_up, down) if n_warm_up else down
+
+    return lr_scheduler.LambdaLR(optimiser, factor)
+
+
+@contextlib.contextmanager
+def processes():
+    """Join the processes that torchrun started, for the length of a `with`; gives (rank, number of processes).
+
+    Started without torchrun this is (0, 1) and does nothing. `torchrun --nproc-per-node 2 script.py` runs the script
+    twice; inside `with processes():` the two meet, over gloo on CPUs and over NCCL on GPUs, one GPU a process. Make the
+    `Batches` and call `fit` inside.
+    """
+    if "WORLD_SIZE" not in os.environ or distributed.is_initialized():
+        yield _rank_and_world()
+        return
+    gpus = torch.cuda.is_available()
+    if gpus:
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    distributed.init_process_group("nccl" if gpus else "gloo")
+    try:
+        yield _rank_and_world()
+    finally:
+        distributed.destroy_process_group()
+
+
+def embed_in_shards(embed: Callable, rows: Sequence) -> np.ndarray:
+    """Embed `rows` by all processes together: embed(rows of this process) -> float32 (m, d); all get (n, d) in order.
+
+    A process takes consecutive rows, as many as the others or one less. Alone it is `embed(rows)`.
+
+    >>> embed_in_shards(lambda rows: rows + 1, np.zeros((3, 2), np.float32)).shape
+    (3, 2)
+    """
+    rank, world = _rank_and_world()
+    if world == 1:
+        return embed(rows)
+    if len(rows) < world:
+        raise ValueError(f"{world} processes need at least as many rows, got {len(rows)}")
+    edges = np.linspace(0, len(rows), world + 1).astype(int)
+    shards = [None] * world
+    distributed.all_gather_object(shards, np.asarray(embed(rows[edges[rank] : edges[rank + 1]])))
+    return np.concatenate(shards)
+
+
+class _Run:
+    """What a training is made of between two epochs: all that a checkpoint holds."""
+
+    ABOUT = ("seed", "rows", "best", "best_epoch", "stopped_early")
+
+    def __init__(self, model, optimiser, schedule, device, precision, seed):
+        self.model, self.optimiser, self.schedule, self.device = model, optimiser, schedule, device
+        self.precision, self.seed = precision, seed
+        self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "float16")
+        self.rows, self.best, self.best_epoch, self.stopped_early = [], None, None, False
+
+    def autocast(self):
+        if self.precision == "float32":
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, getattr(torch, self.precision))
+
+    def descend(self, loss, clip_norm):
+        self.optimiser.zero_grad()
+        self.scaler.scale(loss).backward()
+        if clip_norm is not None:
+            self.scaler.unscale_(self.optimiser)
+            parameters = [parameter for group in self.optimiser.param_groups for parameter in group["params"]]
+            nn.utils.clip_grad_norm_(parameters, clip_norm)
+        self.scaler.step(self.optimiser)
+        self.scaler.update()
+
+    def compare(self, row, monitor, sign, patience):
+        """Keep the weights if this epoch is the best one so far; note whether patience is at its end."""
+        if monitor not in row:
+            raise ValueError(f"monitor {monitor!r} is no column of the history: {', '.join(row)}")
+        if math.isnan(row[monitor]):
+            raise FloatingPointError(f"{monitor} is nan at epoch {row['epoch']}")
+        if self.best is None or sign * row[monitor] < sign * self.rows[self.best_epoch - 1][monitor]:
+            self.best, self.best_epoch = copy.deepcopy(self.model.state_dict()), row["epoch"]
+        self.stopped_early = patience is not None and row["epoch"] - self.best_epoch >= patience
+
+    def save(self, path):
+        state = {name: _plain(part.state_dict()) for name, part in self._parts().items()}
+        state |= {"model": self.model.state_dict(), **{name: getattr(self, name) for name in self.ABOUT}}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+        try:
+            torch.save(state, partial)
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def resume(self, path):
+        if not path.exists():
+            return
+        try:
+            state = torch.load(path, map_location=self.device, weights_only=True)
+        except Exception as error:
+            raise ValueError(f"{path} is no checkpoint that can be read: {error}") from error
+        wanted = {*self._parts(), *self.ABOUT}
+        if not isinstance(state, dict) or set(state) != wanted:
+            found = sorted(state) if isinstance(state, dict) else type(state).__name__
+            raise ValueError(f"{path} holds {found}, this training needs {sorted(wanted)}")
+        if state["seed"] != self.seed:
+            raise ValueError(f"{path} was trained with seed {state['seed']}, this run has seed {self.seed}")
+        try:
+            for name, part in self._parts().items():
+                part.load_state_dict(state[name])
+        except (RuntimeError, ValueError, KeyError) as error:
+            raise ValueError(f"{path} does not fit this training: {error}") from error
+        for name in self.ABOUT:
+            setattr(self, name, state[name])
+
+    def _parts(self):
+        parts = {"model": self.model, "optimiser": self.optimiser, "scaler": self.scaler}
+        return parts if self.schedule is None else {**parts, "schedule": self.schedule}
+
+
+class _Means:
+    """Means over the batches of an epoch, and over the processes."""
+
+    def __init__(self):
+        self.sums, self.n = {}, 0
+
+    def add(self, values):
+        self.n += 1
+        for name, value in values.items():
+            value = value.item() if isinstance(value, torch.Tensor) else float(value)
+            self.sums[name] = self.sums.get(name, 0.0) + value
+
+    def over(self, world):
+        if self.n == 0:
+            raise ValueError("train gave no batch; an iterator can be read only once, give a list or a loader")
+        means = {name: total / self.n for name, total in self.sums.items()}
+        if world > 1:
+            gathered = [None] * world
+            distributed.all_gather_object(gathered, means)
+            means = {name: sum(each[name] for each in gathered) / world for name in means}
+        return means
+
+
+class _Display:
+    """A bar over the batches of all epochs where somebody watches, else a line an epoch."""
+
+    def __init__(self, epochs, done, shown):
+        watched = sys.stderr.isatty() or "ipykernel" in sys.modules
+        silenced = os.environ.get("TQDM_DISABLE", "").lower() in ("1", "true")
+        self.epochs, self.bar = epochs, None
+        self.lines = shown and (silenced or not watched)
+        self.shown, self.done = shown and not self.lines, done
+
+    def batches(self, train, epoch):
+        if self.shown and self.bar is None and hasattr(train, "__len__"):
+            total, initial = self.epochs * len(train), self.done * len(train)
+            self.bar = tqdm(total=total, initial=initial, desc="training", unit="batch")
+        for batch in train:
+            yield batch
+            if self.bar is not None:
+                self.bar.update()
+
+    def epoch(self, row):
+        numbers = ", ".join(f"{name} {value:.4g}" for name, value in row.items() if name not in ("epoch", "seconds"))
+        if self.lines:
+            print(f"epoch {row['epoch']}/{self.epochs}: {numbers}, {row['seconds']:.1f} s", flush=True)
+        elif self.bar is not None:
+            self.bar.set_postfix_str(f"epoch {row['epoch']}: {numbers}")
+
+    def close(self):
+        if self.bar is not None:
+            self.bar.close()
+
+
+def _check(epochs, monitor, better, patience, schedule, schedule_each, precision, device, validate):
+    if epochs < 1:
+        raise ValueError(f"epochs must be at least 1, got {epochs}")
+    if better not in ("lower", "higher"):
+        raise ValueError(f"better is 'lower' or 'higher', got {better!r}")
+    if schedule_each not in ("epoch", "batch"):
+        raise ValueError(f"schedule_each is 'epoch' or 'batch', got {schedule_each!r}")
+    if patience is not None and (patience < 1 or monitor is None):
+        raise ValueError(f"patience is at least 1 and needs a monitor, got patience {patience} and monitor {monitor}")
+    if isinstance(schedule, lr_scheduler.ReduceLROnPlateau) and (monitor is None or schedule_each == "batch"):
+        raise ValueError("ReduceLROnPlateau needs a monitor and moves on once an epoch")
+    if precision not in ("float32", "bfloat16", "float16"):
+        raise ValueError(f"precision is 'float32', 'bfloat16' or 'float16', got {precision!r}")
+    if precision == "float16" and device.type == "cpu":
+        raise ValueError("float16 needs a GPU; on the CPU take 'bfloat16' or 'float32'")
+    if validate is None and monitor is not None and monitor.startswith("validation_"):
+        raise ValueError(f"monitor {monitor!r} needs validate")
+
+
+def _validated(model, validate):
+    model.eval()
+    with torch.no_grad():
+        values = {f"validation_{name}": float(value) for name, value in validate(model).items()}
+    if distributed.is_initialized():
+        shared = [values]
+        distributed.broadcast_object_list(shared)  # all stop at the same epoch
+        values = shared[0]
+    return values
+
+
+def _seed_epoch(seed, epoch, train):
+    number = int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
+    random.seed(number)
+    np.random.seed(number)  # noqa: NPY002 (transforms of others draw from it)
+    torch.manual_seed(number)
+    for part in (train, getattr(train, "sampler", None)):
+        if isinstance(getattr(part, "generator", None), torch.Generator):
+            part.generator.manual_seed(number)
+        if hasattr(part, "set_epoch"):
+            part.set_epoch(epoch)
+
+
+@contextlib.contextmanager
+def _own_random_numbers(device):
+    """Give the global generators back as they were."""
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(numpy)  # noqa: NPY002
+
+
+def _to(batch, device):
+    """The same nest of tuples, lists and dicts with its tensors on the device."""
+    if isinstance(batch, torch.Tensor):
+        return batch.to(device, non_blocking=True)
+    if isinstance(batch, dict):
+        return {name: _to(part, device) for name, part in batch.items()}
+    if isinstance(batch, tuple | list):
+        return type(batch)(_to(part, device) for part in batch)
+    return batch
+
+
+def _plain(state):
+    """The same state with Python's numbers for numpy's, which a schedule may leave and a safe load refuses."""
+    if isinstance(state, np.generic):
+        return state.item()
+    if isinstance(state, dict):
+        return {name: _plain(part) for name, part in state.items()}
+    return type(state)(_plain(part) for part in state) if type(state) in (list, tuple) else state
+
+
+def _rank_and_world():
+    if distributed.is_available() and distributed.is_initialized():
+        return distributed.get_rank(), distributed.get_world_size()
+    return 0, 1

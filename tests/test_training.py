@@ -1,0 +1,543 @@
+"""The training loop: what it computes, keeps, resumes, refuses, and what several processes make of it."""
+
+import itertools
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+from torch.optim import lr_scheduler
+
+from lib import training
+
+ROWS = torch.from_numpy(np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32))
+LABELS = (ROWS.sum(1) > 0).long()
+
+
+def network(dropout=0.0):
+    torch.manual_seed(7)
+    return nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Dropout(dropout), nn.Linear(8, 2))
+
+
+def classify(model, batch):
+    rows, labels = batch
+    return functional.cross_entropy(model(rows), labels)
+
+
+def adam(model, lr=0.01):
+    return torch.optim.AdamW(model.parameters(), lr=lr)
+
+
+def weights(model):
+    return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
+
+
+def without_seconds(history):
+    return history.drop(columns="seconds")
+
+
+def noisy(rows, labels, rng):
+    return rows + torch.from_numpy(rng.normal(size=rows.shape).astype(np.float32)), labels
+
+
+def train(epochs=4, seed=0, dropout=0.5, batches=None, **more):
+    """A training in which everything that can be random is: order, augmentation, dropout."""
+    model = network(dropout)
+    optimiser = adam(model)
+    batches = training.Batches([ROWS, LABELS], 6, transform=noisy, seed=seed) if batches is None else batches
+    schedule = training.warm_up_cosine(optimiser, 4 * len(batches), 2)
+    options = {"schedule": schedule, "schedule_each": "batch", "seed": seed, "progress": False, **more}
+    return model, training.fit(model, classify, batches, optimiser, epochs, **options)
+
+
+class Recorded:
+    """validate whose numbers are given beforehand, one an epoch."""
+
+    def __init__(self, *values):
+        self.values = list(values)
+
+    def __call__(self, model):
+        assert not model.training
+        return {"loss": self.values.pop(0)}
+
+
+# ------------------------------------------------------------------------------------------------------------- the loop
+
+
+def test_the_loop_equals_five_plain_lines_of_torch():
+    batches = [(ROWS[:10], LABELS[:10]), (ROWS[10:], LABELS[10:])]
+    fitted, plain = network(), network()
+    training.fit(fitted, classify, batches, adam(fitted), 3, progress=False)
+    optimiser = adam(plain)
+    for batch in 3 * batches:
+        optimiser.zero_grad()
+        classify(plain, batch).backward()
+        optimiser.step()
+    assert torch.equal(weights(fitted), weights(plain))
+
+
+def test_history_has_a_row_an_epoch_with_the_means_of_the_batches():
+    model = network()
+    numbers = iter([1.0, 2.0, 6.0, 4.0])
+
+    def step(model, batch):
+        return classify(model, batch), {"number": next(numbers)}
+
+    batches = [(ROWS[:10], LABELS[:10]), (ROWS[10:], LABELS[10:])]
+    history = training.fit(
+        model, step, batches, adam(model), 2, validate=lambda model: {"accuracy": torch.tensor(0.5)}, progress=False
+    )
+    assert isinstance(history, pd.DataFrame)
+    assert list(history) == ["epoch", "loss", "number", "learning_rate", "validation_accuracy", "seconds"]
+    assert history.number.tolist() == [(1 + 2) / 2, (6 + 4) / 2]
+    assert history.epoch.tolist() == [1, 2]
+    assert history.validation_accuracy.tolist() == [0.5, 0.5]
+    assert history.attrs == {"best_epoch": None, "stopped_early": False}
+
+
+def test_training_mode_is_on_in_each_epoch_though_validation_turns_it_off():
+    model, modes = network(0.5), []
+
+    def step(model, batch):
+        modes.append(model.training)
+        return classify(model, batch)
+
+    def validate(model):
+        modes.append(model.training)
+        assert not torch.is_grad_enabled()
+        return {}
+
+    training.fit(model, step, [(ROWS, LABELS)], adam(model), 2, validate=validate, progress=False)
+    assert modes == [True, False, True, False]
+
+
+def test_clipping_shortens_the_gradient_of_all_parameters_together():
+    model = nn.Linear(2, 1, bias=False)
+    nn.init.zeros_(model.weight)
+    optimiser = torch.optim.SGD(model.parameters(), lr=1.0)
+    # the gradient is the row itself, (3, 4), of length 5
+    training.fit(
+        model,
+        lambda model, row: model(row).sum(),
+        [torch.tensor([[3.0, 4.0]])],
+        optimiser,
+        1,
+        clip_norm=1.0,
+        progress=False,
+    )
+    assert model.weight.detach().numpy() == pytest.approx(np.array([[-3 / 5, -4 / 5]]))
+
+
+def test_bfloat16_computes_in_bfloat16_and_keeps_float32_weights():
+    model, kinds = network(), []
+
+    def step(model, batch):
+        output = model(batch[0])
+        kinds.append(output.dtype)
+        return functional.cross_entropy(output.float(), batch[1])
+
+    training.fit(model, step, [(ROWS, LABELS)], adam(model), 1, precision="bfloat16", progress=False)
+    assert kinds == [torch.bfloat16]
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+
+
+def test_batches_may_be_dicts_and_loaders():
+    model = network()
+    dataset = [{"rows": row, "labels": label} for row, label in zip(ROWS, LABELS, strict=True)]
+    loader = torch.utils.data.DataLoader(dataset, batch_size=10, shuffle=True)
+    history = training.fit(
+        model,
+        lambda model, batch: classify(model, (batch["rows"], batch["labels"])),
+        loader,
+        adam(model, 0.05),
+        20,
+        progress=False,
+    )
+    assert history.loss.iloc[-1] < 0.5 * history.loss.iloc[0]
+
+
+# -------------------------------------------------------------------------------------- stopping, schedules, best epoch
+
+
+def test_the_weights_of_the_best_epoch_are_kept():
+    model, seen = network(), []
+    recorded = Recorded(3.0, 1.0, 2.0)
+
+    def validate(model):
+        seen.append(weights(model).clone())
+        return recorded(model)
+
+    history = training.fit(
+        model, classify, [(ROWS, LABELS)], adam(model), 3, validate=validate, monitor="validation_loss", progress=False
+    )
+    assert torch.equal(weights(model), seen[1])
+    assert not torch.equal(seen[1], seen[2])
+    assert history.attrs == {"best_epoch": 2, "stopped_early": False}
+
+
+@pytest.mark.parametrize(
+    ("better", "values", "best", "n_epochs"),
+    [
+        ("lower", [5.0, 4.0, 4.0, 6.0, 1.0], 2, 4),  # the equal third epoch is not better
+        ("higher", [5.0, 4.0, 4.0, 6.0, 1.0], 1, 3),
+        ("lower", [5.0, 4.0, 3.0, 2.0, 1.0], 5, 5),
+    ],
+)
+def test_patience_counts_epochs_without_a_better_one(better, values, best, n_epochs):
+    model = network()
+    history = training.fit(
+        model,
+        classify,
+        [(ROWS, LABELS)],
+        adam(model),
+        5,
+        validate=Recorded(*values),
+        monitor="validation_loss",
+        better=better,
+        patience=2,
+        progress=False,
+    )
+    assert len(history) == n_epochs
+    assert history.attrs == {"best_epoch": best, "stopped_early": n_epochs < 5}
+
+
+def test_plateau_schedule_sees_the_monitored_column():
+    model = network()
+    optimiser = adam(model, 0.1)
+    schedule = lr_scheduler.ReduceLROnPlateau(optimiser, factor=0.5, patience=0)
+    history = training.fit(
+        model,
+        classify,
+        [(ROWS, LABELS)],
+        optimiser,
+        4,
+        validate=Recorded(3.0, 3.0, 2.0, 2.5),
+        monitor="validation_loss",
+        schedule=schedule,
+        progress=False,
+    )
+    assert history.learning_rate.tolist() == [0.1, 0.1, 0.05, 0.05]
+    assert optimiser.param_groups[0]["lr"] == 0.025
+
+
+def test_step_schedule_moves_on_once_an_epoch():
+    model = network()
+    optimiser = adam(model, 0.8)
+    schedule = lr_scheduler.StepLR(optimiser, step_size=2, gamma=0.5)
+    history = training.fit(model, classify, 3 * [(ROWS, LABELS)], optimiser, 5, schedule=schedule, progress=False)
+    assert history.learning_rate.tolist() == [0.8, 0.8, 0.4, 0.4, 0.2]
+
+
+def test_warm_up_cosine_is_a_line_then_half_a_cosine():
+    optimiser = adam(network(), 1.0)
+    schedule, rates = training.warm_up_cosine(optimiser, n_steps=12, n_warm_up=4), []
+    for _ in range(13):
+        rates.append(schedule.get_last_lr()[0])
+        optimiser.step()
+        schedule.step()
+    assert rates[:4] == [1 / 4, 2 / 4, 3 / 4, 1.0]
+    assert rates[8] == pytest.approx(0.5)  # half way from step 4 to 12
+    assert rates[12] == pytest.approx(0.0)
+    assert all(later <= earlier for earlier, later in itertools.pairwise(rates[4:]))
+
+
+# ------------------------------------------------------------------------------------------------------ seed and resume
+
+
+def test_a_seed_fixes_the_run_and_another_changes_it():
+    first, first_history = train(seed=3)
+    again, again_history = train(seed=3)
+    other, _ = train(seed=4)
+    assert torch.equal(weights(first), weights(again))
+    pd.testing.assert_frame_equal(without_seconds(first_history), without_seconds(again_history), check_exact=True)
+    assert not torch.equal(weights(first), weights(other))
+
+
+def test_a_run_does_not_depend_on_the_callers_random_state_nor_change_it():
+    torch.manual_seed(1)
+    np.random.seed(1)  # noqa: NPY002
+    random.seed(1)
+    before = torch.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()  # noqa: NPY002
+    model = network(0.5)
+    torch.set_rng_state(before[0])
+    training.fit(model, classify, [(ROWS, LABELS)], adam(model), 1, progress=False)
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert np.random.get_state()[1].tolist() == before[1]  # noqa: NPY002
+    assert random.getstate() == before[2]
+    other = network(0.5)
+    torch.manual_seed(99)
+    training.fit(other, classify, [(ROWS, LABELS)], adam(other), 1, progress=False)
+    assert torch.equal(weights(model), weights(other))
+
+
+def shuffled_loader():
+    dataset = torch.utils.data.TensorDataset(ROWS, LABELS)
+    return torch.utils.data.DataLoader(dataset, 6, shuffle=True, generator=torch.Generator().manual_seed(5))
+
+
+@pytest.mark.parametrize("batches", [lambda: None, shuffled_loader], ids=["Batches", "DataLoader"])
+def test_two_epochs_and_two_more_are_the_same_as_four(tmp_path, batches):
+    whole, whole_history = train(4, batches=batches())
+    path = tmp_path / "folder" / "checkpoint.pt"
+    train(2, batches=batches(), checkpoint=path)
+    resumed, history = train(4, batches=batches(), checkpoint=path)
+    assert torch.equal(weights(whole), weights(resumed))
+    pd.testing.assert_frame_equal(without_seconds(whole_history), without_seconds(history), check_exact=True)
+    assert [each.name for each in path.parent.iterdir()] == ["checkpoint.pt"]
+
+
+def test_a_resumed_run_remembers_the_best_epoch_and_its_patience(tmp_path):
+    path = tmp_path / "checkpoint.pt"
+    options = {"monitor": "validation_loss", "patience": 2, "checkpoint": path}
+    first, _ = train(2, validate=Recorded(1.0, 2.0), **options)
+    second, history = train(4, validate=Recorded(3.0), **options)
+    assert history.attrs == {"best_epoch": 1, "stopped_early": True}
+    assert torch.equal(weights(first), weights(second))
+    third, again = train(4, validate=Recorded(), **options)  # finished: nothing is trained
+    pd.testing.assert_frame_equal(history, again)
+    assert torch.equal(weights(third), weights(first))
+
+
+def test_a_run_killed_in_an_epoch_goes_on_from_the_epoch_before(tmp_path):
+    path = tmp_path / "checkpoint.pt"
+    whole, _ = train(4)
+    model = network(0.5)
+    optimiser = adam(model)
+    batches = training.Batches([ROWS, LABELS], 6, transform=noisy)
+    steps = iter(range(100))
+
+    def killed(model, batch):
+        if next(steps) == 2 * len(batches) + 1:
+            raise KeyboardInterrupt
+        return classify(model, batch)
+
+    schedule = training.warm_up_cosine(optimiser, 4 * len(batches), 2)
+    options = {"schedule": schedule, "schedule_each": "batch", "checkpoint": path, "progress": False}
+    with pytest.raises(KeyboardInterrupt):
+        training.fit(model, killed, batches, optimiser, 4, **options)
+    resumed, history = train(4, checkpoint=path)
+    assert history.epoch.tolist() == [1, 2, 3, 4]
+    assert torch.equal(weights(whole), weights(resumed))
+
+
+def test_a_failed_write_leaves_the_old_checkpoint(tmp_path, monkeypatch):
+    path = tmp_path / "checkpoint.pt"
+    train(1, checkpoint=path)
+    before = path.read_bytes()
+
+    def broken(state, file):
+        Path(file).write_bytes(b"half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(torch, "save", broken)
+    with pytest.raises(OSError, match="disk full"):
+        train(2, checkpoint=path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_numbers_of_numpy_in_a_schedule_do_not_spoil_the_checkpoint(tmp_path):
+    for epochs in (1, 2):
+        model = network()
+        optimiser = adam(model)
+        schedule = lr_scheduler.LambdaLR(optimiser, lambda epoch: np.float64(0.5) ** epoch)
+        history = training.fit(
+            model,
+            classify,
+            [(ROWS, LABELS)],
+            optimiser,
+            epochs,
+            schedule=schedule,
+            checkpoint=tmp_path / "checkpoint.pt",
+            progress=False,
+        )
+    assert history.learning_rate.tolist() == [0.01, 0.005]
+
+
+# ------------------------------------------------------------------------------------------------------------ bad input
+
+
+def test_a_loss_that_is_not_finite_stops_with_epoch_and_batch():
+    model = network()
+    batches = [(ROWS[:5], LABELS[:5]), (ROWS[5:10], LABELS[5:10])]
+    steps = iter([1.0, 1.0, 1.0, float("nan")])
+    with pytest.raises(FloatingPointError, match="nan at epoch 2, batch 2"):
+        training.fit(model, lambda *a: classify(*a) * next(steps), batches, adam(model), 3, progress=False)
+
+
+def test_a_monitored_number_that_is_nan_is_refused():
+    with pytest.raises(FloatingPointError, match="validation_loss is nan at epoch 1"):
+        train(2, validate=Recorded(float("nan")), monitor="validation_loss")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"epochs": 0}, "at least 1, got 0"),
+        ({"monitor": "loss", "better": "smaller"}, "'lower' or 'higher', got 'smaller'"),
+        ({"schedule_each": "step"}, "'epoch' or 'batch', got 'step'"),
+        ({"patience": 3}, "needs a monitor"),
+        ({"patience": 0, "monitor": "loss"}, "at least 1"),
+        ({"precision": "half"}, "got 'half'"),
+        ({"precision": "float16"}, "needs a GPU"),
+        ({"monitor": "validation_loss"}, "needs validate"),
+        ({"monitor": "accuracy"}, "no column of the history: epoch, loss"),
+        ({"batches": iter([])}, "gave no batch"),
+    ],
+)
+def test_arguments_that_do_not_fit_are_refused(options, message):
+    model = network()
+    arguments = {"epochs": 1, "progress": False, **options}
+    batches = arguments.pop("batches", [(ROWS, LABELS)])
+    with pytest.raises(ValueError, match=message):
+        training.fit(model, classify, batches, adam(model), **arguments)
+
+
+def test_a_plateau_schedule_without_monitor_is_refused():
+    model = network()
+    optimiser = adam(model)
+    schedule = lr_scheduler.ReduceLROnPlateau(optimiser)
+    with pytest.raises(ValueError, match="ReduceLROnPlateau needs a monitor"):
+        training.fit(model, classify, [(ROWS, LABELS)], optimiser, 1, schedule=schedule, progress=False)
+
+
+def test_checkpoints_that_do_not_belong_are_refused_by_name(tmp_path):
+    path = tmp_path / "checkpoint.pt"
+    train(1, seed=3, checkpoint=path)
+    with pytest.raises(ValueError, match=r"checkpoint.pt was trained with seed 3, this run has seed 4"):
+        train(2, seed=4, checkpoint=path)
+    wide = nn.Sequential(nn.Linear(3, 9), nn.ReLU(), nn.Linear(9, 2))
+    optimiser = adam(wide)
+    schedule = training.warm_up_cosine(optimiser, 8)
+    with pytest.raises(ValueError, match=r"checkpoint.pt does not fit this training"):
+        training.fit(wide, classify, [(ROWS, LABELS)], optimiser, 2, schedule=schedule, seed=3, checkpoint=path)
+    model = network()
+    with pytest.raises(ValueError, match=r"checkpoint.pt holds .*'schedule'"):
+        training.fit(model, classify, [(ROWS, LABELS)], adam(model), 2, seed=3, checkpoint=path)
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(ValueError, match=r"checkpoint.pt is no checkpoint that can be read"):
+        train(2, seed=3, checkpoint=path)
+
+
+# ------------------------------------------------------------------------------------------------------------- progress
+
+
+def test_where_nobody_watches_there_is_a_line_an_epoch(capsys):
+    train(2, progress=True)
+    printed = capsys.readouterr()
+    assert [line[:11] for line in printed.out.splitlines()] == ["epoch 1/2: ", "epoch 2/2: "]
+    assert "loss" in printed.out
+    assert printed.err == ""
+
+
+def test_where_somebody_watches_there_is_a_bar(monkeypatch, capsys):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.delenv("TQDM_DISABLE", raising=False)
+    train(2, progress=True)
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "8/8" in printed.err
+    assert "epoch 2: loss" in printed.err
+
+
+def test_without_progress_nothing_is_printed(capsys):
+    train(1, progress=False)
+    assert capsys.readouterr() == ("", "")
+
+
+# -------------------------------------------------------------------------------------------------------------- Batches
+
+
+def test_every_row_comes_once_an_epoch_in_an_order_of_its_own():
+    batches = training.Batches([np.arange(10), np.arange(10) * 2], 4, seed=1)
+    orders = []
+    for epoch in (0, 1, 0):
+        batches.set_epoch(epoch)
+        pairs = list(batches)
+        assert all(torch.equal(2 * rows, doubled) for rows, doubled in pairs)
+        assert [len(rows) for rows, _ in pairs] == [4, 4, 2]
+        orders.append(torch.cat([rows for rows, _ in pairs]).tolist())
+    assert sorted(orders[0]) == list(range(10))
+    assert orders[0] == orders[2] != orders[1]
+
+
+def test_a_last_batch_that_is_not_full_can_be_left_out():
+    batches = training.Batches([np.arange(10)], 4, drop_last=True)
+    assert [len(rows) for (rows,) in batches] == [4, 4]
+    assert len(batches) == 2
+
+
+@pytest.mark.parametrize(
+    ("arrays", "size", "message"),
+    [
+        ([np.arange(3), np.arange(4)], 2, r"lengths \[3, 4\]"),
+        ([np.arange(0)], 2, r"lengths \[0\]"),
+        ([np.arange(3)], 0, "got 0"),
+        ([np.arange(3)], 4, "3 rows do not make one batch of 4"),
+    ],
+)
+def test_arrays_that_make_no_batches_are_refused(arrays, size, message):
+    with pytest.raises(ValueError, match=message):
+        training.Batches(arrays, size, drop_last=True)
+
+
+# --------------------------------------------------------------------------------------------------- several processes
+
+WORKER = """
+import sys
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+from lib import training
+
+torch.set_num_threads(1)
+rng = np.random.default_rng(0)
+rows = rng.normal(size=(22, 3)).astype(np.float32)
+labels = (rows.sum(1) > 0).astype(np.int64)
+with training.processes() as (rank, world):
+    torch.manual_seed(7)
+    model = nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 2))
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    batches = training.Batches([rows, labels], 6, seed=1)
+    validate = lambda model: {"score": float(rank)}  # differs: the first process's must count
+    history = training.fit(
+        model, lambda model, batch: functional.cross_entropy(model(batch[0]), batch[1]), batches, optimiser, 3,
+        validate=validate, checkpoint=sys.argv[1] + "/checkpoint.pt",
+    )
+    with torch.no_grad():
+        embeddings = training.embed_in_shards(lambda part: model(torch.from_numpy(part)).numpy(), rows[:7])
+    parameters = torch.cat([parameter.detach().flatten() for parameter in model.parameters()]).numpy()
+    np.savez(f"{sys.argv[1]}/{rank}_of_{world}.npz", parameters=parameters, embeddings=embeddings, loss=history.loss,
+             score=history.validation_score)
+"""
+
+
+def test_two_processes_train_and_embed_as_one(tmp_path):
+    (tmp_path / "worker.py").write_text(WORKER)
+    found, printed = {}, {}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).resolve().parent.parent)}
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    for n, start in ((1, []), (2, torchrun)):
+        folder = tmp_path / str(n)
+        folder.mkdir()
+        command = [sys.executable, *start, str(tmp_path / "worker.py"), str(folder)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        printed[n] = [line for line in done.stdout.splitlines() if line.startswith("epoch")]
+        found[n] = [np.load(folder / f"{rank}_of_{n}.npz") for rank in range(n)]
+        assert (folder / "checkpoint.pt").exists()
+    (one,), two = found[1], found[2]
+    for each in two:
+        for name in ("parameters", "embeddings", "loss"):
+            np.testing.assert_allclose(each[name], one[name], rtol=1e-5, atol=1e-6)
+        assert each["score"].tolist() == [0.0, 0.0, 0.0]
+    assert one["embeddings"].shape == (7, 2)
+    assert len(printed[2]) == len(printed[1]) == 3

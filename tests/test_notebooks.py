@@ -1,0 +1,124 @@
+"""Every committed notebook: its structure, its outputs, and a run with the least parameters that reach every cell."""
+
+import os
+import re
+import statistics
+import tempfile
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from lib import catalogue, course, notebook_files
+
+FOLDER = course.ROOT / "notebooks"
+PATHS = sorted(FOLDER.glob("[0-9][0-9]_*.ipynb"))
+FRAMEWORKS = {"torch": "torch", "torchvision": "torch", "tensorflow": "tensorflow", "keras": "tensorflow"}
+FORBIDDEN = {
+    "an edit of sys.path": r"sys\.path",
+    "an installation": r"^\s*[!%]?\s*(?:pip|conda|apt)\s+install|-m\s+pip",
+    "autoreload": r"autoreload",
+}
+
+every_notebook = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+
+
+def read(path):
+    return nbformat.read(path, as_version=4)
+
+
+def code_of(path):
+    return [cell.source for cell in read(path).cells if cell.cell_type == "code" and cell.source.strip()]
+
+
+def profiles_of(path):
+    return course.read_profiles(FOLDER).get(path.stem, {})
+
+
+@every_notebook
+def test_the_title_is_a_question(path):
+    assert notebook_files.question(read(path)).endswith("?")
+
+
+@every_notebook
+def test_the_opening_says_what_is_learnt_needed_and_how_long_it_takes(path):
+    opening = "\n".join(cell.source for cell in read(path).cells[:2] if cell.cell_type == "markdown").lower()
+    assert "learn" in opening and "need" in opening
+    assert notebook_files.minutes(read(path)) is not None
+
+
+@every_notebook
+def test_the_parameters_are_commented_literals_equal_to_profile_quick(path):
+    literals = notebook_files.parameters(read(path))
+    quick = {"profile": "quick", **profiles_of(path)["quick"]}
+    assert {name: list(v) if isinstance(v, tuple) else v for name, v in literals.items()} == quick
+    assert literals["profile"] == "quick" and "dataset" in literals
+    lines = next(cell.source for cell in read(path).cells if "parameters" in cell.metadata.get("tags", [])).splitlines()
+    assert [line for line in lines if line.strip() and "#" not in line] == [], "say in a comment what each one is"
+
+
+@every_notebook
+def test_other_profiles_set_known_parameters_only(path):
+    literals = notebook_files.parameters(read(path))
+    for profile, table in profiles_of(path).items():
+        assert set(table) <= set(literals), profile
+    assert {"quick", "full", "smoke"} <= set(profiles_of(path))
+
+
+@every_notebook
+def test_it_was_run_in_order_without_error_noise_or_a_machines_path_and_is_small(path):
+    assert notebook_files.blemishes(read(path)) == []
+
+
+@every_notebook
+def test_its_source_is_what_was_run(path):
+    written = read(path).metadata.get("course", {})
+    assert written.get("profile") == "quick", "its outputs were not written by `make notebooks`"
+    assert written["source_digest"] == notebook_files.source_digest(read(path), code_only=True), "run `make notebooks`"
+
+
+@every_notebook
+def test_code_cells_are_short(path):
+    lines = [sum(bool(line.strip()) for line in source.splitlines()) for source in code_of(path)]
+    assert statistics.median(lines) <= 8
+    assert sum(count < 25 for count in lines) >= 0.9 * len(lines)
+
+
+@every_notebook
+@pytest.mark.parametrize("what", FORBIDDEN)
+def test_it_does_without(path, what):
+    assert [source for source in code_of(path) if re.search(FORBIDDEN[what], source, re.MULTILINE)] == []
+
+
+@every_notebook
+def test_one_framework_a_notebook(path):
+    imported = re.findall(r"^\s*(?:import|from)\s+(\w+)", "\n".join(code_of(path)), re.MULTILINE)
+    assert len({FRAMEWORKS[name] for name in imported if name in FRAMEWORKS}) <= 1
+
+
+@every_notebook
+def test_it_notes_its_results_under_its_own_name(path):
+    assert re.search(
+        rf"results\.begin\(\s*[\"']{path.stem}[\"'],\s*(?:profile=)?profile\s*\)", "\n".join(code_of(path))
+    )
+
+
+def test_no_profile_is_left_over_from_a_notebook_that_is_gone():
+    assert set(course.read_profiles(FOLDER)) <= {path.stem for path in PATHS}
+
+
+@pytest.fixture(scope="session")
+def tiny_catalogue(tmp_path_factory):
+    """Drawn once for all processes of a test run: `write` itself makes sure of that."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    return Path(catalogue.write(shared / "tiny_catalogue", n_images=150, size=64, progress=False))
+
+
+@every_notebook
+def test_every_cell_runs_with_the_least_parameters(path, tiny_catalogue, capfd):
+    with tempfile.TemporaryDirectory() as reports:
+        where = ["--notebooks", str(FOLDER), "--reports", reports]
+        given = ["--only", path.stem, "--profile", "smoke", "-p", f"dataset={tiny_catalogue}"]
+        status = course.main(["run", *where, *given])
+    assert status == 0, capfd.readouterr().out

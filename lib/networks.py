@@ -53,8 +53,8 @@ class NestedResNet(nn.Module):
     def __init__(
         self,
         stem: int = 32,
-        widths: Sequence[int] = (96, 192, 384),
-        blocks: Sequence[int] = (1, 2, 1),
+        widths: Sequence[int] = (80, 160, 320),
+        blocks: Sequence[int] = (2, 2, 1),
         dimension: int = 512,
     ):
         super().__init__()

@@ -7,7 +7,7 @@ schedules, clipping, mixed precision, checkpoints that resume to the same number
 Contents
     fit               train; returns the history, one row an epoch
     Batches           arrays in memory as shuffled batches; each process its share
-    warm_up_cosine    a schedule: up in a line, down in half a cosine
+    warm_up_cosine    a schedule: up in a line, level, down in half a cosine
     processes         `with processes():` joins the processes that torchrun started
     embed_in_shards   each process embeds its share of the rows; all get all of them
 
@@ -198,25 +198,29 @@ class Batches:
             yield batch
 
 
-def warm_up_cosine(optimiser: torch.optim.Optimizer, n_steps: int, n_warm_up: int = 0) -> lr_scheduler.LambdaLR:
-    """Schedule the learning rate up in a line for `n_warm_up` steps, then down to 0 in half a cosine until `n_steps`.
+def warm_up_cosine(
+    optimiser: torch.optim.Optimizer, n_steps: int, n_warm_up: int = 0, n_hold: int = 0
+) -> lr_scheduler.LambdaLR:
+    """Schedule the learning rate up in a line for `n_warm_up` steps, level for `n_hold`, then down to 0 at `n_steps`.
 
-    For `fit(..., schedule_each="batch")`, with the steps of all epochs.
+    Down it goes by half a cosine. For `fit(..., schedule_each="batch")`, with the steps of all epochs.
 
     >>> optimiser = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=8.0)
-    >>> schedule, rates = warm_up_cosine(optimiser, n_steps=6, n_warm_up=4), []
-    >>> for _ in range(6):
+    >>> schedule, rates = warm_up_cosine(optimiser, n_steps=7, n_warm_up=4, n_hold=1), []
+    >>> for _ in range(7):
     ...     rates.append(round(schedule.get_last_lr()[0], 6))
     ...     _ = optimiser.step(), schedule.step()
     >>> rates
-    [2.0, 4.0, 6.0, 8.0, 8.0, 4.0]
+    [2.0, 4.0, 6.0, 8.0, 8.0, 8.0, 4.0]
     """
-    if not 0 <= n_warm_up < n_steps:
-        raise ValueError(f"n_warm_up must be from 0 to below n_steps, got {n_warm_up} and {n_steps}")
+    n_before = n_warm_up + n_hold  # steps until it falls
+    if min(n_warm_up, n_hold) < 0 or n_before >= n_steps:
+        raise ValueError(f"warm-up and hold must end before n_steps = {n_steps}, got {n_warm_up} and {n_hold}")
 
     def factor(step):
-        down = 0.5 * (1 + math.cos(math.pi * min(max(step - n_warm_up, 0) / (n_steps - n_warm_up), 1)))
-        return min((step + 1) / n_warm_up, down) if n_warm_up else down
+        if step < n_warm_up:
+            return (step + 1) / n_warm_up
+        return 0.5 * (1 + math.cos(math.pi * min(max(step - n_before, 0) / (n_steps - n_before), 1)))
 
     return lr_scheduler.LambdaLR(optimiser, factor)
 

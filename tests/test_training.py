@@ -1,8 +1,10 @@
 """The training loop: what it computes, keeps, resumes, refuses, and what several processes make of it."""
 
 import itertools
+import math
 import os
 import random
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -235,17 +237,33 @@ def test_step_schedule_moves_on_once_an_epoch():
     assert history.learning_rate.tolist() == [0.8, 0.8, 0.4, 0.4, 0.2]
 
 
-def test_warm_up_cosine_is_a_line_then_half_a_cosine():
+def rates(n, **schedule):
     optimiser = adam(network(), 1.0)
-    schedule, rates = training.warm_up_cosine(optimiser, n_steps=12, n_warm_up=4), []
-    for _ in range(13):
-        rates.append(schedule.get_last_lr()[0])
+    schedule, found = training.warm_up_cosine(optimiser, **schedule), []
+    for _ in range(n):
+        found.append(schedule.get_last_lr()[0])
         optimiser.step()
         schedule.step()
-    assert rates[:4] == [1 / 4, 2 / 4, 3 / 4, 1.0]
-    assert rates[8] == pytest.approx(0.5)  # half way from step 4 to 12
-    assert rates[12] == pytest.approx(0.0)
-    assert all(later <= earlier for earlier, later in itertools.pairwise(rates[4:]))
+    return found
+
+
+def test_warm_up_cosine_is_a_line_a_level_and_half_a_cosine():
+    found = rates(16, n_steps=14, n_warm_up=4, n_hold=2)
+    assert found[:7] == [1 / 4, 2 / 4, 3 / 4, 1.0, 1.0, 1.0, 1.0]
+    assert found[10] == pytest.approx(0.5)  # half way from step 6 to 14
+    assert found[8] == pytest.approx(0.5 + math.sqrt(0.5) / 2)  # a quarter of the way: (1 + cos 45 degrees) / 2
+    assert found[14:] == pytest.approx([0.0, 0.0])
+    assert all(later <= earlier for earlier, later in itertools.pairwise(found[4:]))
+
+
+def test_without_warm_up_it_starts_at_the_top():
+    assert rates(3, n_steps=2) == pytest.approx([1.0, 0.5, 0.0])
+
+
+@pytest.mark.parametrize(("n_warm_up", "n_hold"), [(4, 0), (2, 2), (-1, 0), (0, -1)])
+def test_a_schedule_that_leaves_no_step_to_fall_is_refused(n_warm_up, n_hold):
+    with pytest.raises(ValueError, match=f"n_steps = 4, got {n_warm_up} and {n_hold}"):
+        training.warm_up_cosine(adam(network()), 4, n_warm_up, n_hold)
 
 
 # ------------------------------------------------------------------------------------------------------ seed and resume
@@ -498,7 +516,6 @@ from torch import nn
 from torch.nn import functional
 from lib import training
 
-torch.set_num_threads(1)
 rng = np.random.default_rng(0)
 rows = rng.normal(size=(22, 3)).astype(np.float32)
 labels = (rows.sum(1) > 0).astype(np.int64)
@@ -520,24 +537,26 @@ with training.processes() as (rank, world):
 """
 
 
-def test_two_processes_train_and_embed_as_one(tmp_path):
-    (tmp_path / "worker.py").write_text(WORKER)
-    found, printed = {}, {}
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).resolve().parent.parent)}
-    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    for n, start in ((1, []), (2, torchrun)):
-        folder = tmp_path / str(n)
+def test_two_processes_train_and_embed_as_one(tmp_path, monkeypatch, capsys):
+    worker = tmp_path / "worker.py"
+    worker.write_text(WORKER)
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for folder in folders:
         folder.mkdir()
-        command = [sys.executable, *start, str(tmp_path / "worker.py"), str(folder)]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        printed[n] = [line for line in done.stdout.splitlines() if line.startswith("epoch")]
-        found[n] = [np.load(folder / f"{rank}_of_{n}.npz") for rank in range(n)]
-        assert (folder / "checkpoint.pt").exists()
-    (one,), two = found[1], found[2]
-    for each in two:
+    monkeypatch.setattr(sys, "argv", [str(worker), str(folders[0])])
+    runpy.run_path(str(worker))
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("epoch")]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).resolve().parent.parent)}
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command += [str(worker), str(folders[1])]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(lines) == len([line for line in done.stdout.splitlines() if line.startswith("epoch")]) == 3
+    one = np.load(folders[0] / "0_of_1.npz")
+    assert one["embeddings"].shape == (7, 2)
+    for rank in range(2):
+        each = np.load(folders[1] / f"{rank}_of_2.npz")
         for name in ("parameters", "embeddings", "loss"):
             np.testing.assert_allclose(each[name], one[name], rtol=1e-5, atol=1e-6)
         assert each["score"].tolist() == [0.0, 0.0, 0.0]
-    assert one["embeddings"].shape == (7, 2)
-    assert len(printed[2]) == len(printed[1]) == 3
+    assert all((folder / "checkpoint.pt").exists() for folder in folders)

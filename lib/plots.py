@@ -191,6 +191,8 @@ def curves(
                 title=None if hue is None else _label(hue), alignment="left",
             )  # fmt: skip
             legend.get_title().set_fontweight("bold")
+            for text in legend.get_texts():
+                text.set_parse_math(False)
         sns.despine(ax=ax)
     return figure
 

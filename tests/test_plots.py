@@ -83,6 +83,11 @@ def _overlapping(figure):
     ]
 
 
+def _formulas(figure):
+    """Texts whose dollars would be read as the marks of a formula."""
+    return [text.get_text() for text in _texts(figure) if "$" in text.get_text() and text.get_parse_math()]
+
+
 def _luminance(colour):
     return float(np.dot(to_rgb(colour), (0.299, 0.587, 0.114)))
 
@@ -144,8 +149,11 @@ def test_long_titles_are_shortened_into_the_figure_and_do_not_touch(images, k):
 
 
 def test_short_titles_are_shown_whole_and_dollars_are_no_formula(images):
-    figure = plots.retrieval_grid(images[:1], images[None, 1:3], None, ["$5 hat"], [["a $6 hat", "a $7 hat"]])
-    assert {"$5 hat", "a $6 hat", "a $7 hat"} <= {word.replace("\n", " ") for word in _words(figure)}
+    figure = plots.retrieval_grid(
+        images[:1], images[None, 1:3], None, ["$5 or $6"], [["a $6 hat", "a $7 hat"]], "$1 to $2"
+    )
+    assert {"$5 or $6", "a $6 hat", "a $7 hat", "$1 to $2"} <= {word.replace("\n", " ") for word in _words(figure)}
+    assert _formulas(figure) == []
 
 
 def test_images_of_several_sizes_fit(images):
@@ -230,6 +238,7 @@ def test_labels_legend_and_chance_are_written_inside_the_figure(trade):
     words = _words(figure)
     assert {"dimensions", "mAP@10", "random", "way", "chance, 0.05"} <= set(words)
     assert name in {word.replace("\n", " ") for word in words}
+    assert _formulas(figure) == []
     assert _overflowing(figure) == []
     assert _overlapping(figure) == []
     assert figure.get_figwidth() == plots.WIDTH

@@ -27,10 +27,10 @@ from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from lib import execution, expectations, notebook_files, reports, results
+from lib import execution, expectations, notebook_files, progress, reports, results
 
 ROOT = Path(__file__).resolve().parent.parent
-OWN = {"course.py", "execution.py", "expectations.py", "notebook_files.py", "reports.py"}  # no notebook depends on them
+OWN = {f"{name}.py" for name in ("course", "execution", "expectations", "notebook_files", "progress", "reports")}
 CELL_SECONDS = {"quick": 600, "smoke": 300}
 LONG_CELL_SECONDS = 4 * 3600
 OPENING = """\
@@ -109,60 +109,35 @@ def plan(paths: list[Path], profiles: dict, profile: str, given: list[str]) -> l
             literals = notebook_files.parameters(node)
             if profile not in profiles.get(path.stem, {}):
                 raise ValueError(f"profiles.toml has no table [{path.stem}.{profile}]")
-            wanted = profiles[path.stem][profile]
-            if literals.get("profile") is None:
+            if "profile" not in literals:
                 raise ValueError("its parameters cell does not set `profile`")
-            notebook.parameters = {**literals, "profile": profile}
-            for name, value in wanted.items():
-                notebook.parameters[name] = _fitting(name, value, literals, f"[{path.stem}.{profile}] of profiles.toml")
+            where = f"[{path.stem}.{profile}] of profiles.toml"
+            table = {**profiles[path.stem][profile], "profile": profile}
+            wanted = {name: notebook_files.fitting(name, value, literals, where) for name, value in table.items()}
         except (ValueError, SyntaxError) as error:
             notebook.problem = str(error)
             continue
-        for word in given:
-            name, equals, text = word.partition("=")
-            if not equals:
-                raise UsageError(f"-p {word}: write name=value")
-            value = _value(name, text, literals.get(name))
-            try:
-                notebook.given[name] = _fitting(name, value, literals, f"-p {word} for {path.stem}")
-            except ValueError as error:
-                raise UsageError(str(error)) from error
-        notebook.parameters |= notebook.given
-        if notebook.parameters["profile"] != profile:
-            raise UsageError(
-                f"{path.stem}: `profile` is set by --profile alone, to {profile!r}; leave it out of -p and tables"
-            )
-        notebook.changed = {name: value for name, value in notebook.parameters.items() if value != literals.get(name)}
+        notebook.given = dict(_given(word, literals, path.stem) for word in given)
+        notebook.parameters = {**literals, **wanted, **notebook.given}
+        notebook.changed = {name: value for name, value in notebook.parameters.items() if value != literals[name]}
     return planned
 
 
-def _value(name, text, default):
-    """The value written as `text`, a TOML literal; text for a parameter that is text needs no quotes."""
+def _given(word, literals, notebook):
+    """Name and value of a parameter given as name=value."""
+    name, equals, text = word.partition("=")
+    if not equals:
+        raise UsageError(f"-p {word}: write name=value")
+    if name == "profile":
+        raise UsageError(f"-p {word}: the profile is set by --profile")
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError as error:
-        if not isinstance(default, str):
-            raise UsageError(f'-p {name}={text}: not a TOML literal (1, 0.5, true, [1, 2], "text"): {error}') from error
-        value = text
-    if isinstance(default, str) and not isinstance(value, str):
-        value = text
+        value = notebook_files.parse(text, literals.get(name))
+        value = notebook_files.fitting(name, value, literals, f"-p {word} for {notebook}")
+    except ValueError as error:
+        raise UsageError(str(error)) from error
     if name == "dataset" and ("/" in value or os.sep in value or value.startswith("~")):
-        return str(Path(value).expanduser().resolve())  # notebooks run in another folder than this command
-    return value
-
-
-def _fitting(name, value, literals, where):
-    if name not in literals:
-        raise ValueError(f"{where}: unknown parameter {name}; known are {', '.join(literals)}")
-    default = literals[name]
-    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    alike = (list, tuple) if isinstance(default, list | tuple) else type(default)
-    if default is not None and (not isinstance(value, alike) or isinstance(value, bool) != isinstance(default, bool)):
-        raise ValueError(
-            f"{where}: {name} is {value!r}, which must be of type {type(default).__name__} like {default!r}"
-        )
-    return type(default)(value) if isinstance(default, tuple) else value
+        value = str(Path(value).expanduser().resolve())  # notebooks run in another folder than this command
+    return name, value
 
 
 # ---- running -------------------------------------------------------------------------------------------------------
@@ -185,14 +160,14 @@ def digest(notebook: Notebook) -> str:
 class Run:
     """Notebooks of one profile on their way into one report folder."""
 
-    def __init__(self, notebooks, profile, reports_folder, timeout, jobs):
-        self.notebooks, self.profile, self.timeout, self.jobs = notebooks, profile, timeout, jobs
+    def __init__(self, profile, reports_folder, timeout=None):
+        self.profile, self.timeout = profile, timeout
         self.reports = reports_folder.resolve()
         self.folder = self.reports / profile
         self.states = self.folder / "state"
         self.states.mkdir(parents=True, exist_ok=True)
-        self.processes = {}
-        self.cells = {}  # name -> (cell, of), of the notebooks that run now
+        self.processes = []
+        self.progress = None
         self.stopping = threading.Event()
         self.paper = threading.Lock()  # matplotlib, which draws formulas, does so one at a time
 
@@ -206,6 +181,10 @@ class Run:
     def result_path(self, name):
         return self.reports / "results" / self.profile / f"{name}.json"
 
+    def expected_seconds(self, notebook):
+        """What it took last time, else what it announces."""
+        return self.state(notebook.name).get("seconds") or 60 * (notebook.minutes or 1)
+
     def finished(self, notebook):
         """Whether the last run of `notebook` succeeded and would give the same again."""
         there = (self.folder / f"{notebook.name}.ipynb").is_file() and self.result_path(notebook.name).is_file()
@@ -215,6 +194,7 @@ class Run:
     def execute(self, notebook, environment):
         """Run one notebook in a process of its own; write its state, page and thumbnail. Returns the state."""
         began = time.monotonic()
+        self.progress.start(notebook.name)
         state = {
             "name": notebook.name,
             "status": "running",
@@ -228,7 +208,7 @@ class Run:
             failure = execution.Failure(notebook.problem)
         else:
             state["digest"] = digest(notebook)
-            failure = self._watch(notebook, environment)
+            failure = self._execute(notebook, environment)
         if failure is None and not self.result_path(notebook.name).is_file():
             failure = execution.Failure(
                 f"it wrote no results: {notebook.name}.json is missing; call results.begin({notebook.name!r}, profile)"
@@ -236,14 +216,22 @@ class Run:
         state |= {"status": "ok" if failure is None else "failed", "seconds": time.monotonic() - began}
         if self.stopping.is_set() and failure is not None:
             state["status"], failure = "stopped", execution.Failure("it was stopped")
+            (self.states / f"{notebook.name}.log").unlink(missing_ok=True)
         state["failure"] = failure and {**asdict(failure), "text": str(failure)}
         with self.paper:
             self._page(notebook, state)
         self._note(state)
         return state
 
-    def _watch(self, notebook, environment):
-        log = self.states / f"{notebook.name}.log"
+    def _execute(self, notebook, environment):
+        def started(process):
+            self.processes.append(process)
+            if self.stopping.is_set():
+                process.terminate()
+
+        def reached(event):
+            self.progress.reach(notebook.name, event["cell"], event["of"])
+
         arguments = {
             "source": str(notebook.path.resolve()),
             "target": f"{notebook.name}.ipynb",
@@ -251,48 +239,15 @@ class Run:
             "cwd": str(notebook.path.parent.resolve()),
             "timeout": self.timeout,
         }
-        verdict = {}
-        with log.open("w", encoding="utf-8") as errors:
-            if self.stopping.is_set():
-                return execution.Failure("it was stopped")
-            process = subprocess.Popen(
-                [sys.executable, "-m", "lib.execution"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                env=environment,
-                cwd=self.folder,
-                text=True,
-                encoding="utf-8",
-                start_new_session=True,  # Ctrl-C reaches the runner alone, which then ends each notebook properly
-            )
-            self.processes[notebook.name] = process
-            if self.stopping.is_set():  # between the question above and here
-                process.terminate()
-            with process:
-                process.stdin.write(json.dumps(arguments))
-                process.stdin.close()
-                for line in process.stdout:
-                    event = json.loads(line)
-                    if "cell" in event:
-                        self.cells[notebook.name] = (event["cell"], event["of"])
-                    else:
-                        verdict = event
-            del self.processes[notebook.name]
-        cell = self.cells.pop(notebook.name, (None, None))[0]
-        if "failure" in verdict:
-            log.unlink()
-            return verdict["failure"] and execution.Failure(**verdict["failure"])
-        last = log.read_text(encoding="utf-8").strip().splitlines()[-1:] or ["no message"]
-        return execution.Failure(f"papermill ended with status {process.returncode}: {last[0]} (see {log})", cell)
+        log = self.states / f"{notebook.name}.log"
+        return execution.execute_apart(arguments, environment, self.folder, log, started, reached)
 
     def stop(self):
         """End what runs: each process ends its kernel itself; one that does not within 10 s is killed."""
         self.stopping.set()
-        running = list(self.processes.values())
-        for process in running:
+        for process in self.processes:  # terminate and wait do nothing to those that have ended
             process.terminate()
-        for process in running:
+        for process in self.processes:
             try:
                 process.wait(timeout=10)
             except subprocess.TimeoutExpired:
@@ -375,73 +330,14 @@ def course_environment(folder: str, reports_folder: Path, jobs: int) -> dict:
     return environment
 
 
-class Progress:
-    """One line on a terminal that is drawn again and again; elsewhere a line when a notebook starts and ends."""
-
-    def __init__(self, run, todo, stream=None):
-        self.run, self.stream = run, stream or sys.stderr
-        self.began = time.monotonic()
-        self.live = self.stream.isatty()
-        self.seconds = {
-            n.name: run.state(n.name).get("seconds") or (n.minutes or 1) * 60 for n in todo
-        }  # a first guess
-        self.started, self.done = {}, 0
-
-    def say(self, text):
-        self.stream.write(f"\r\x1b[K{text}\n" if self.live else f"{text}\n")  # one write: notebooks start in threads
-        self.stream.flush()
-
-    def start(self, name):
-        self.started[name] = time.monotonic()
-        if not self.live:
-            self.say(f"start    {name}")
-
-    def end(self, state):
-        self.done += 1
-        self.started.pop(state["name"], None)
-        self.seconds[state["name"]] = 0
-        word = {"ok": "ok", "failed": "FAILED", "stopped": "stopped"}[state["status"]]
-        failure = f"  {state['failure']['text']}" if state["failure"] else ""
-        self.say(f"{word:<8} {state['name']}  {clock(state['seconds'])}{failure}")
-
-    def draw(self):
-        if not self.live:
-            return
-        now = time.monotonic()
-        left = sum(max(0, guess - (now - self.started.get(name, now))) for name, guess in self.seconds.items())
-        total = len(self.seconds)
-        places = {name: self.run.cells.get(name) for name in sorted(self.started)}
-        cells = ", ".join(f"{name} cell {place[0]} of {place[1]}" for name, place in places.items() if place)
-        bar = ("#" * round(12 * self.done / total)).ljust(12, ".")
-        times = f"{clock(now - self.began)} gone, about {clock(left / self.run.jobs)} left"
-        line = f"[{bar}] {self.done} of {total}  {times}  {cells}"[: shutil.get_terminal_size().columns - 1]
-        print(f"\r\x1b[K{line}", end="", file=self.stream, flush=True)
-
-    def close(self):
-        if self.live:
-            print("\r\x1b[K", end="", file=self.stream, flush=True)
-
-
-def clock(seconds: float) -> str:
-    """Minutes and seconds, hours where there are any.
-
-    >>> clock(75), clock(3661)
-    ('1:15', '1:01:01')
-    """
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
-
-
-def run_notebooks(options) -> tuple[Run, list[Notebook], list[dict]]:
-    """What `run` and `notebooks` share: plan, take over, draw, execute, report. Run, notebooks, states."""
+def run_notebooks(options, notebooks) -> tuple[Run, list[dict]]:
+    """What `run` and `notebooks` share: take over, draw, execute, report. The run, and each notebook's state."""
     paths = find(options.notebooks)
-    chosen = select(paths, options.only)
-    profiles = read_profiles(options.notebooks)
-    notebooks = plan(chosen, profiles, options.profile, options.parameter)
-    everything = plan([path for path in paths if path not in chosen], profiles, options.profile, []) + notebooks
+    chosen = [notebook.path for notebook in notebooks]
+    rest = [path for path in paths if path not in chosen]
+    everything = plan(rest, read_profiles(options.notebooks), options.profile, []) + notebooks
     timeout = options.timeout or CELL_SECONDS.get(options.profile, LONG_CELL_SECONDS)
-    run = Run(notebooks, options.profile, options.reports, timeout, options.jobs)
+    run = Run(options.profile, options.reports, timeout)
     todo = [notebook for notebook in notebooks if not (options.resume and run.finished(notebook))]
     states = {notebook.name: run.state(notebook.name) for notebook in notebooks if notebook not in todo}
     for name in states:
@@ -450,31 +346,27 @@ def run_notebooks(options) -> tuple[Run, list[Notebook], list[dict]]:
         environment = course_environment(folder, options.reports, options.jobs)
         if any(notebook.parameters.get("dataset") == "catalogue" for notebook in todo):
             draw_catalogue(options.notebooks, environment)
-        progress = Progress(run, todo)
+        run.progress = progress.Progress({n.name: run.expected_seconds(n) for n in todo}, options.jobs)
         pool = ThreadPoolExecutor(max_workers=options.jobs)
-
-        def execute(notebook):
-            progress.start(notebook.name)
-            return run.execute(notebook, environment)
-
-        waiting = {pool.submit(execute, notebook): notebook for notebook in todo}
+        waiting = {pool.submit(run.execute, notebook, environment): notebook for notebook in todo}
         try:
             while waiting:
                 done, _ = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
                 for future in done:
-                    notebook = waiting.pop(future)
-                    states[notebook.name] = future.result()
-                    progress.end(states[notebook.name])
+                    name = waiting.pop(future).name
+                    states[name] = state = future.result()
+                    word = "FAILED" if state["status"] == "failed" else state["status"]
+                    run.progress.end(name, word, state["seconds"], (state["failure"] or {"text": ""})["text"])
                     run.write_index(paths, everything)
-                progress.draw()
+                run.progress.draw()
         finally:  # also on Ctrl-C: end the kernels, keep what is done
-            progress.close()
+            run.progress.close()
             if waiting:
                 run.stop()
             pool.shutdown(cancel_futures=True)
             index = run.write_index(paths, everything)
     print(f"\nreport: {index}")
-    return run, notebooks, [states[notebook.name] for notebook in notebooks]
+    return run, [states[notebook.name] for notebook in notebooks]
 
 
 # ---- the commands --------------------------------------------------------------------------------------------------
@@ -492,25 +384,29 @@ def command_list(options) -> int:
 
 
 def command_run(options) -> int:
-    run, notebooks, states = run_notebooks(options)
+    chosen = select(find(options.notebooks), options.only)
+    notebooks = plan(chosen, read_profiles(options.notebooks), options.profile, options.parameter)
+    run, states = run_notebooks(options, notebooks)
     _print_tables(run.reports, run.profile, [notebook.name for notebook in notebooks])
     return _verdict(states)
 
 
 def command_notebooks(options) -> int:
-    options.profile, options.parameter = "quick", []
-    run, notebooks, states = run_notebooks(options)
+    options.profile = "quick"
+    chosen = select(find(options.notebooks), options.only)
+    notebooks = plan(chosen, read_profiles(options.notebooks), "quick", [])
+    for notebook in notebooks:
+        if notebook.changed:
+            names = ", ".join(notebook.changed)
+            raise UsageError(f"{notebook.name}: its parameters cell differs from profile quick in {names}")
+    run, states = run_notebooks(options, notebooks)
     failed = 0
     for notebook, state in zip(notebooks, states, strict=True):
         if state["status"] != "ok":
             continue
-        if notebook.changed:
-            names = ", ".join(notebook.changed)
-            problems, left_out = [f"its parameters cell differs from profile quick in {names}; make them equal"], []
-        else:
-            executed = notebook_files.read(run.folder / notebook.path.name)
-            node, left_out = notebook_files.cleaned(notebook_files.read(notebook.path), executed, "quick")
-            problems = notebook_files.blemishes(node)
+        executed = notebook_files.read(run.folder / notebook.path.name)
+        node, left_out = notebook_files.cleaned(notebook_files.read(notebook.path), executed, "quick")
+        problems = notebook_files.blemishes(node)
         for note in left_out:
             print(f"left out of {notebook.name}: {note}")
         for problem in problems:
@@ -563,7 +459,7 @@ def command_expect(options) -> int:
 
 def _last_quick_run(options, names):
     """Its tables, refused where a notebook failed or ran with other parameters than the profile's."""
-    run = Run([], "quick", options.reports, None, 1)
+    run = Run("quick", options.reports)
     for name in names:
         state = run.state(name)
         if state.get("status") != "ok":

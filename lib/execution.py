@@ -11,15 +11,17 @@ wrong. So a run can be watched, and ended without hurting others. `prepare` give
 Needs papermill. Copy this file alone and it works.
 """
 
+import contextlib
 import json
 import os
 import re
 import signal
+import subprocess
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-__all__ = ["Failure", "execute", "failure_in", "prepare"]
+__all__ = ["Failure", "execute", "execute_apart", "failure_in", "prepare"]
 
 START_SECONDS = 120  # for a kernel to answer on a busy machine
 MARK = "papermill-error-cell-tag"  # papermill's own banners, which would shift the numbers of cells
@@ -139,6 +141,44 @@ def execute(source: str, target: str, parameters: dict, cwd: str, timeout: float
         number = sum(not _injected(cell) for cell in begun)
         return Failure(cause, number or None, _first_line(begun[-1].source) if begun else "")
     return failure_in(executed)
+
+
+def execute_apart(arguments: dict, environment: dict, folder, log, started, report) -> Failure | None:
+    """`execute(**arguments)` in a process of its own, working in `folder`: a crash or a signal ends that one alone.
+
+    `started` gets the process as soon as it runs, `report` what `execute` reports. What the process complains about
+    goes to the file `log`, which is kept only where it ended without a verdict.
+    """
+    verdict, cell = {}, None
+    with Path(log).open("w", encoding="utf-8") as complaints:
+        process = subprocess.Popen(
+            [sys.executable, "-P", str(Path(__file__).resolve())],  # -P: its folder is no place to import from
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=complaints,
+            env=environment,
+            cwd=folder,
+            text=True,
+            encoding="utf-8",
+            start_new_session=True,  # Ctrl-C reaches the caller alone, who then ends each notebook properly
+        )
+        started(process)
+        with process:
+            with contextlib.suppress(BrokenPipeError):  # it was ended at once
+                process.stdin.write(json.dumps(arguments))
+                process.stdin.close()
+            for line in process.stdout:
+                event = json.loads(line)
+                if "cell" in event:
+                    cell = event["cell"]
+                    report(event)
+                else:
+                    verdict = event
+    if "failure" in verdict:
+        Path(log).unlink()
+        return verdict["failure"] and Failure(**verdict["failure"])
+    last = Path(log).read_text(encoding="utf-8").strip().splitlines()[-1:] or ["no message"]
+    return Failure(f"papermill ended with status {process.returncode}: {last[0]} (see {log})", cell)
 
 
 def failure_in(notebook) -> Failure | None:

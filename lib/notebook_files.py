@@ -1,7 +1,7 @@
 """What a notebook's file says, without running it: its question, its parameters, a digest of its source; a clean copy.
 
     question, minutes    of the first cell, as STYLE asks for them
-    parameters           the literals of the one cell tagged `parameters`
+    parameters           the literals of the one cell tagged `parameters`; parse, fitting: other values for them
     source_digest        changes when the source does, never with outputs
     cleaned, blemishes   the outputs of a run put into the source, without anything of the machine that ran it
 
@@ -12,9 +12,21 @@ import ast
 import hashlib
 import json
 import re
+import tomllib
 from pathlib import Path
 
-__all__ = ["blemishes", "cleaned", "minutes", "parameters", "question", "read", "source_digest", "to_text"]
+__all__ = [
+    "blemishes",
+    "cleaned",
+    "fitting",
+    "minutes",
+    "parameters",
+    "parse",
+    "question",
+    "read",
+    "source_digest",
+    "to_text",
+]
 
 SIZE_LIMIT = 1_000_000  # bytes of a committed notebook
 MACHINE_PATHS = re.compile(r"(?<![\w.:/])/(?:root|work|home|tmp|Users|mnt|private)/\S*|\b[A-Z]:\\+Users\\+\S*")
@@ -82,6 +94,42 @@ def parameters(notebook) -> dict:
                 f"parameter {target.id} must be a literal, found `{ast.unparse(statement.value)}`"
             ) from error
     return values
+
+
+def parse(text: str, default):
+    """The value written as `text`, a TOML literal; for a parameter whose `default` is text it needs no quotes.
+
+    >>> parse("[1, 2]", [3]), parse("scenes15", "catalogue"), parse('"a b"', "c"), parse("15", "scenes")
+    ([1, 2], 'scenes15', 'a b', '15')
+    """
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError as error:
+        if isinstance(default, str):
+            return text
+        raise ValueError(f'{text} is no TOML literal such as 1, 0.5, true, [1, 2], "text": {error}') from error
+    return text if isinstance(default, str) and not isinstance(value, str) else value
+
+
+def fitting(name: str, value, literals: dict, where: str):
+    """`value` as parameter `name` of a notebook whose cell has `literals`: of the same type; a whole number as float.
+
+    A name that is unknown or a value of another type is a ValueError; `where` says where it came from.
+
+    >>> fitting("share", 1, {"share": 0.5}, "-p share=1")
+    1.0
+    """
+    if name not in literals:
+        raise ValueError(f"{where}: unknown parameter {name}; known are {', '.join(literals)}")
+    default = literals[name]
+    if isinstance(default, float) and type(value) is int:
+        return float(value)
+    if isinstance(default, tuple) and isinstance(value, list):
+        return tuple(value)
+    if default is not None and type(value) is not type(default):
+        said = type(default).__name__
+        raise ValueError(f"{where}: {name} is {value!r}, which must be of type {said} like {default!r}")
+    return value
 
 
 def source_digest(notebook, code_only: bool = False) -> str:

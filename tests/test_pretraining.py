@@ -1,0 +1,222 @@
+"""The recipe of the project's own network: its crops, batches and measures, and a tiny run from teacher to card."""
+
+import hashlib
+import json
+
+import numpy as np
+import pytest
+import safetensors
+import torch
+import torchvision
+
+from lib import losses, networks, pretraining, training
+
+
+def photos(n=12, side=64, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (n, side, side, 3), dtype=np.uint8)
+
+
+def some_views(n=12, n_views=2, n_classes=3, seed=0):
+    rng = np.random.default_rng(seed)
+    features = [rng.normal(size=(n, 5)).astype(np.float16) for _ in range(n_views)]
+    soft = [rng.dirichlet(np.ones(n_classes), n).astype(np.float16) for _ in range(n_views)]
+    views = [photos(n, seed=view) for view in range(n_views)]
+    return views, features, soft, np.arange(n) % n_classes, np.zeros(5, np.float32), np.ones(5, np.float32)
+
+
+# ---------------------------------------------------------------------------------------------------------------- crops
+
+
+def test_a_crop_of_a_ramp_is_a_flatter_ramp():
+    ramp = np.repeat(np.linspace(20, 230, 64).round().astype(np.uint8)[None, None, :, None], 3, axis=3)
+    ramp = np.repeat(np.repeat(ramp, 64, axis=1), 20, axis=0)
+    views = pretraining.crops(ramp, np.random.default_rng(0)).astype(int)
+    rise = views[:, 32, -1, 0] - views[:, 32, 0, 0]
+    # the width of a crop of 0.35 of the area and aspect 3/4 is the square root of their product
+    assert rise.min() >= np.sqrt(0.35 * 3 / 4) * 210 - 5
+    assert rise.max() <= 212
+    assert len(set(rise.tolist())) > 5
+    assert np.abs(np.diff(views, axis=1)).max() <= 1  # the rows of an image stay alike
+
+
+def test_crops_are_fixed_by_the_generator_and_leave_the_images_alone():
+    images = photos()
+    before = images.copy()
+    first, again, other = (pretraining.crops(images, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+    assert np.array_equal(images, before)
+
+
+@pytest.mark.parametrize("smallest", [0, 1.2])
+def test_a_share_of_the_area_that_is_none_is_refused(smallest):
+    with pytest.raises(ValueError, match=f"got {smallest}"):
+        pretraining.crops(photos(), np.random.default_rng(0), smallest)
+
+
+# -------------------------------------------------------------------------------------------------------------- batches
+
+
+def test_an_epoch_is_fixed_by_seed_and_number():
+    batches = pretraining.Views(*some_views(), size=4)
+    epochs = []
+    for epoch in (0, 1, 0):
+        batches.set_epoch(epoch)
+        epochs.append(torch.cat([x for x, _, _ in batches]))
+    assert torch.equal(epochs[0], epochs[2])
+    assert not torch.equal(epochs[0], epochs[1])
+
+
+def test_two_processes_see_together_what_one_sees():
+    (whole,) = pretraining.Views(*some_views(), size=12)
+    parts = []
+    for rank in range(2):
+        batches = pretraining.Views(*some_views(), size=12)
+        batches.rank, batches.world = rank, 2
+        parts.extend(batches)
+    for of_one, of_first, of_second in zip(whole, *parts, strict=True):
+        assert torch.equal(of_one[0::2], of_first)
+        assert torch.equal(of_one[1::2], of_second)
+
+
+def test_targets_are_half_the_class_and_half_the_teacher():
+    views, features, soft, labels, centre, spread = some_views(n=3, n_views=1)
+    soft = [np.array([[0.5, 0.5, 0], [0, 0, 1], [0.25, 0.25, 0.5]], np.float16)]
+    (batch,) = pretraining.Views(views, features, soft, labels, centre, spread, size=3)
+    expected = [[0.75, 0.25, 0], [0, 0.5, 0.5], [0.125, 0.125, 0.75]]
+    assert sorted(batch[1].tolist()) == sorted(expected)
+    assert torch.allclose(batch[2].norm(dim=1), torch.ones(3))
+
+
+def test_the_first_epochs_are_small_and_the_later_ones_whole():
+    batches = pretraining.Views(*some_views(), n_small=1, small_side=48, size=4)
+    sides = []
+    for epoch in (0, 1):
+        batches.set_epoch(epoch)
+        sides.append({x.shape[1:] for x, _, _ in batches})
+    assert sides == [{(3, 48, 48)}, {(3, 64, 64)}]
+
+
+def test_shifts_move_an_image_by_so_many_pixels():
+    images = photos(3, side=16)
+    moved = pretraining._shifted(images, np.array([[4, 4], [6, 4], [4, 1]]))
+    assert np.array_equal(moved[0], images[0])
+    assert np.array_equal(moved[1, :-2], images[1, 2:])
+    assert np.array_equal(moved[2, :, 3:], images[2, :, :-3])
+
+
+# ------------------------------------------------------------------------------------------------------- what it learns
+
+
+def test_soft_labels_know_classes_that_a_line_can_part():
+    rng, labels = np.random.default_rng(0), np.arange(600) % 3
+    features = [(np.eye(3)[labels] * 4 + rng.normal(size=(600, 3))).astype(np.float16) for _ in range(2)]
+    soft, centre, spread = pretraining.soft_labels(features, labels, epochs=60, batch=20)
+    for each in soft:
+        assert (each.argmax(1) == labels).mean() > 0.95
+        assert each.sum(1) == pytest.approx(np.ones(600), abs=2e-3)
+    assert centre == pytest.approx(features[0].astype(np.float32).mean(0), abs=1e-5)
+    assert spread == pytest.approx(features[0].astype(np.float32).std(0), abs=1e-4)
+
+
+def test_nearest_neighbour_accuracy_equals_a_plain_loop():
+    rng = np.random.default_rng(0)
+    gallery, queries = rng.normal(size=(40, 6)), rng.normal(size=(30, 6))
+    gallery_labels, query_labels = rng.integers(3, size=40), rng.integers(3, size=30)
+    found = pretraining.nearest_neighbour_accuracy(gallery, gallery_labels, queries, query_labels, (2, 6))
+    for size, accuracy in zip(found.coordinates, found.accuracy, strict=True):
+        right = 0
+        for query, label in zip(queries[:, :size], query_labels, strict=True):
+            cosines = [query @ row / np.linalg.norm(query) / np.linalg.norm(row) for row in gallery[:, :size]]
+            right += gallery_labels[np.argmax(cosines)] == label
+        assert accuracy == pytest.approx(right / 30)
+    assert found.n.tolist() == [30, 30]
+
+
+def test_a_row_left_out_is_not_its_own_neighbour():
+    rows, labels = np.array([[1, 0], [1, 0.1], [0, 1]]), np.array([5, 5, 6])
+    alone = pretraining.nearest_neighbour_accuracy(rows, labels, rows, labels, leave_self_out=True)
+    assert alone.accuracy.item() == pytest.approx(2 / 3)
+    assert pretraining.nearest_neighbour_accuracy(rows, labels, rows, labels).accuracy.item() == 1.0
+
+
+def test_the_interval_is_wilsons():
+    rows = np.eye(4)
+    found = pretraining.nearest_neighbour_accuracy(rows, np.arange(4), rows, np.arange(4))
+    z = 1.959964  # all four right: from n / (n + z^2) to 1
+    assert found[["low", "high"]].to_numpy()[0] == pytest.approx([4 / (4 + z * z), 1.0])
+
+
+# ---------------------------------------------------------------------------------------------------------- a whole run
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory):
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "mobilenet_v2.pth"
+    network = torchvision.models.mobilenet_v2(weights=None)
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = 1.0  # statistics of the next batch, so that untrained features differ from image to image
+    with torch.no_grad():
+        network(torch.randn(8, 3, 64, 64))
+    torch.save(network.state_dict(), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def run(teacher, tmp_path_factory):
+    """Eight photos, an epoch at 48 px and one whole; once at a stretch, once stopped after the first."""
+    data, labels = photos(8), np.array(list("abcdabcd"))
+    options = {"n_small": 1, "n_full": 1, "n_views": 2, "teacher_side": 32, "batch_size": 4}
+    modules = (networks, losses, training)
+    whole = pretraining.pretrain((data, labels), teacher, tmp_path_factory.mktemp("whole"), *modules, **options)
+    folder = tmp_path_factory.mktemp("stopped")
+
+    class Stopping:
+        warm_up_cosine = staticmethod(training.warm_up_cosine)
+
+        @staticmethod
+        def fit(student, step, batches, optimiser, epochs, **more):
+            return training.fit(student, step, batches, optimiser, 1, **more)
+
+    pretraining.pretrain((data, labels), teacher, folder, networks, losses, Stopping, **options)
+    stamps = {path.name: path.stat().st_mtime_ns for path in folder.glob("*.npy")}
+    resumed = pretraining.pretrain((data, labels), teacher, folder, *modules, **options)
+    assert stamps == {path.name: path.stat().st_mtime_ns for path in folder.glob("*.npy")}
+    return data, labels, folder, options, whole, resumed
+
+
+def test_a_stopped_run_goes_on_to_the_same_weights(run):
+    *_, (whole, _), (resumed, history) = run
+    assert history.epoch.tolist() == [1, 2]
+    for name, each in whole.state_dict().items():
+        assert torch.equal(each, resumed.state_dict()[name]), name
+
+
+def test_views_of_other_photos_are_refused(run, teacher):
+    data, labels, folder, options, *_ = run
+    with pytest.raises(ValueError, match="views of other photos"):
+        pretraining.pretrain((255 - data, labels), teacher, folder, networks, losses, training, **options)
+
+
+def test_publishing_writes_weights_that_load_and_a_card_with_their_digest(run, teacher, tmp_path):
+    data, labels, *_, (network, _) = run
+    facts = {"recipe": "Tiny.", "hardware": "a test", "time": "no time", "teacher": "nobody"}
+    describe = {"mean colour": lambda images: images.mean((1, 2))}
+    accuracy = pretraining.publish(network, (data, labels), (data, labels), teacher, describe, tmp_path, facts)
+    path = tmp_path / "course.safetensors"
+    with safetensors.safe_open(path, "pt") as file:
+        about = file.metadata()
+        kinds = {name: file.get_tensor(name).dtype for name in file.keys()}
+    again = networks.NestedResNet(**json.loads(about["config"]))
+    again.load_state_dict(safetensors.torch.load_file(path))
+    assert {kind for name, kind in kinds.items() if "num_batches" not in name} == {torch.float16}
+    assert json.loads(about["mean"]) == pytest.approx(pretraining.MEAN)
+    card = (tmp_path / "course.md").read_text()
+    assert hashlib.sha256(path.read_bytes()).hexdigest() in card
+    assert "{" not in card.replace(about["config"], "")  # every blank is filled
+    # each photo finds itself in the gallery, which holds it too
+    assert (accuracy[accuracy.protocol == "train gallery"].accuracy == 1).all()
+    assert accuracy.groupby("method").size().to_dict() == {"this network": 14, "mean colour": 2, "teacher": 2}
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["course.md", "course.safetensors"]

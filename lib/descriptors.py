@@ -19,7 +19,7 @@ BATCH_PIXELS = 65_536  # pixels worked on at once: what the caches of a laptop h
 EDGE = 1e-4  # of a bin; a colour on the edge of two bins is then in the upper one, however its hue was rounded
 
 
-def colour_histogram(images, bins=(12, 4, 4), square_root=False):
+def colour_histogram(images, bins=(12, 3, 3), square_root=False):
     """Share of the pixels in each joint bin of hue, saturation and value: float32 (n, product of bins).
 
     Columns run over hue first, then saturation, then value, as a C-ordered array of shape `bins`. Hue bin i holds

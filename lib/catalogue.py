@@ -1,13 +1,17 @@
 """The embedded collection: a small shop catalogue of which every pixel and every word is known, because code draws it.
 
-Contents: `write` draws the collection into a folder, `draw` draws one image of it, `probe` draws images of classes that differ in
-one thing only, and the tables `TYPES`, `COLOURS`, `PATTERNS`, `BACKGROUNDS` say what there is to draw.
+Contents: `write` draws the collection into a folder, `draw` draws one image of it, `probe` draws images of classes that
+differ in one thing only; the tables `TYPES`, `COLOURS`, `PATTERNS`, `BACKGROUNDS` say what there is to draw.
 
-How an image comes to be: a *plan* (which products, their attributes, the scene) is drawn from `default_rng([seed, image])`; each
-product is a short function that fills smooth outlines with materials in its own coordinates; the outlines are placed (turned,
-sheared, seen in perspective), coloured through palette, pattern and light, and laid over a background with a shadow; what lies on
-top of a product is cut out of its mask. All is done at three times the size and averaged down. Only integers and exactly
-rounded arithmetic reach a pixel, so the same seed gives the same pixels in any process.
+How an image comes to be. A *plan* (products, attributes, scene) is taken from `default_rng([seed, 0, image])`. Each
+product type is a short function that fills smooth outlines with materials, in coordinates of its own. A pose turns,
+shears and tilts them into the image; colours, pattern, folds and light make pixels of them; they are laid over a ground
+with their shadow. What lies on top of a product is cut out of its mask. All this is done at three times the size and
+averaged down. What is computed with more than one rounding on the way to a pixel is float32 or float64 arithmetic
+without library sums or transcendental functions of arrays, so the same seed gives the same pixels in any process.
+
+The file is long because there are 34 product types, each some 15 lines of outlines, and because it must work alone. It
+goes: pen, products, tables, plans, painting, grounds, props, words, writing.
 
 Needs numpy, Pillow and tqdm. Copy this file alone.
 """
@@ -18,8 +22,8 @@ import json
 import math
 import os
 import shutil
-import tempfile
 import time
+import uuid
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from itertools import repeat
@@ -30,7 +34,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 from tqdm.auto import tqdm
 
-VERSION = 1  # raise it with every change that changes a pixel or a word: older drawings are then drawn anew
+VERSION = 2  # raise it with every change that changes a pixel or a word: older drawings are then drawn anew
 OVERSAMPLE = 3  # images are drawn at this many times their size; odd, so that a mask pixel has a centre
 
 # ------------------------------------------------------------------------------------------------- outlines and the pen
@@ -41,9 +45,9 @@ OPEN = 0
 
 
 def curve(points, closed=True, steps=6):
-    """Smooth line through `points`: a Catmull-Rom spline with tangents as long as each stretch; a third entry marks a corner.
+    """Smooth line through `points`, float64 (m, 2): a Catmull-Rom spline with tangents as long as each stretch.
 
-    Two corners in a row are joined by a straight stretch. Returns float64 (m, 2).
+    A point with a third entry is a corner; two corners in a row are joined by a straight stretch.
 
     >>> curve([(0, 0, 1), (3, 0, 1), (3, 3, 1)], steps=3)[:4].tolist()
     [[0.0, 0.0], [1.0, 0.0], [2.0, 0.0], [3.0, 0.0]]
@@ -85,7 +89,7 @@ def oval(x, y, rx, ry=None, n=8):
 
 @dataclass
 class Pose:
-    """Where a product's own coordinates (about -1..1, y down) lie in the drawing: a 3x3 projective matrix and a bend."""
+    """Where a product's own coordinates (about -1..1, y down) lie in the drawing: projective 3x3 matrix, and a bend."""
 
     matrix: np.ndarray
     bend: float = 0.0
@@ -118,7 +122,7 @@ class Pose:
 
 
 def pose(centre, unit, turn=0.0, shear=0.0, squeeze=1.0, mirror=False, tilt=(0.0, 0.0), bend=0.0):
-    """Pose with the product's centre at `centre` (pixels), `unit` pixels a unit, turned by `turn` degrees, tilted back."""
+    """Pose with the product's centre at `centre` (pixels), `unit` pixels a unit, turned by `turn` degrees."""
     c, s = math.cos(math.radians(turn)), math.sin(math.radians(turn))
     sx = unit * squeeze * (-1 if mirror else 1)
     a, b, d, e = c * sx, c * shear * unit - s * unit, s * sx, s * shear * unit + c * unit
@@ -174,6 +178,7 @@ def both(draw, *lines_and_rest):
 
 
 # ------------------------------------------------------------------------------------------------------- the products
+# fmt: off
 # Each function draws one type with pen `p`, shape jitter from `r` (r(low, high)) and the look's attributes `a`.
 
 
@@ -204,7 +209,8 @@ def sleeves(p, r, a, shoulder, cuff=0.1, loose=0.0, band=0, length=None):
         bow = ((top[0] + out[0]) / 2 + 0.05 + loose, (top[1] + out[1]) / 2 - 0.05)
         sleeve = [(0.2, -0.66, 1), top, bow, (*out, 1), (*inn, 1), (*pit, 1), (0.2, 0.0, 1)]
         p.fill([(side * x[0], *x[1:]) for x in sleeve], CLOTH, 135)
-        p.seam([(side * (shoulder - 0.01), -0.62), (side * (shoulder - 0.04), -0.4), (side * pit[0], pit[1])], 0.02, 80)
+        p.seam([(side * (shoulder - 0.01), -0.62), (side * (shoulder - 0.04), -0.4), (side * pit[0], pit[1])],
+            0.02, 80)
         if length > 0.5:
             for t in (0.35, 0.5, 0.68):
                 x, y = shoulder + t * length * dx, -0.43 + t * length * dy
@@ -215,9 +221,8 @@ def sleeves(p, r, a, shoulder, cuff=0.1, loose=0.0, band=0, length=None):
             p.fill([(side * x[0], x[1], 1) for x in cuffs], band, 160)
 
 
-def body(
-    p, r, shoulder=0.42, waist=0.36, hem=0.39, bottom=0.72, neck=0.16, depth=0.12, pointed=False, flare=0.0, lining=True
-):
+def body(p, r, shoulder=0.42, waist=0.36, hem=0.39, bottom=0.72, neck=0.16, depth=0.12, pointed=False, flare=0.0,
+    lining=True):
     """The trunk of a garment with its neckline; returns the neckline's points, left to right."""
     dip = (0, -0.72 + depth, 1) if pointed else (0, -0.72 + depth)
     sides = [(-neck, -0.73, 1), dip, (neck, -0.73, 1)]
@@ -234,9 +239,8 @@ def body(
 def tshirt(p, r, a):
     sleeves(p, r, a, 0.43, 0.14, r(0, 0.03))
     pointed, polo = a["neckline"] == "V-Neck", a["neckline"] == "Polo Collar"
-    depth = {"Crew Neck": r(0.1, 0.14), "V-Neck": r(0.24, 0.32), "Scoop Neck": r(0.22, 0.3), "Polo Collar": 0.12}[
-        a["neckline"]
-    ]
+    depth = {"Crew Neck": r(0.1, 0.14), "V-Neck": r(0.24, 0.32), "Scoop Neck": r(0.22, 0.3),
+        "Polo Collar": 0.12}[a["neckline"]]
     line = body(p, r, 0.43, r(0.36, 0.41), r(0.38, 0.42), r(0.62, 0.74), r(0.16, 0.2), depth, pointed)
     folds(p, r, 4)
     if polo:
@@ -268,8 +272,8 @@ def top(p, r, a):
     """A camisole or tank top: straps instead of shoulders."""
     wide, low = r(0.24, 0.28), r(0.5, 0.66)
     both(p.line, [(wide, -0.44), (wide - 0.05, -0.8)], r(0.035, 0.08), PLAIN)
-    p.fill(mirrored([(0, -0.3 + r(-0.06, 0.04)), (wide - 0.02, -0.47, 1), (wide + 0.05, -0.46, 1), (0.33, -0.26), (0.36, -0.16, 1),
-                     (r(0.28, 0.32), 0.14), (r(0.4, 0.5), low, 1), (0.2, low + 0.05), (0, low + 0.03)]))  # fmt: skip
+    p.fill(mirrored([(0, -0.3 + r(-0.06, 0.04)), (wide - 0.02, -0.47, 1), (wide + 0.05, -0.46, 1), (0.33, -0.26),
+        (0.36, -0.16, 1), (r(0.28, 0.32), 0.14), (r(0.4, 0.5), low, 1), (0.2, low + 0.05), (0, low + 0.03)]))
     folds(p, r, 5, (-0.3, 0.3), (0.0, 0.5))
     p.line([(-wide, -0.46), (0, -0.31), (wide, -0.46)], 0.03, SECOND if a["trim"] else PLAIN, 180)
     if a["frill"]:
@@ -286,9 +290,8 @@ def sweatshirt(p, r, a):
     p.fill(mirrored([(0, -0.44), (0.12, -0.53), (0.2, -0.68, 1), (0.26, -0.64), (0.2, -0.48), (0, -0.36)]), CLOTH, 190)
     if a["zip"]:
         p.line([(0, -0.4), (0, 0.72)], 0.026, METAL, 190)
-    p.seam(
-        [(-0.17, 0.16), (0.17, 0.16), (0.28, 0.4), (0.28, 0.58), (-0.28, 0.58), (-0.28, 0.4), (-0.17, 0.16)], 0.024, 80
-    )
+    p.seam([(-0.17, 0.16), (0.17, 0.16), (0.28, 0.4), (0.28, 0.58), (-0.28, 0.58), (-0.28, 0.4), (-0.17, 0.16)],
+        0.024, 80)
     for x, end in ((0.07, r(-0.2, -0.1)), (-0.07, r(-0.2, -0.1))):
         p.line([(x, -0.45), (x * 1.3, -0.3), (x, end)], 0.026, WHITE, 210)
     p.fill([(-0.41, 0.6, 1), (0.41, 0.6, 1), (0.38, 0.74, 1), (-0.38, 0.74, 1)], SHADE, 160)
@@ -325,16 +328,8 @@ def jacket(p, r, a):
     p.fill(mirrored([(0, -0.5), (0.14, -0.72), (0.15, -0.3), (0.1, low - 0.06, 1)]), WHITE, 100)
     gap = r(0.05, 0.1)
     for s in (1, -1):
-        half = [
-            (0.15, -0.76, 1),
-            (0.46, -0.63),
-            (0.45, -0.3),
-            (0.41, 0.14),
-            (0.45, low, 1),
-            (gap + 0.05, low + 0.03),
-            (gap, 0.2, 1),
-            (gap + 0.01, -0.16),
-        ]
+        half = [(0.15, -0.76, 1), (0.46, -0.63), (0.45, -0.3), (0.41, 0.14), (0.45, low, 1), (gap + 0.05, low + 0.03),
+            (gap, 0.2, 1), (gap + 0.01, -0.16)]
         p.fill([(s * x[0], *x[1:]) for x in half], CLOTH, 165)
         p.seam([(s * 0.17, 0.34), (s * 0.37, 0.31)], 0.05, 210)
         p.seam([(s * 0.17, 0.38), (s * 0.37, 0.35)], 0.018, 80)
@@ -343,32 +338,16 @@ def jacket(p, r, a):
         both(p.line, [(gap + 0.01, -0.2), (gap + 0.01, low)], 0.03, METAL, 180)
         both(p.fill, [(0.05, -0.5, 1), (0.13, -0.82, 1), (0.24, -0.76), (0.2, -0.5, 1)], SHADE, 200)
     else:
-        both(
-            p.fill,
-            [(gap, 0.06, 1), (0.13, -0.8, 1), (0.23, -0.7), (0.31, -0.44, 1), (0.25, -0.4, 1), (0.29, -0.34, 1)],
-            PLAIN,
-            205,
-        )
+        both(p.fill, [(gap, 0.06, 1), (0.13, -0.8, 1), (0.23, -0.7), (0.31, -0.44, 1), (0.25, -0.4, 1),
+            (0.29, -0.34, 1)], PLAIN, 205)
         for y in (0.12, 0.3):
             p.disc(gap + 0.05, y, 0.03, INK)
 
 
 def waistcoat(p, r, a):
     body(p, r, 0.3, 0.3, 0.34, 0.56, 0.14, 0.6, True, 0.0)
-    both(
-        p.fill,
-        [
-            (0.28, -0.64, 1),
-            (0.36, -0.3),
-            (0.42, -0.16, 1),
-            (0.36, 0.1),
-            (0.36, 0.5, 1),
-            (0.16, 0.68, 1),
-            (0.0, 0.52, 1),
-            (0, -0.1, 1),
-            (0.14, -0.74, 1),
-        ],
-    )
+    both(p.fill, [(0.28, -0.64, 1), (0.36, -0.3), (0.42, -0.16, 1), (0.36, 0.1), (0.36, 0.5, 1), (0.16, 0.68, 1),
+        (0.0, 0.52, 1), (0, -0.1, 1), (0.14, -0.74, 1)])
     p.seam([(0, -0.1), (0, 0.56)], 0.02, 80)
     for i in range(4):
         p.disc(-0.03, -0.06 + i * 0.15, 0.026, INK)
@@ -407,8 +386,8 @@ def trousers(p, r, a, top=-0.95, denim=False, wide=None, leg=None):
     crotch = top + (0.55 if top < -0.5 else 0.42)
     p.fill([(-waist, top, 1), (0, top + 0.03), (waist, top, 1), (0, top - 0.03)], INSIDE, 80)
     for s in (1, -1):
-        half = [(0, top + 0.02, 1), (waist, top, 1), (hip, top + 0.3), (hip - 0.01, crotch), (out + foot * 0.9, low, 1), (out - foot, low + 0.02, 1),
-                (0.1, crotch + 0.22), (0.0, crotch, 1)]  # fmt: skip
+        half = [(0, top + 0.02, 1), (waist, top, 1), (hip, top + 0.3), (hip - 0.01, crotch),
+            (out + foot * 0.9, low, 1), (out - foot, low + 0.02, 1), (0.1, crotch + 0.22), (0.0, crotch, 1)]
         p.fill([(s * x[0], *x[1:]) for x in half], CLOTH, 150 if s > 0 else 142)
         middle = [(s * 0.17, top + 0.22), (s * 0.2, crotch + 0.1), (s * out, low)]
         if not denim:
@@ -418,12 +397,8 @@ def trousers(p, r, a, top=-0.95, denim=False, wide=None, leg=None):
             p.seam([(s * 0.14, crotch + 0.62), (s * 0.3, crotch + 0.56)], 0.05, 115)
             p.seam([(s * 0.2, low - 0.22), (s * 0.36, low - 0.18)], 0.04, 118)
     p.seam([(0, top), (0.005, crotch)], 0.022, 80)
-    p.line(
-        [(-waist - 0.005, top + 0.05), (0, top + 0.08), (waist + 0.005, top + 0.05)],
-        0.085,
-        CLOTH if denim else SHADE,
-        175,
-    )
+    p.line([(-waist - 0.005, top + 0.05), (0, top + 0.08), (waist + 0.005, top + 0.05)],
+        0.085, CLOTH if denim else SHADE, 175)
     return waist, top, crotch, hip, out, low, foot
 
 
@@ -445,14 +420,8 @@ def jeans(p, r, a):
 def shorts(p, r, a):
     low, top, waist = r(0.42, 0.6), -0.5, r(0.44, 0.5)
     for s in (1, -1):
-        half = [
-            (0, top, 1),
-            (waist, top, 1),
-            (waist + 0.08, -0.1),
-            (waist + r(0.12, 0.2), low, 1),
-            (0.09, low + 0.05, 1),
-            (0.0, 0.1, 1),
-        ]
+        half = [(0, top, 1), (waist, top, 1), (waist + 0.08, -0.1), (waist + r(0.12, 0.2), low, 1),
+            (0.09, low + 0.05, 1), (0.0, 0.1, 1)]
         p.fill([(s * x[0], *x[1:]) for x in half], CLOTH, 150 if s > 0 else 142)
         p.seam([(s * 0.2, top + 0.12), (s * (waist + 0.04), top + 0.34)], 0.026, 85)
         p.seam([(s * 0.1, low - 0.04), (s * (waist + 0.12), low - 0.08)], 0.016, 95)
@@ -507,13 +476,10 @@ def shoe_pair(draw_one):
 def casual_shoe(p, r, a):
     """A sneaker from the side, toe to the right."""
     p.fill([(-0.78, -0.36, 1), (-0.5, -0.34), (-0.2, -0.46, 1), (-0.3, -0.1), (-0.7, -0.1)], INSIDE, 80)
-    p.fill([(-0.8, -0.36, 1), (-0.62, -0.26), (-0.3, -0.34), (-0.18, -0.48, 1), (0.1, -0.26), (0.42, -0.1), (0.78, 0.02), (0.9, 0.22, 1),
-            (-0.86, 0.22, 1), (-0.86, -0.06)])  # fmt: skip
-    p.fill(
-        [(0.45, -0.09, 1), (0.76, 0.0), (0.92, 0.2, 1), (0.5, 0.22, 1), (0.44, 0.08)],
-        SECOND if a["trim"] else SHADE,
-        175,
-    )
+    p.fill([(-0.8, -0.36, 1), (-0.62, -0.26), (-0.3, -0.34), (-0.18, -0.48, 1), (0.1, -0.26), (0.42, -0.1),
+        (0.78, 0.02), (0.9, 0.22, 1), (-0.86, 0.22, 1), (-0.86, -0.06)])
+    p.fill([(0.45, -0.09, 1), (0.76, 0.0), (0.92, 0.2, 1), (0.5, 0.22, 1), (0.44, 0.08)],
+        SECOND if a["trim"] else SHADE, 175)
     p.fill([(-0.84, -0.34, 1), (-0.7, -0.3), (-0.62, 0.22, 1), (-0.87, 0.22, 1)], SECOND if a["trim"] else SHADE, 170)
     p.line([(-0.34, 0.14), (-0.1, 0.0), (0.1, -0.12)], 0.07, SECOND, 190)
     p.line([(-0.2, 0.16), (0.04, 0.03), (0.22, -0.06)], 0.05, SECOND, 190)
@@ -527,28 +493,16 @@ def casual_shoe(p, r, a):
 def formal_shoe(p, r, a):
     """A laced leather shoe with a heel and a toe cap."""
     p.fill([(-0.72, -0.24, 1), (-0.4, -0.2), (-0.1, -0.34, 1), (-0.2, 0), (-0.6, 0)], INSIDE, 70)
-    p.fill([(-0.78, -0.28, 1), (-0.55, -0.17), (-0.26, -0.22), (-0.1, -0.36, 1), (0.14, -0.16), (0.46, -0.04), (0.86, 0.06), (1.0, 0.2), (0.94, 0.26, 1),
-            (-0.82, 0.24, 1), (-0.85, 0.0)])  # fmt: skip
+    p.fill([(-0.78, -0.28, 1), (-0.55, -0.17), (-0.26, -0.22), (-0.1, -0.36, 1), (0.14, -0.16), (0.46, -0.04),
+        (0.86, 0.06), (1.0, 0.2), (0.94, 0.26, 1), (-0.82, 0.24, 1), (-0.85, 0.0)])
     p.fill([(-0.12, -0.34, 1), (0.12, -0.17), (0.2, -0.06), (-0.06, 0.02), (-0.2, -0.16)], SHADE, 180)
     for i in range(4):
         x, y = -0.09 + i * 0.065, -0.26 + i * 0.055
         p.line([(x - 0.05, y + 0.07), (x + 0.05, y)], 0.026, INK, 210)
     p.seam([(0.52, -0.02), (0.46, 0.1), (0.5, 0.24)], 0.03, 85)
     p.seam([(-0.16, 0.0), (-0.4, 0.1), (-0.5, 0.24)], 0.024, 90)
-    p.fill(
-        [
-            (-0.84, 0.22, 1),
-            (0.96, 0.22),
-            (1.02, 0.27),
-            (0.9, 0.32),
-            (0.3, 0.32),
-            (-0.2, 0.32, 1),
-            (-0.26, 0.42, 1),
-            (-0.82, 0.42, 1),
-        ],
-        INK,
-        150,
-    )
+    p.fill([(-0.84, 0.22, 1), (0.96, 0.22), (1.02, 0.27), (0.9, 0.32), (0.3, 0.32), (-0.2, 0.32, 1), (-0.26, 0.42, 1),
+        (-0.82, 0.42, 1)], INK, 150)
     p.seam([(0.6, 0.06), (0.8, 0.1)], 0.03, 250)
 
 
@@ -556,13 +510,10 @@ def heel(p, r, a):
     """A pump on a thin high heel."""
     h = r(0.5, 0.66)
     p.fill([(-0.86, -0.36, 1), (-0.5, -0.2), (-0.1, 0.06), (0.3, 0.14), (0.1, 0.3), (-0.7, 0.0)], INSIDE, 70)
-    p.fill([(-0.9, -0.4, 1), (-0.62, -0.14), (-0.2, 0.16), (0.16, 0.2), (0.42, 0.12), (0.74, 0.26), (0.96, 0.42, 1), (0.4, 0.46), (0.02, 0.42), (-0.4, 0.16),
-            (-0.72, 0.0), (-0.9, -0.08)])  # fmt: skip
-    p.fill(
-        [(-0.92, -0.2, 1), (-0.66, -0.02), (-0.76, 0.1), (-0.8, h - 0.05, 1), (-0.87, h - 0.05, 1), (-0.9, 0.1)],
-        SHADE,
-        175,
-    )
+    p.fill([(-0.9, -0.4, 1), (-0.62, -0.14), (-0.2, 0.16), (0.16, 0.2), (0.42, 0.12), (0.74, 0.26), (0.96, 0.42, 1),
+        (0.4, 0.46), (0.02, 0.42), (-0.4, 0.16), (-0.72, 0.0), (-0.9, -0.08)])
+    p.fill([(-0.92, -0.2, 1), (-0.66, -0.02), (-0.76, 0.1), (-0.8, h - 0.05, 1), (-0.87, h - 0.05, 1), (-0.9, 0.1)],
+        SHADE, 175)
     p.line([(-0.74, 0.02), (-0.4, 0.2), (0.02, 0.45), (0.4, 0.49), (0.95, 0.45)], 0.04, INK, 150)
     if a["trim"]:
         p.disc(0.46, 0.22, 0.07, METAL, 230)
@@ -574,8 +525,8 @@ def boot(p, r, a):
     """An ankle or a knee boot with a block heel."""
     t = r(-0.95, -0.55)
     p.fill([(-0.62, t, 1), (-0.36, t - 0.04), (0.0, t + 0.02, 1), (-0.3, t + 0.06)], INSIDE, 70)
-    p.fill([(-0.64, t, 1), (-0.3, t + 0.05), (0.02, t + 0.02, 1), (-0.02, -0.2), (0.0, 0.06), (0.3, 0.26), (0.66, 0.38), (0.82, 0.6), (0.8, 0.68, 1), (-0.62, 0.68, 1),
-            (-0.66, 0.3), (-0.58, -0.1)])  # fmt: skip
+    p.fill([(-0.64, t, 1), (-0.3, t + 0.05), (0.02, t + 0.02, 1), (-0.02, -0.2), (0.0, 0.06), (0.3, 0.26),
+        (0.66, 0.38), (0.82, 0.6), (0.8, 0.68, 1), (-0.62, 0.68, 1), (-0.66, 0.3), (-0.58, -0.1)])
     p.seam([(-0.56, 0.14), (-0.3, 0.2), (0.02, 0.08)], 0.04, 110)
     p.seam([(-0.58, -0.06), (-0.2, 0.02), (0.0, -0.06)], 0.05, 195)
     p.seam([(-0.1, 0.1), (0.1, 0.36), (0.1, 0.66)], 0.022, 85)
@@ -588,52 +539,16 @@ def boot(p, r, a):
         for i in range(4):
             y = t + 0.2 + i * (0.1 - t) / 4.4
             p.line([(-0.2, y + 0.05), (0.0, y)], 0.04, WHITE if a["dark"] else INK, 215)
-    p.fill(
-        [
-            (-0.66, 0.64, 1),
-            (0.8, 0.64),
-            (0.88, 0.72),
-            (0.8, 0.78),
-            (-0.08, 0.78, 1),
-            (-0.14, 0.92, 1),
-            (-0.64, 0.92, 1),
-        ],
-        INK,
-        170,
-    )
+    p.fill([(-0.66, 0.64, 1), (0.8, 0.64), (0.88, 0.72), (0.8, 0.78), (-0.08, 0.78, 1), (-0.14, 0.92, 1),
+        (-0.64, 0.92, 1)], INK, 170)
 
 
 def sandal(p, r, a):
     """A strappy sandal from the side."""
-    p.fill(
-        [
-            (-0.9, 0.1, 1),
-            (-0.5, 0.16),
-            (0.0, 0.26),
-            (0.5, 0.24),
-            (0.95, 0.2, 1),
-            (0.98, 0.32),
-            (0.8, 0.38),
-            (-0.8, 0.38),
-            (-0.94, 0.26),
-        ],
-        RUBBER,
-        140,
-    )
-    p.fill(
-        [
-            (-0.9, 0.06, 1),
-            (-0.5, 0.12),
-            (0.0, 0.22),
-            (0.5, 0.2),
-            (0.95, 0.16, 1),
-            (0.95, 0.22, 1),
-            (0.0, 0.29),
-            (-0.9, 0.16, 1),
-        ],
-        LEATHER,
-        170,
-    )
+    p.fill([(-0.9, 0.1, 1), (-0.5, 0.16), (0.0, 0.26), (0.5, 0.24), (0.95, 0.2, 1), (0.98, 0.32), (0.8, 0.38),
+        (-0.8, 0.38), (-0.94, 0.26)], RUBBER, 140)
+    p.fill([(-0.9, 0.06, 1), (-0.5, 0.12), (0.0, 0.22), (0.5, 0.2), (0.95, 0.16, 1), (0.95, 0.22, 1), (0.0, 0.29),
+        (-0.9, 0.16, 1)], LEATHER, 170)
     w = r(0.1, 0.15)
     p.line([(0.3, 0.26), (0.36, 0.0), (0.62, -0.04), (0.78, 0.22)], w, CLOTH, 190)
     p.line([(-0.1, 0.26), (0.06, -0.06), (0.32, -0.08), (0.44, 0.22)], w, CLOTH, 200)
@@ -650,10 +565,10 @@ def flip_flops(p, r, a):
         def at(points, s=s, x=x, turn=turn):
             return [(x + s * q[0] - turn * s * q[1], *q[1:]) for q in points]
 
-        p.fill(at([(-0.02, -0.86), (0.22, -0.76), (0.3, -0.42), (0.22, 0.1), (0.24, 0.5), (0.1, 0.84), (-0.12, 0.84), (-0.24, 0.5), (-0.22, 0.0), (-0.28, -0.5),
-                    (-0.2, -0.78)]), RUBBER, 120)  # fmt: skip
-        p.fill(at([(-0.02, -0.82), (0.19, -0.72), (0.26, -0.42), (0.18, 0.1), (0.2, 0.5), (0.08, 0.79), (-0.1, 0.79), (-0.2, 0.5), (-0.18, 0.0), (-0.24, -0.5),
-                    (-0.17, -0.74)]), CLOTH, 150)  # fmt: skip
+        p.fill(at([(-0.02, -0.86), (0.22, -0.76), (0.3, -0.42), (0.22, 0.1), (0.24, 0.5), (0.1, 0.84), (-0.12, 0.84),
+            (-0.24, 0.5), (-0.22, 0.0), (-0.28, -0.5), (-0.2, -0.78)]), RUBBER, 120)
+        p.fill(at([(-0.02, -0.82), (0.19, -0.72), (0.26, -0.42), (0.18, 0.1), (0.2, 0.5), (0.08, 0.79), (-0.1, 0.79),
+            (-0.2, 0.5), (-0.18, 0.0), (-0.24, -0.5), (-0.17, -0.74)]), CLOTH, 150)
         for side in (0.22, -0.2):
             p.line(at([(-0.03, -0.5), (side * 0.75, -0.26), (side, 0.08)]), 0.085, SECOND, 220)
         p.disc(at([(-0.03, -0.5)])[0][0], -0.52, 0.05, SECOND, 235)
@@ -662,19 +577,8 @@ def flip_flops(p, r, a):
 def flat(p, r, a):
     """A ballerina shoe: low, open, with a bow."""
     p.fill([(-0.8, -0.04, 1), (-0.3, 0.02), (0.36, 0.02), (0.2, 0.24), (-0.7, 0.24)], INSIDE, 70)
-    p.fill(
-        [
-            (-0.84, -0.1, 1),
-            (-0.5, 0.12),
-            (0.0, 0.16),
-            (0.3, 0.0, 1),
-            (0.7, 0.06),
-            (0.95, 0.24),
-            (0.9, 0.32, 1),
-            (-0.84, 0.32, 1),
-            (-0.88, 0.1),
-        ]
-    )
+    p.fill([(-0.84, -0.1, 1), (-0.5, 0.12), (0.0, 0.16), (0.3, 0.0, 1), (0.7, 0.06), (0.95, 0.24), (0.9, 0.32, 1),
+        (-0.84, 0.32, 1), (-0.88, 0.1)])
     p.line([(-0.86, 0.33), (0.92, 0.33)], 0.05, INK, 150)
     p.fill([(0.34, 0.02), (0.2, -0.1), (0.2, 0.08)], SECOND, 220)
     p.fill([(0.34, 0.02), (0.48, -0.04), (0.46, 0.12)], SECOND, 220)
@@ -684,15 +588,10 @@ def handbag(p, r, a):
     """A structured bag with one or two arched handles and a clasp."""
     w, low, h = r(0.62, 0.78), r(0.6, 0.74), r(-0.9, -0.7)
     for y in (0.06, 0.0):
-        p.line(
-            [(-w * 0.48, -0.1), (-w * 0.42, h + 0.25 - y), (0, h - y), (w * 0.42, h + 0.25 - y), (w * 0.48, -0.1)],
-            0.07,
-            SHADE if y else LEATHER,
-            185,
-        )
-    p.fill(
-        mirrored([(0, -0.2), (w * 0.86, -0.16, 1), (w, low - 0.12), (w - 0.08, low, 1), (0, low + 0.02)]), CLOTH, 150
-    )
+        p.line([(-w * 0.48, -0.1), (-w * 0.42, h + 0.25 - y), (0, h - y), (w * 0.42, h + 0.25 - y), (w * 0.48, -0.1)],
+            0.07, SHADE if y else LEATHER, 185)
+    p.fill(mirrored([(0, -0.2), (w * 0.86, -0.16, 1), (w, low - 0.12), (w - 0.08, low, 1), (0, low + 0.02)]),
+        CLOTH, 150)
     p.seam(mirrored([(w * 0.78, -0.1), (w * 0.9, low - 0.1)]), 0.018, 100)
     if a["flap"]:
         p.fill(mirrored([(0, -0.22), (w * 0.88, -0.18, 1), (w * 0.88, 0.08), (0.3, 0.26), (0, 0.28)]), SHADE, 200)
@@ -710,24 +609,12 @@ def backpack(p, r, a):
     both(p.line, [(w * 0.5, -h + 0.06), (w + 0.16, -0.3), (w + 0.12, 0.4), (w - 0.1, h - 0.1)], 0.11, SHADE, 120)
     p.line([(-0.14, -h + 0.04), (-0.1, -h - 0.1), (0.1, -h - 0.1), (0.14, -h + 0.04)], 0.06, SHADE, 160)
     both(p.fill, [(w - 0.04, 0.1, 1), (w + 0.12, 0.18), (w + 0.12, h - 0.2), (w - 0.04, h - 0.08, 1)], SHADE, 135)
-    p.fill(
-        mirrored(
-            [(0, -h), (0.3, -h + 0.03), (w - 0.04, -h + 0.24), (w, 0.1), (w, h - 0.12), (w - 0.1, h), (0, h + 0.01)]
-        ),
-        CLOTH,
-        150,
-    )
-    p.line(
-        [(-w + 0.05, -0.1), (-w + 0.1, -0.46), (-0.22, -0.74), (0.22, -0.74), (w - 0.1, -0.46), (w - 0.05, -0.1)],
-        0.03,
-        INK,
-        120,
-    )
-    p.fill(
-        mirrored([(0, 0.08), (w - 0.14, 0.1, 1), (w - 0.1, h - 0.2), (w - 0.18, h - 0.1), (0, h - 0.08)]),
-        SECOND if a["trim"] else CLOTH,
-        195,
-    )
+    p.fill(mirrored([(0, -h), (0.3, -h + 0.03), (w - 0.04, -h + 0.24), (w, 0.1), (w, h - 0.12), (w - 0.1, h),
+        (0, h + 0.01)]), CLOTH, 150)
+    p.line([(-w + 0.05, -0.1), (-w + 0.1, -0.46), (-0.22, -0.74), (0.22, -0.74), (w - 0.1, -0.46), (w - 0.05, -0.1)],
+        0.03, INK, 120)
+    p.fill(mirrored([(0, 0.08), (w - 0.14, 0.1, 1), (w - 0.1, h - 0.2), (w - 0.18, h - 0.1), (0, h - 0.08)]),
+        SECOND if a["trim"] else CLOTH, 195)
     p.line([(-w + 0.18, 0.22), (0, 0.2), (w - 0.18, 0.22)], 0.035, INK, 140)
     p.line([(0.2, 0.22), (0.22, 0.36)], 0.03, METAL, 220)
     p.fill([(-0.1, -0.4, 1), (0.1, -0.4, 1), (0.1, -0.26, 1), (-0.1, -0.26, 1)], LEATHER, 190)
@@ -737,18 +624,11 @@ def clutch(p, r, a):
     """A flat envelope bag with a pointed flap; sometimes a wrist loop."""
     w, h = r(0.82, 0.94), r(0.46, 0.56)
     if a["strap"]:
-        p.line(
-            [(w - 0.04, -h + 0.12), (w + 0.12, 0.1), (w + 0.02, 0.5), (w - 0.1, 0.2), (w - 0.04, -h + 0.12)],
-            0.05,
-            SHADE,
-            150,
-        )
+        p.line([(w - 0.04, -h + 0.12), (w + 0.12, 0.1), (w + 0.02, 0.5), (w - 0.1, 0.2), (w - 0.04, -h + 0.12)],
+            0.05, SHADE, 150)
     p.fill(mirrored([(0, -h), (w - 0.03, -h, 1), (w, 0.0), (w - 0.03, h, 1), (0, h + 0.015)]), CLOTH, 150)
-    p.fill(
-        mirrored([(0, -h - 0.01), (w, -h - 0.01, 1), (w - 0.02, -h + 0.12), (0.1, 0.16), (0, 0.19)]),
-        SHADE if a["trim"] else CLOTH,
-        205,
-    )
+    p.fill(mirrored([(0, -h - 0.01), (w, -h - 0.01, 1), (w - 0.02, -h + 0.12), (0.1, 0.16), (0, 0.19)]),
+        SHADE if a["trim"] else CLOTH, 205)
     p.seam([(-w + 0.05, -h + 0.1), (0, 0.12), (w - 0.05, -h + 0.1)], 0.014, 150)
     p.disc(0, 0.1, 0.065, METAL, 240)
 
@@ -781,11 +661,8 @@ def watch(p, r, a):
         p.line([(-0.19, -0.92), (0.19, -0.92)], 0.07, METAL, 220)
     p.fill([(0.34, -0.06, 1), (0.47, -0.05, 1), (0.47, 0.05, 1), (0.34, 0.06, 1)], METAL, 180)
     square = a["square"]
-    rim = (
-        [(0.36, -0.38), (0.4, 0), (0.36, 0.38), (0, 0.42), (-0.36, 0.38), (-0.4, 0), (-0.36, -0.38), (0, -0.42)]
-        if square
-        else oval(0, 0, 0.4)
-    )
+    rim = ([(0.36, -0.38), (0.4, 0), (0.36, 0.38), (0, 0.42), (-0.36, 0.38), (-0.4, 0), (-0.36, -0.38),
+        (0, -0.42)] if square else oval(0, 0, 0.4))
     p.fill(rim, METAL, 210)
     p.fill([(x * 0.8, y * 0.8) for x, y in rim], SECOND if a["trim"] else WHITE, 150)
     hands = INK if not a["trim"] else WHITE
@@ -802,23 +679,11 @@ def sunglasses(p, r, a):
     both(p.line, [(gap + rx - 0.04, -0.12), (0.94, -0.3), (0.82, -0.58), (0.62, -0.62)], 0.05, CLOTH, 120)
     p.line([(-gap + rx * 0.7, -0.08), (0, -0.16), (gap - rx * 0.7, -0.08)], 0.06, CLOTH, 190)
     for s in (1, -1):
-        lens = [
-            (gap - rx, -0.1),
-            (gap - rx * 0.5, -ry),
-            (gap + rx * 0.6, -ry * 1.05),
-            (gap + rx, -0.14),
-            (gap + rx * 0.55, ry),
-            (gap - rx * 0.3, ry),
-        ]
+        lens = [(gap - rx, -0.1), (gap - rx * 0.5, -ry), (gap + rx * 0.6, -ry * 1.05), (gap + rx, -0.14),
+            (gap + rx * 0.55, ry), (gap - rx * 0.3, ry)]
         if a["square"]:
-            lens = [
-                (gap - rx, -ry, 1),
-                (gap + rx, -ry * 1.12, 1),
-                (gap + rx * 0.9, ry * 0.5),
-                (gap + rx * 0.5, ry),
-                (gap - rx * 0.6, ry),
-                (gap - rx * 0.95, ry * 0.4),
-            ]
+            lens = [(gap - rx, -ry, 1), (gap + rx, -ry * 1.12, 1), (gap + rx * 0.9, ry * 0.5), (gap + rx * 0.5, ry),
+                (gap - rx * 0.6, ry), (gap - rx * 0.95, ry * 0.4)]
         p.fill([(s * q[0], *q[1:]) for q in lens], CLOTH, 210)
         p.fill([(s * (gap + (q[0] - gap) * 0.82), q[1] * 0.8, *q[2:]) for q in lens], GLASS, 110)
         p.line([(s * gap - 0.16, 0.08), (s * gap + 0.02, -0.14)], 0.05, PALE, 110)
@@ -826,37 +691,13 @@ def sunglasses(p, r, a):
 
 def cap(p, r, a):
     """A baseball cap from the side, peak to the right."""
-    p.fill(
-        [
-            (-0.74, 0.26, 1),
-            (-0.76, -0.1),
-            (-0.5, -0.5),
-            (-0.06, -0.62),
-            (0.34, -0.44),
-            (0.48, -0.1),
-            (0.46, 0.2, 1),
-            (-0.1, 0.3),
-        ],
-        CLOTH,
-        150,
-    )
+    p.fill([(-0.74, 0.26, 1), (-0.76, -0.1), (-0.5, -0.5), (-0.06, -0.62), (0.34, -0.44), (0.48, -0.1), (0.46, 0.2, 1),
+        (-0.1, 0.3)], CLOTH, 150)
     p.seam([(-0.08, -0.6), (-0.2, -0.2), (-0.16, 0.28)], 0.022, 80)
     p.seam([(-0.08, -0.6), (0.22, -0.3), (0.3, 0.2)], 0.022, 85)
     p.disc(-0.08, -0.62, 0.05, SHADE, 215)
-    p.fill(
-        [
-            (0.2, 0.12, 1),
-            (0.5, 0.04),
-            (0.84, 0.14),
-            (0.99, 0.34),
-            (0.7, 0.36),
-            (0.4, 0.3),
-            (0.1, 0.32),
-            (-0.04, 0.3, 1),
-        ],
-        SECOND if a["trim"] else SHADE,
-        200,
-    )
+    p.fill([(0.2, 0.12, 1), (0.5, 0.04), (0.84, 0.14), (0.99, 0.34), (0.7, 0.36), (0.4, 0.3), (0.1, 0.32),
+        (-0.04, 0.3, 1)], SECOND if a["trim"] else SHADE, 200)
     p.seam([(0.24, 0.18), (0.6, 0.14), (0.92, 0.3)], 0.016, 120)
     p.disc(0.26, -0.14, 0.12, SECOND, 200)
     p.fill([(-0.76, 0.12, 1), (-0.6, 0.16, 1), (-0.6, 0.3, 1), (-0.75, 0.27, 1)], INK, 120)
@@ -867,18 +708,12 @@ def hat(p, r, a):
     """A brimmed hat with a band."""
     wide, tall = r(0.85, 0.98), r(0.42, 0.58)
     p.fill(oval(0, 0.24, wide, r(0.2, 0.26), 12), SHADE, 130)
-    p.fill([(-0.5, 0.2, 1), (-0.46, -0.1), (-0.4, -tall), (-0.16, -tall - 0.1), (0, -tall - 0.02), (0.16, -tall - 0.1), (0.4, -tall), (0.46, -0.1), (0.5, 0.2, 1), (0, 0.32)],
-           CLOTH, 185)  # fmt: skip
-    p.fill(
-        [(-0.5, 0.04, 1), (0, 0.14), (0.5, 0.04, 1), (0.52, 0.2, 1), (0, 0.32), (-0.52, 0.2, 1)],
-        SECOND if a["trim"] else INK,
-        200,
-    )
-    p.fill(
-        [(-wide, 0.24), (-0.5, 0.2), (0, 0.33), (0.5, 0.2), (wide, 0.24), (0.6, 0.44), (0, 0.52), (-0.6, 0.44)],
-        CLOTH,
-        160,
-    )
+    p.fill([(-0.5, 0.2, 1), (-0.46, -0.1), (-0.4, -tall), (-0.16, -tall - 0.1), (0, -tall - 0.02), (0.16, -tall - 0.1),
+        (0.4, -tall), (0.46, -0.1), (0.5, 0.2, 1), (0, 0.32)], CLOTH, 185)
+    p.fill([(-0.5, 0.04, 1), (0, 0.14), (0.5, 0.04, 1), (0.52, 0.2, 1), (0, 0.32), (-0.52, 0.2, 1)],
+        SECOND if a["trim"] else INK, 200)
+    p.fill([(-wide, 0.24), (-0.5, 0.2), (0, 0.33), (0.5, 0.2), (wide, 0.24), (0.6, 0.44), (0, 0.52), (-0.6, 0.44)],
+        CLOTH, 160)
     p.seam([(0, -tall), (0.02, -tall + 0.24)], 0.05, 110)
 
 
@@ -909,32 +744,12 @@ def socks(p, r, a):
     for x, y, s in ((-0.24, -0.06, 0.94), (0.24, 0.06, 1.0)):
         p.at(x, y, s)
         h = a["tall"]
-        p.fill(
-            [
-                (-0.36, h, 1),
-                (0.04, h, 1),
-                (0.03, 0.3),
-                (0.14, 0.46),
-                (0.42, 0.58),
-                (0.5, 0.74),
-                (0.36, 0.86),
-                (-0.02, 0.76),
-                (-0.3, 0.56),
-                (-0.38, 0.3),
-            ],
-            CLOTH,
-            150,
-        )
-        p.fill(
-            [(-0.37, h - 0.02, 1), (0.05, h - 0.02, 1), (0.05, h + 0.16, 1), (-0.37, h + 0.16, 1)],
-            SECOND if a["trim"] else SHADE,
-            180,
-        )
-        p.fill(
-            [(0.26, 0.5, 1), (0.44, 0.6), (0.5, 0.74), (0.36, 0.86), (0.18, 0.82, 1)],
-            SECOND if a["trim"] else SHADE,
-            160,
-        )
+        p.fill([(-0.36, h, 1), (0.04, h, 1), (0.03, 0.3), (0.14, 0.46), (0.42, 0.58), (0.5, 0.74), (0.36, 0.86),
+            (-0.02, 0.76), (-0.3, 0.56), (-0.38, 0.3)], CLOTH, 150)
+        p.fill([(-0.37, h - 0.02, 1), (0.05, h - 0.02, 1), (0.05, h + 0.16, 1), (-0.37, h + 0.16, 1)],
+            SECOND if a["trim"] else SHADE, 180)
+        p.fill([(0.26, 0.5, 1), (0.44, 0.6), (0.5, 0.74), (0.36, 0.86), (0.18, 0.82, 1)],
+            SECOND if a["trim"] else SHADE, 160)
         p.fill([(-0.37, 0.3, 1), (-0.16, 0.42), (-0.2, 0.62, 1), (-0.32, 0.54)], SECOND if a["trim"] else SHADE, 160)
         for k in (-0.28, -0.16, -0.04):
             p.seam([(k, h), (k, h + 0.14)], 0.02, 110)
@@ -947,16 +762,8 @@ def scarf(p, r, a):
         for i in range(6):
             fx = s * x - 0.17 + i * 0.068
             p.line([(fx, low - 0.02), (fx + r(-0.02, 0.02), low + 0.14)], 0.03, PLAIN, 150)
-        p.fill(
-            [
-                (s * x * 0.4 - 0.15, -0.3, 1),
-                (s * x * 0.4 + 0.15, -0.3, 1),
-                (s * x + 0.2, low, 1),
-                (s * x - 0.2, low, 1),
-            ],
-            CLOTH,
-            140 if s < 0 else 165,
-        )
+        p.fill([(s * x * 0.4 - 0.15, -0.3, 1), (s * x * 0.4 + 0.15, -0.3, 1), (s * x + 0.2, low, 1),
+            (s * x - 0.2, low, 1)], CLOTH, 140 if s < 0 else 165)
         p.seam([(s * x * 0.5, -0.2), (s * x + 0.04, low - 0.06)], 0.05, 112)
     p.fill(mirrored([(0, -0.86), (0.36, -0.78), (0.5, -0.5), (0.3, -0.24), (0, -0.16)]), CLOTH, 150)
     p.fill(mirrored([(0, -0.72), (0.24, -0.68), (0.28, -0.56), (0, -0.46)]), OPEN)
@@ -983,7 +790,7 @@ def umbrella(p, r, a):
     for x, *_ in rim[1:4]:
         p.seam([(0, -0.82), (x * 0.75, -0.4), (x, 0.0)], 0.03, 85)
     p.line([(0, -0.8), (0, -0.96)], 0.04, METAL, 180)
-
+# fmt: on
 
 # ----------------------------------------------------------------------------------------------------- what there is
 
@@ -993,13 +800,12 @@ class Type:
     """A product type: its place in the tree, how it is drawn, and what it may look like."""
 
     name: str
-    category: str
-    subcategory: str
+    place: str  # master category and sub-category
     draw: object
     nouns: tuple  # for captions; a noun that starts with "pair of" is a plural
     slot: str  # where an outfit has it: torso, legs, feet, whole, head, face, neck, hand, or small
     finishes: tuple = ("cotton",)
-    patterns: tuple = ()
+    patterns: tuple = ("Solid",)
     genders: tuple = ("Men", "Women", "Unisex")
     seasons: tuple = ("Summer", "Fall", "Winter", "Spring")
     usages: tuple = ("Casual",)
@@ -1009,87 +815,122 @@ class Type:
     zoom: float = 1.0
     unseen: bool = False
 
+    @property
+    def category(self):
+        return self.place.split("/")[0]
+
+    @property
+    def subcategory(self):
+        return self.place.split("/")[1]
+
 
 ANY = ("Solid", "Striped", "Checked", "Dotted", "Floral", "Zigzag", "Camouflage")
-PLAINISH = ("Solid", "Solid", "Striped", "Checked", "Colour Blocked")
-WOMEN = ("Women", "Women", "Girls")
-_T = Type
-TYPES = {
-    t.name: t
-    for t in (
-        _T("Tshirts", "Apparel", "Topwear", tshirt, ("T-shirt", "tee"), "torso", ("cotton",), (*ANY, "Colour Blocked", "Printed", "Printed"), usages=("Casual", "Sports"),
-           sleeves=("Short Sleeves",), necklines=("Crew Neck", "V-Neck", "Scoop Neck", "Polo Collar")),
-        _T("Shirts", "Apparel", "Topwear", shirt, ("shirt", "button-down shirt"), "torso", ("cotton",), ("Solid", "Striped", "Checked", "Dotted", "Floral"),
-           usages=("Casual", "Formal"), sleeves=("Long Sleeves", "Long Sleeves", "Short Sleeves"), necklines=("Shirt Collar",)),
-        _T("Tops", "Apparel", "Topwear", top, ("top", "camisole"), "torso", ("cotton", "shiny"), ANY, WOMEN, ("Summer", "Spring"), ("Casual", "Party"),
-           ("Sleeveless",), ("Scoop Neck",), zoom=1.2),
-        _T("Sweatshirts", "Apparel", "Topwear", sweatshirt, ("hoodie", "hooded sweatshirt"), "torso", ("cotton", "fleece"), (*PLAINISH, "Camouflage"),
-           seasons=("Fall", "Winter"), usages=("Casual", "Sports"), sleeves=("Long Sleeves",), necklines=("Hooded",), zoom=0.95),
-        _T("Sweaters", "Apparel", "Topwear", sweater, ("sweater", "jumper", "pullover"), "torso", ("knit",), ("Solid", "Striped", "Zigzag", "Dotted", "Colour Blocked"),
-           seasons=("Fall", "Winter"), sleeves=("Long Sleeves",), necklines=("Turtleneck", "Crew Neck", "V-Neck"), zoom=0.95),
-        _T("Jackets", "Apparel", "Topwear", jacket, ("jacket", "blazer-style jacket"), "torso", ("leather", "cotton", "denim"), ("Solid", "Solid", "Checked", "Striped", "Camouflage"),
-           seasons=("Fall", "Winter"), usages=("Casual", "Formal"), sleeves=("Long Sleeves",), necklines=("Lapel Collar",), zoom=0.95),
-        _T("Jeans", "Apparel", "Bottomwear", jeans, ("pair of jeans", "pair of denims"), "legs", ("denim",), ("Solid",)),
-        _T("Trousers", "Apparel", "Bottomwear", trousers, ("pair of trousers", "pair of pants"), "legs", ("cotton",), ("Solid", "Solid", "Striped", "Checked"), usages=("Formal", "Casual")),
-        _T("Shorts", "Apparel", "Bottomwear", shorts, ("pair of shorts",), "legs", ("cotton",), ANY, seasons=("Summer", "Spring"), usages=("Casual", "Sports"), zoom=1.15),
-        _T("Skirts", "Apparel", "Bottomwear", skirt, ("skirt", "flared skirt"), "legs", ("cotton", "shiny"), ANY, WOMEN, usages=("Casual", "Party"), zoom=1.1),
-        _T("Dresses", "Apparel", "Dress", dress, ("dress", "frock"), "whole", ("cotton", "shiny"), ANY, WOMEN, ("Summer", "Spring", "Fall"), ("Casual", "Party"),
-           ("Sleeveless", "Short Sleeves", "Long Sleeves"), ("Scoop Neck",)),
-        _T("Casual Shoes", "Footwear", "Shoes", shoe_pair(casual_shoe), ("pair of sneakers", "pair of trainers"), "feet", ("cotton", "leather"), ("Solid", "Solid", "Checked", "Dotted", "Camouflage"),
-           usages=("Casual", "Sports"), turn=25),
-        _T("Formal Shoes", "Footwear", "Shoes", shoe_pair(formal_shoe), ("pair of lace-up shoes", "pair of dress shoes"), "feet", ("leather", "patent"), ("Solid",), ("Men", "Women"),
-           usages=("Formal",), turn=25),
-        _T("Heels", "Footwear", "Shoes", shoe_pair(heel), ("pair of high heels", "pair of pumps"), "feet", ("patent", "leather"), ("Solid", "Solid", "Dotted", "Floral", "Striped"), WOMEN, usages=("Party", "Formal"), turn=25),
-        _T("Boots", "Footwear", "Shoes", shoe_pair(boot), ("pair of boots",), "feet", ("leather",), ("Solid",), seasons=("Fall", "Winter"), turn=20),
-        _T("Sandals", "Footwear", "Sandal", shoe_pair(sandal), ("pair of sandals", "pair of strappy sandals"), "feet", ("leather",), ("Solid", "Solid", "Striped"), seasons=("Summer", "Spring"), turn=25),
-        _T("Flip Flops", "Footwear", "Flip Flops", flip_flops, ("pair of flip-flops", "pair of beach slippers"), "feet", ("rubber",), ANY, seasons=("Summer",), turn=60),
-        _T("Handbags", "Accessories", "Bags", handbag, ("handbag", "bag with handles"), "hand", ("leather", "cotton"), (*PLAINISH, "Dotted", "Floral", "Zigzag"), WOMEN, usages=("Casual", "Party")),
-        _T("Backpacks", "Accessories", "Bags", backpack, ("backpack", "rucksack"), "hand", ("cotton", "leather"), (*ANY, "Solid"), usages=("Casual", "Sports")),
-        _T("Clutches", "Accessories", "Bags", clutch, ("clutch", "envelope bag"), "hand", ("leather", "shiny"), ANY, WOMEN, usages=("Party", "Casual"), turn=30),
-        _T("Watches", "Accessories", "Watches", watch, ("watch", "wristwatch"), "small", ("leather",), ("Solid", "Solid", "Striped"), usages=("Casual", "Formal"), turn=70),
-        _T("Sunglasses", "Accessories", "Eyewear", sunglasses, ("pair of sunglasses", "pair of shades"), "face", ("patent",), ("Solid", "Solid", "Camouflage", "Dotted"), seasons=("Summer", "Spring"), turn=35),
-        _T("Caps", "Accessories", "Headwear", cap, ("cap", "baseball cap"), "head", ("cotton",), PLAINISH + ("Camouflage", "Dotted"), seasons=("Summer", "Spring"), usages=("Casual", "Sports"), turn=25),
-        _T("Hats", "Accessories", "Headwear", hat, ("hat", "brimmed hat"), "head", ("fleece", "cotton"), ("Solid", "Solid", "Checked", "Striped"), turn=25),
-        _T("Belts", "Accessories", "Belts", belt, ("belt", "waist belt"), "small", ("leather",), ("Solid", "Solid", "Striped"), usages=("Formal", "Casual"), turn=60),
-        _T("Ties", "Accessories", "Ties", tie, ("tie", "necktie"), "small", ("shiny",), ("Solid", "Striped", "Checked", "Dotted", "Zigzag"), ("Men",), usages=("Formal",), turn=50),
-        _T("Socks", "Accessories", "Socks", socks, ("pair of socks",), "small", ("knit",), ("Solid", "Striped", "Dotted", "Zigzag", "Checked"), turn=35),
-        _T("Scarves", "Accessories", "Scarves", scarf, ("scarf", "fringed scarf"), "neck", ("knit", "cotton"), ("Solid", "Striped", "Checked", "Dotted", "Floral"), seasons=("Fall", "Winter"), turn=25),
-        _T("Waistcoat", "Apparel", "Topwear", waistcoat, ("waistcoat", "vest"), "torso", ("cotton",), ("Solid", "Striped", "Checked"), ("Men",), usages=("Formal",),
-           sleeves=("Sleeveless",), necklines=("V-Neck",), zoom=1.15, unseen=True),
-        _T("Jumpsuit", "Apparel", "Dress", jumpsuit, ("jumpsuit", "one-piece suit"), "whole", ("cotton",), ANY, WOMEN, sleeves=("Sleeveless",), necklines=("Scoop Neck",), unseen=True),
-        _T("Flats", "Footwear", "Shoes", shoe_pair(flat), ("pair of ballerinas", "pair of flats"), "feet", ("leather",), ("Solid", "Dotted", "Floral"), WOMEN, turn=25, unseen=True),
-        _T("Trolley Bag", "Accessories", "Bags", trolley, ("trolley bag", "wheeled suitcase"), "hand", ("patent", "rubber"), ("Solid", "Striped", "Dotted"), usages=("Travel",), unseen=True),
-        _T("Gloves", "Accessories", "Gloves", gloves, ("pair of gloves",), "small", ("knit", "leather"), ("Solid", "Striped", "Zigzag"), seasons=("Winter", "Fall"), turn=40, unseen=True),
-        _T("Umbrellas", "Accessories", "Umbrellas", umbrella, ("umbrella", "rain umbrella"), "head", ("shiny",), ANY, seasons=("Fall", "Spring"), turn=30, unseen=True),
-    )
-}  # fmt: skip
+CALM = ("Solid", "Solid", "Striped", "Checked", "Colour Blocked")
+PLAIN_OR = ("Solid", "Solid", "Striped", "Checked")
+WOMEN, MILD, COLD = ("Women", "Women", "Girls"), ("Summer", "Spring"), ("Fall", "Winter")
+DAILY, SMART, SPORTY, FESTIVE = ("Casual",), ("Casual", "Formal"), ("Casual", "Sports"), ("Casual", "Party")
+LONG = ("Long Sleeves",)
+
+# fmt: off
+TYPES = {t.name: t for t in (Type("Tshirts", "Apparel/Topwear", tshirt, ("T-shirt", "tee"),
+    "torso", patterns=(*ANY, "Colour Blocked", "Printed", "Printed"), usages=SPORTY, sleeves=("Short Sleeves",),
+    necklines=("Crew Neck", "V-Neck", "Scoop Neck", "Polo Collar")),
+    Type("Shirts", "Apparel/Topwear", shirt, ("shirt", "button-down shirt"),
+    "torso", patterns=("Solid", "Striped", "Checked", "Dotted", "Floral"),
+    usages=SMART, sleeves=(*LONG, *LONG, "Short Sleeves"), necklines=("Shirt Collar",)),
+    Type("Tops", "Apparel/Topwear", top, ("camisole", "strappy top"), "torso", ("cotton", "shiny"),
+    ANY, WOMEN, MILD, FESTIVE, ("Sleeveless",), ("Scoop Neck",), zoom=1.2),
+    Type("Sweatshirts", "Apparel/Topwear", sweatshirt, ("hoodie", "hooded sweatshirt"), "torso", ("cotton", "fleece"),
+    (*CALM, "Camouflage"), seasons=COLD, usages=SPORTY, sleeves=LONG, necklines=("Hooded",), zoom=0.95),
+    Type("Sweaters", "Apparel/Topwear", sweater, ("sweater", "jumper", "pullover"), "torso", ("knit",),
+    ("Solid", "Striped", "Zigzag", "Dotted", "Colour Blocked"),
+    seasons=COLD, sleeves=LONG, necklines=("Turtleneck", "Crew Neck", "V-Neck"), zoom=0.95),
+    Type("Jackets", "Apparel/Topwear", jacket, ("jacket", "open jacket"), "torso", ("leather", "cotton", "denim"),
+    (*PLAIN_OR, "Camouflage"), seasons=COLD, usages=SMART, sleeves=LONG, necklines=("Lapel Collar",), zoom=0.95),
+    Type("Jeans", "Apparel/Bottomwear", jeans, ("pair of jeans", "pair of denims"), "legs", ("denim",)),
+    Type("Trousers", "Apparel/Bottomwear", trousers, ("pair of trousers", "pair of pants"),
+    "legs", patterns=PLAIN_OR, usages=SMART), Type("Shorts", "Apparel/Bottomwear", shorts, ("pair of shorts",
+    "pair of short trousers"), "legs", patterns=ANY, seasons=MILD, usages=SPORTY, zoom=1.15),
+    Type("Skirts", "Apparel/Bottomwear", skirt, ("skirt", "flared skirt"), "legs", ("cotton", "shiny"),
+    ANY, WOMEN, usages=FESTIVE, zoom=1.1), Type("Dresses", "Apparel/Dress", dress, ("dress", "frock"),
+    "whole", ("cotton", "shiny"), ANY, WOMEN, (*MILD, "Fall"),
+    FESTIVE, ("Sleeveless", "Short Sleeves", "Long Sleeves"), ("Scoop Neck",)),
+    Type("Casual Shoes", "Footwear/Shoes", shoe_pair(casual_shoe), ("pair of sneakers", "pair of trainers"),
+    "feet", ("cotton", "leather"), ("Solid", "Solid", "Checked", "Dotted", "Camouflage"), usages=SPORTY, turn=25),
+    Type("Formal Shoes", "Footwear/Shoes", shoe_pair(formal_shoe), ("pair of lace-up shoes", "pair of dress shoes"),
+    "feet", ("leather", "patent"), genders=("Men", "Women"), usages=("Formal",), turn=25),
+    Type("Heels", "Footwear/Shoes", shoe_pair(heel), ("pair of high heels", "pair of pumps"),
+    "feet", ("patent", "leather"), ("Solid", "Solid", "Dotted", "Floral", "Striped"),
+    WOMEN, usages=("Party", "Formal"), turn=25), Type("Boots", "Footwear/Shoes", shoe_pair(boot),
+    ("pair of boots", "pair of leather boots"), "feet", ("leather",), seasons=COLD, turn=20),
+    Type("Sandals", "Footwear/Sandal", shoe_pair(sandal), ("pair of sandals", "pair of strappy sandals"),
+    "feet", ("leather",), ("Solid", "Solid", "Striped"), seasons=MILD, turn=25),
+    Type("Flip Flops", "Footwear/Flip Flops", flip_flops, ("pair of flip-flops", "pair of beach slippers"),
+    "feet", ("rubber",), ANY, seasons=("Summer",), turn=60),
+    Type("Handbags", "Accessories/Bags", handbag, ("handbag", "bag with handles"), "hand", ("leather", "cotton"),
+    (*CALM, "Dotted", "Floral", "Zigzag"), WOMEN, usages=FESTIVE),
+    Type("Backpacks", "Accessories/Bags", backpack, ("backpack", "rucksack"), "hand", ("cotton", "leather"),
+    (*ANY, "Solid"), usages=SPORTY), Type("Clutches", "Accessories/Bags", clutch, ("clutch", "envelope bag"),
+    "hand", ("leather", "shiny"), ANY, WOMEN, usages=FESTIVE, turn=30),
+    Type("Watches", "Accessories/Watches", watch, ("watch", "wristwatch"), "small", ("leather",),
+    ("Solid", "Solid", "Striped"), usages=SMART, turn=70),
+    Type("Sunglasses", "Accessories/Eyewear", sunglasses, ("pair of sunglasses", "pair of shades"),
+    "face", ("patent",), ("Solid", "Solid", "Camouflage", "Dotted"), seasons=MILD, turn=35),
+    Type("Caps", "Accessories/Headwear", cap, ("cap", "baseball cap"),
+    "head", patterns=(*CALM, "Camouflage", "Dotted"), seasons=MILD, usages=SPORTY, turn=25),
+    Type("Hats", "Accessories/Headwear", hat, ("hat", "brimmed hat"), "head", ("fleece", "cotton"), PLAIN_OR, turn=25),
+    Type("Belts", "Accessories/Belts", belt, ("belt", "waist belt"), "small", ("leather",),
+    ("Solid", "Solid", "Striped"), usages=SMART, turn=60), Type("Ties", "Accessories/Ties", tie, ("tie", "necktie"),
+    "small", ("shiny",), ("Solid", "Striped", "Checked", "Dotted", "Zigzag"), ("Men",), usages=("Formal",), turn=50),
+    Type("Socks", "Accessories/Socks", socks, ("pair of socks", "pair of knitted socks"), "small", ("knit",),
+    ("Solid", "Striped", "Dotted", "Zigzag", "Checked"), turn=35),
+    Type("Scarves", "Accessories/Scarves", scarf, ("scarf", "fringed scarf"), "neck", ("knit", "cotton"),
+    ("Solid", "Striped", "Checked", "Dotted", "Floral"), seasons=COLD, turn=25),
+    Type("Waistcoat", "Apparel/Topwear", waistcoat, ("waistcoat", "vest"),
+    "torso", patterns=PLAIN_OR, genders=("Men",), usages=("Formal",), sleeves=("Sleeveless",), necklines=("V-Neck",),
+    zoom=1.15, unseen=True), Type("Jumpsuit", "Apparel/Dress", jumpsuit, ("jumpsuit", "one-piece suit"),
+    "whole", patterns=ANY, genders=WOMEN, sleeves=("Sleeveless",), necklines=("Scoop Neck",), unseen=True),
+    Type("Flats", "Footwear/Shoes", shoe_pair(flat), ("pair of ballerinas", "pair of flats"), "feet", ("leather",),
+    ("Solid", "Dotted", "Floral"), WOMEN, turn=25, unseen=True),
+    Type("Trolley Bag", "Accessories/Bags", trolley, ("trolley bag", "wheeled suitcase"), "hand", ("patent", "rubber"),
+    ("Solid", "Striped", "Dotted"), usages=("Travel",), unseen=True),
+    Type("Gloves", "Accessories/Gloves", gloves, ("pair of gloves", "pair of finger gloves"),
+    "small", ("knit", "leather"), ("Solid", "Striped", "Zigzag"), seasons=COLD, turn=40, unseen=True),
+    Type("Umbrellas", "Accessories/Umbrellas", umbrella, ("umbrella", "rain umbrella"), "head", ("shiny",),
+    ANY, seasons=("Fall", "Spring"), turn=30, unseen=True))}
 SEEN = [t.name for t in TYPES.values() if not t.unseen]
 UNSEEN = [t.name for t in TYPES.values() if t.unseen]
 MASK_VALUE = {name: value for value, name in enumerate(TYPES, start=1)}  # 0 is the background
 
-COLOURS = {  # the fashion data set's names: sRGB, and words that a caption may use
-    "Black": ((38, 38, 42), ("black",)), "White": ((236, 235, 230), ("white", "off-white")), "Grey": ((136, 139, 143), ("grey",)),
-    "Navy Blue": ((34, 46, 92), ("navy blue", "navy", "dark blue")), "Blue": ((52, 108, 190), ("blue",)),
-    "Turquoise Blue": ((42, 164, 172), ("turquoise", "teal")), "Green": ((52, 136, 72), ("green",)), "Olive": ((112, 116, 58), ("olive", "olive green")),
-    "Yellow": ((234, 196, 58), ("yellow",)), "Orange": ((230, 126, 44), ("orange",)), "Red": ((200, 40, 46), ("red", "bright red")),
-    "Maroon": ((112, 30, 48), ("maroon", "dark red")), "Pink": ((232, 138, 172), ("pink",)), "Purple": ((118, 74, 152), ("purple",)),
+COLOURS = {  # the fashion data set's names: sRGB, and the words that a caption may use
+    "Black": ((38, 38, 42), ("black",)), "White": ((236, 235, 230), ("white", "off-white")),
+    "Grey": ((136, 139, 143), ("grey",)), "Navy Blue": ((34, 46, 92), ("navy blue", "navy", "dark blue")),
+    "Blue": ((52, 108, 190), ("blue",)), "Turquoise Blue": ((42, 164, 172), ("turquoise", "teal")),
+    "Green": ((52, 136, 72), ("green",)), "Olive": ((112, 116, 58), ("olive", "olive green")),
+    "Yellow": ((234, 196, 58), ("yellow",)), "Orange": ((230, 126, 44), ("orange",)),
+    "Red": ((200, 40, 46), ("red", "bright red")), "Maroon": ((112, 30, 48), ("maroon", "dark red")),
+    "Pink": ((232, 138, 172), ("pink",)), "Purple": ((118, 74, 152), ("purple",)),
     "Brown": ((116, 76, 48), ("brown",)), "Beige": ((214, 192, 156), ("beige", "sand-coloured")),
-}  # fmt: skip
+}
 DENIM = ("Blue", "Blue", "Navy Blue", "Black", "Grey", "White", "Olive", "Maroon")
 PATTERNS = ("Solid", "Striped", "Checked", "Dotted", "Floral", "Zigzag", "Camouflage", "Colour Blocked", "Printed")
 FINISHES = {  # gloss, grain (how much the surface varies), kind of grain
-    "cotton": (0.0, 10, "weave"), "denim": (0.0, 26, "twill"), "knit": (0.0, 26, "rib"), "fleece": (0.0, 18, "weave"), "leather": (0.45, 10, "weave"),
-    "shiny": (0.35, 4, "weave"), "patent": (0.8, 3, "weave"), "rubber": (0.15, 4, "weave"),
-}  # fmt: skip
-BACKGROUNDS = ("Plain", "Gradient", "Wood", "Tiles", "Fabric", "Shapes", "Shelf", "Bokeh", "Marble")
-_BACKGROUND_SHARES = (0.26, 0.14, 0.1, 0.1, 0.08, 0.08, 0.08, 0.08, 0.08)
+    "cotton": (0.0, 10, "speckle"), "denim": (0.0, 26, "twill"), "knit": (0.0, 26, "rib"),
+    "fleece": (0.0, 18, "speckle"), "leather": (0.45, 10, "speckle"), "shiny": (0.35, 4, "speckle"),
+    "patent": (0.8, 3, "speckle"), "rubber": (0.15, 4, "speckle"),
+}
+BACKGROUNDS = {  # how often
+    "Plain": 0.26, "Gradient": 0.14, "Wood": 0.1, "Tiles": 0.1, "Fabric": 0.08, "Shapes": 0.08, "Shelf": 0.08,
+    "Bokeh": 0.08, "Marble": 0.08,
+}
+# fmt: on
 
 # --------------------------------------------------------------------------------------------------------------- plans
 
 
 @dataclass
 class Look:
-    """One product of an image: its attributes and what shapes it."""
+    """One product of an image: its attributes, and the details that shape it."""
 
     type: str
     gender: str
@@ -1100,8 +941,8 @@ class Look:
     sleeve: str
     neckline: str
     finish: str
-    second: str
-    a: dict = field(default_factory=dict)  # the details that the drawing function reads
+    second: str  # the colour of patterns and trimmings
+    a: dict = field(default_factory=dict)
 
 
 def _pick(rng, options):
@@ -1115,38 +956,32 @@ def _look(rng, type_name, gender=None):
     t = TYPES[type_name]
     finish = _pick(rng, t.finishes)
     colour = _pick(rng, DENIM if finish == "denim" else list(COLOURS))
-    dark = sum(COLOURS[colour][0]) < 330
-    second = _pick(rng, [c for c, (rgb, _) in COLOURS.items() if abs(sum(rgb) - sum(COLOURS[colour][0])) > 130])
-    look = Look(type_name, _pick(rng, t.genders), colour, _pick(rng, t.seasons), _pick(rng, t.usages), _pick(rng, t.patterns),
-                _pick(rng, t.sleeves), _pick(rng, t.necklines), finish, second)  # fmt: skip
-    if gender in t.genders or (gender and t.genders == WOMEN and gender == "Women"):
-        look.gender = gender
+    brightness = sum(COLOURS[colour][0])
+    second = _pick(rng, [c for c, (rgb, _) in COLOURS.items() if abs(sum(rgb) - brightness) > 130])
+    look = Look(
+        type_name, gender if gender in t.genders else _pick(rng, t.genders), colour, _pick(rng, t.seasons),
+        _pick(rng, t.usages), _pick(rng, t.patterns), _pick(rng, t.sleeves), _pick(rng, t.necklines), finish, second,
+    )  # fmt: skip
     look.a = {name: bool(rng.random() < 0.5) for name in _DETAILS}
-    look.a |= {
-        "dark": dark,
-        "layout": int(rng.integers(3)),
-        "tall": -0.2 - 0.6 * float(rng.random()),
-        "sleeve": look.sleeve,
-        "neckline": look.neckline,
-    }
-    look.a |= {
-        "frequency": 0.75 + 0.75 * float(rng.random()),
-        "lay": int(rng.integers(4)),
-        "duty": 0.3 + 0.35 * float(rng.random()),
-        "phase": float(rng.random()),
-    }
+    look.a |= {"sleeve": look.sleeve, "neckline": look.neckline, "dark": brightness < 330}
+    look.a |= {"layout": int(rng.integers(3)), "tall": -0.2 - 0.6 * float(rng.random())}
+    look.a |= {"frequency": 0.75 + 0.75 * float(rng.random()), "lay": int(rng.integers(4))}
+    look.a |= {"duty": 0.3 + 0.35 * float(rng.random()), "phase": float(rng.random())}
     return look
 
 
-_LAID = {  # where the products of a flat-lay lie: x, y, unit, all in image widths
-    2: ((0.29, 0.48, 0.27), (0.73, 0.53, 0.24)),
-    3: ((0.29, 0.34, 0.26), (0.74, 0.28, 0.2), (0.62, 0.74, 0.22)),
-    4: ((0.27, 0.3, 0.23), (0.74, 0.27, 0.2), (0.27, 0.76, 0.18), (0.73, 0.73, 0.22)),
-    5: ((0.25, 0.28, 0.21), (0.66, 0.24, 0.17), (0.2, 0.76, 0.16), (0.55, 0.7, 0.18), (0.84, 0.62, 0.14)),
+# Where the products of a flat-lay lie, and where a figure wears them: x, y, unit, all in image widths.
+_LAID = {
+    2: ((0.29, 0.48, 0.28), (0.73, 0.53, 0.25)),
+    3: ((0.29, 0.34, 0.27), (0.74, 0.28, 0.21), (0.62, 0.74, 0.23)),
+    4: ((0.27, 0.29, 0.24), (0.74, 0.27, 0.21), (0.26, 0.76, 0.19), (0.73, 0.74, 0.23)),
+    5: ((0.24, 0.28, 0.22), (0.66, 0.23, 0.18), (0.2, 0.77, 0.17), (0.54, 0.71, 0.19), (0.85, 0.62, 0.15)),
 }
-_WORN = {"legs": (0.5, 0.655, 0.24), "torso": (0.5, 0.36, 0.225), "whole": (0.5, 0.48, 0.31), "feet": (0.5, 0.92, 0.085), "neck": (0.5, 0.29, 0.13),
-         "face": (0.5, 0.115, 0.085), "head": (0.5, 0.07, 0.11), "hand": (0.8, 0.62, 0.14)}  # fmt: skip
-_OVER = ("legs", "feet", "whole", "torso", "neck", "face", "head", "hand", "small")  # what is worn over what
+_WORN = {
+    "legs": (0.5, 0.655, 0.24), "torso": (0.5, 0.36, 0.225), "whole": (0.5, 0.48, 0.31), "feet": (0.5, 0.92, 0.085),
+    "neck": (0.5, 0.29, 0.13), "face": (0.5, 0.115, 0.085), "head": (0.5, 0.07, 0.11), "hand": (0.8, 0.62, 0.14),
+}  # fmt: skip
+_OVER = ("legs", "feet", "whole", "torso", "neck", "face", "head", "hand")  # what is worn over what
 
 
 @dataclass
@@ -1160,31 +995,25 @@ class Plan:
 
 
 def _plan(rng, type_name, kind):
-    background = BACKGROUNDS[int(rng.choice(len(BACKGROUNDS), p=_BACKGROUND_SHARES))]
+    background = list(BACKGROUNDS)[int(rng.choice(len(BACKGROUNDS), p=list(BACKGROUNDS.values())))]
     first = _look(rng, type_name)
     if kind == "single":
         return Plan([first], kind, False, background)
-    pool = UNSEEN if TYPES[type_name].unseen else SEEN
+    slot, unseen = TYPES[type_name].slot, TYPES[type_name].unseen
     wanted = 2 + int(rng.choice(4, p=(0.3, 0.35, 0.2, 0.15)))
-    worn = bool(rng.random() < 0.5) and TYPES[type_name].slot != "small" and pool is SEEN
-    looks, taken = [first], {TYPES[type_name].slot}
+    worn = bool(rng.random() < 0.5) and slot != "small" and not unseen
     gender = first.gender if first.gender in ("Men", "Women") else _pick(rng, ("Men", "Women"))
-    for candidate in rng.permutation(len(pool)):
-        t = TYPES[pool[candidate]]
-        clash = t.slot in taken or {t.slot, *taken} >= {"whole", "legs"} or {t.slot, *taken} >= {"whole", "torso"}
-        if len(looks) == wanted:
-            break
-        fits = gender in t.genders or "Unisex" in t.genders
-        if (
-            t.name == type_name
-            or not fits
-            or (clash and t.slot != "small")
-            or (worn and t.slot == "small")
-            or t.name in [x.type for x in looks]
-        ):
-            continue
-        looks.append(_look(rng, t.name, gender))
-        taken.add(t.slot)
+    pool = [TYPES[name] for name in (UNSEEN if unseen else SEEN)]
+    pool = [t for t in pool if (gender in t.genders or "Unisex" in t.genders) and not (worn and t.slot == "small")]
+    looks, taken = [first], {slot}
+    order = [pool[i] for i in rng.permutation(len(pool))]
+    if worn and slot not in ("torso", "whole"):  # a figure is dressed
+        order.sort(key=lambda t: t.slot not in ("torso", "whole"))
+    for t in order:
+        clash = t.slot in taken or ("whole" in (t.slot, *taken) and {"torso", "legs"} & {t.slot, *taken})
+        if len(looks) < wanted and (not clash or t.slot == "small") and t.name not in [x.type for x in looks]:
+            looks.append(_look(rng, t.name, gender))
+            taken.add(t.slot)
     if worn:
         looks.sort(key=lambda x: _OVER.index(TYPES[x.type].slot))
     return Plan(looks, kind, worn, background)
@@ -1210,7 +1039,9 @@ def _cell_noise(i, j, salt):
 
 
 def pattern_map(pattern, u, v, frequency=1.0, lay=0, duty=0.5, phase=0.0):
-    """Which colour (0 base, 1 second, 2 between) a pattern has at u, v: uint8 of their shape. `lay` turns it, `duty` is the share.
+    """Which colour (0 base, 1 second, 2 between) a pattern has at u, v: uint8 of their shape.
+
+    frequency: how fine; lay (0..3): which way it runs; duty: the second colour's share; phase (0..1): where it begins.
 
     >>> pattern_map("Striped", np.zeros(4), np.array([0.0, 0.05, 0.1, 0.15]), frequency=1.25).tolist()
     [1, 0, 1, 0]
@@ -1269,44 +1100,56 @@ def pattern_map(pattern, u, v, frequency=1.0, lay=0, duty=0.5, phase=0.0):
     raise ValueError(f"unknown pattern {pattern!r}; known: {', '.join(PATTERNS)}")
 
 
-@dataclass
-class Light:
-    """Where light comes from (a unit vector in the image), how much, and how warm."""
-
-    x: float
-    y: float
-    gain: float
-    warmth: float
-    slope: float
-
-
 def _shaded(rgb, factor):
     return tuple(int(min(255, max(0, round(c * factor)))) for c in rgb)
 
 
-def _palette(rng, look):
-    """RGB of every material, and of the pattern's three colours."""
-    base, second = (
-        tuple(int(np.clip(c + rng.integers(-16, 17), 0, 255)) for c in COLOURS[x][0])
-        for x in (look.colour, look.second)
-    )
-    metal = _pick(rng, ((196, 198, 204), (206, 170, 92), (120, 122, 128)))
-    leather = _pick(rng, ((92, 58, 36), (44, 38, 36), (152, 106, 66)))
-    rubber = _pick(rng, ((232, 230, 224), (60, 58, 58), (190, 150, 100), (236, 236, 236)))
+@dataclass
+class Surface:
+    """How the parts of a product look: the colour of every material, and pattern and finish of the cloth."""
+
+    colours: np.ndarray  # uint8 (16, 3), by material
+    tones: np.ndarray  # uint8 (3, 3): the colours of the pattern
+    finish: str = "rubber"
+    pattern: str = "Solid"
+    lie: dict = field(default_factory=dict)  # how the pattern lies, for `pattern_map`
+
+
+def _surface(rng, look):
+    """Surface of a product: its base colour, varied a little, and what goes with it."""
+    names = (look.colour, look.second)
+    base, second = (tuple(int(np.clip(c + rng.integers(-16, 17), 0, 255)) for c in COLOURS[x][0]) for x in names)
     between = tuple((x + y) // 2 for x, y in zip(base, second, strict=True))
-    light = _shaded(base, 1.0)
-    colours = {CLOTH: base, PLAIN: light, SHADE: _shaded(base, 0.74), INSIDE: _shaded(base, 0.45), SECOND: second, WHITE: (240, 239, 234), INK: (40, 38, 40),
-               METAL: metal, RUBBER: rubber, LEATHER: leather, GLASS: _pick(rng, ((40, 44, 50), (64, 48, 40), (36, 58, 84))), THREAD: (206, 148, 72),
-               PALE: tuple(min(255, c + 60) for c in base)}  # fmt: skip
-    if look.colour == "Black":
-        colours[SHADE] = (66, 66, 70)
+    colours = {
+        CLOTH: base,
+        PLAIN: base,
+        SHADE: (66, 66, 70) if look.colour == "Black" else _shaded(base, 0.74),
+        INSIDE: _shaded(base, 0.45),
+        SECOND: second,
+        WHITE: (240, 239, 234),
+        INK: (40, 38, 40),
+        METAL: _pick(rng, ((196, 198, 204), (206, 170, 92), (120, 122, 128))),
+        RUBBER: _pick(rng, ((232, 230, 224), (60, 58, 58), (190, 150, 100), (236, 236, 236))),
+        LEATHER: _pick(rng, ((92, 58, 36), (44, 38, 36), (152, 106, 66))),
+        GLASS: _pick(rng, ((40, 44, 50), (64, 48, 40), (36, 58, 84))),
+        THREAD: (206, 148, 72),
+        PALE: tuple(min(255, c + 34) for c in base),
+    }
     table = np.zeros((16, 3), np.uint8)
-    for material, rgb in colours.items():
-        table[material] = rgb
-    return table, np.array([base, second, between if look.pattern != "Camouflage" else _shaded(base, 0.6)], np.uint8)
+    table[list(colours)] = list(colours.values())
+    tones = np.array([base, second, _shaded(base, 0.6) if look.pattern == "Camouflage" else between], np.uint8)
+    lie = {k: look.a[k] for k in ("frequency", "lay", "duty", "phase")}
+    return Surface(table, tones, look.finish, look.pattern, lie)
 
 
-_GLOSSY = {METAL: 0.9, GLASS: 0.9, RUBBER: 0.1, LEATHER: 0.4}
+def _painted(*tones):
+    """Surface of a prop, with colours for the materials CLOTH, PLAIN, SHADE, INSIDE."""
+    table = np.zeros((16, 3), np.uint8)
+    table[1 : 1 + len(tones)] = tones
+    return Surface(table, table[1:4])
+
+
+_GLOSSY = {METAL: 0.9, GLASS: 0.9, LEATHER: 0.4}
 
 
 def _shift(image, x, y):
@@ -1323,186 +1166,229 @@ def _noise(rng, shape, cells):
     return np.asarray(Image.fromarray(grid).resize((shape[1], shape[0]), Image.Resampling.BICUBIC))
 
 
-def _paint(canvas, owner, pen, look, light, rng, value, palette=None, shadow=0.4):
-    """Lay what `pen` drew over `canvas` (uint8, changed in place), with its shadow; write `value` into `owner` where it is seen."""
-    box = pen.material.getbbox()
-    if box is None:
-        return
-    side = canvas.shape[0]
-    pad = max(4, side // 16)
-    box = (max(0, box[0] - pad), max(0, box[1] - pad), min(side, box[2] + pad), min(side, box[3] + pad))
-    material_image, height_image = pen.material.crop(box), pen.height.crop(box)
-    material = np.asarray(material_image)
-    inside = material > 0
-    here = canvas[box[1] : box[3], box[0] : box[2]]
-    unit = pen.pose.unit
-    gloss, grain, kind = FINISHES[look.finish]
-    table, tones = _palette(rng, look) if palette is None else palette
-    silhouette = Image.fromarray(inside.astype(np.uint8) * 255)
-    broad = np.asarray(silhouette.filter(ImageFilter.GaussianBlur(max(2.0, unit * 0.07))))
-    fine = np.asarray(height_image.filter(ImageFilter.GaussianBlur(max(1.0, unit * 0.014))))
-    fall = side * 0.022
-    cast = _shift(broad, -light.x * fall, -light.y * fall)[..., None]
-    ground = here - (here.astype(np.uint16) * cast >> 8) * int(shadow * 256) // 256
+class Scene:
+    """An image in the making: a canvas, which product owns each of its pixels, and the light.
 
-    rows, columns = np.nonzero(inside)  # from here on, only pixels of the product: (n,)
-    def rise(surface, reach):
-        """How much the surface rises away from the light, over a distance of twice `reach` pixels."""
-        x, y = light.x * reach, light.y * reach
-        if round(x) == round(y) == 0:
-            x = 1 if x > 0 else -1
-        return (_shift(surface, x, y).astype(np.int16) - _shift(surface, -x, -y))[rows, columns].astype(np.float32)
+    `ground` is a kind in BACKGROUNDS, or None for a pale studio in even white light. Nothing here draws more random
+    numbers for a larger image, so a scene is the same at every size.
+    """
 
-    ridge, bulge = rise(fine, max(1.0, unit * 0.012)), rise(broad, unit * 0.06)
-    drape = _noise(rng, material.shape, (4, 3))[rows, columns].astype(np.float32) - 128
-    shade = 1 - ridge * np.float32(0.0042) - bulge * np.float32(0.0012) + drape * np.float32(0.0008)
-    shade *= np.float32(0.72) + broad[rows, columns] * np.float32(0.29 / 255)
-    made_of = material[rows, columns]
-    colours = table[made_of]
-    u = v = None
-    if look.pattern != "Solid" or kind in ("rib", "twill"):
-        u, v = pen.pose.own_coordinates(columns + np.float32(box[0]), rows + np.float32(box[1]))
-    if look.pattern != "Solid":
-        warp = (fine[rows, columns] - np.float32(150)) * np.float32(0.0006)  # folds carry the pattern along
-        lie = {k: look.a[k] for k in ("frequency", "lay", "duty", "phase")}
-        index = pattern_map(look.pattern, u + warp, v + warp, **lie)
-        colours = np.where((made_of == CLOTH)[:, None], tones[index], colours)
-    if grain:
-        texture = rng.integers(-128, 128, made_of.shape, dtype=np.int16) * np.float32(1 / 128)
-        if kind == "rib":
+    def __init__(self, rng, ground, size):
+        angle = -2.7 + 2.26 * rng.random()  # from above
+        self.light = (math.cos(angle), math.sin(angle))
+        self.gain, self.warmth = np.float32(0.78 + 0.34 * rng.random()), np.float32(0.2 * rng.random() - 0.1)
+        self.slope = np.float32(0.32 * rng.random() - 0.16)
+        if ground is None:  # a studio: even white light
+            self.gain, self.warmth, self.slope = np.float32(1), np.float32(0), np.float32(0)
+        self.speckle = rng.integers(-128, 128, (256, 256), dtype=np.int8)
+        self.size, self.side = size, size * OVERSAMPLE
+        image = (
+            Image.new("RGB", (1, 1), (226, 226, 226)) if ground is None else _background(rng, ground, self.side // 2)
+        )
+        self.canvas = np.array(image.resize((self.side, self.side), Image.Resampling.BILINEAR))  # a little out of focus
+        self.owner = np.zeros((self.side, self.side), np.uint8)
+
+    def pen(self, x, y, unit, *turned):
+        """A pen for a product at x, y with this unit, all in image widths; `turned`: further arguments of `pose`."""
+        return Pen(self.side, pose((x * self.side, y * self.side), unit * self.side, *turned))
+
+    def hides_too_much(self, pen, most=0.2):
+        """Whether what `pen` drew would cover more than this share of what is seen of any product."""
+        before = np.bincount(self.owner.ravel(), minlength=len(MASK_VALUE) + 1)
+        covered = np.bincount(self.owner[np.asarray(pen.material) > 0], minlength=len(MASK_VALUE) + 1)
+        return bool((covered[1:] > most * before[1:]).any())
+
+    def lay(self, rng, pen, surface, value=0, shadow=102):
+        """Lay what `pen` drew on top, with its shadow (of 256); its pixels belong to `value`, a product's or 0."""
+        left, top_, right, low = pen.material.getbbox()
+        pad = self.side // 16
+        box = (max(0, left - pad), max(0, top_ - pad), min(self.side, right + pad), min(self.side, low + pad))
+        window = (slice(box[1], box[3]), slice(box[0], box[2]))
+        material, unit = np.asarray(pen.material.crop(box)), pen.pose.unit
+        silhouette = Image.fromarray((material > 0).astype(np.uint8) * 255)
+        broad = np.asarray(silhouette.filter(ImageFilter.GaussianBlur(max(2.0, unit * 0.07))))
+        fine = np.asarray(pen.height.crop(box).filter(ImageFilter.GaussianBlur(max(1.0, unit * 0.014))))
+        cast = _shift(broad, *(-c * self.side * 0.022 for c in self.light))[..., None]
+        under = self.canvas[window]
+        under -= (under.astype(np.uint32) * cast * shadow >> 16).astype(np.uint8)
+
+        rows, columns = np.nonzero(material)  # from here on, only the pixels of the product: (n,)
+        made_of = material[rows, columns]
+        ridge = self._rise(fine, max(1.0, unit * 0.012))[rows, columns]
+        bulge = self._rise(broad, unit * 0.06)[rows, columns]
+        drape = _noise(rng, material.shape, (4, 3))[rows, columns].astype(np.float32) - 128
+        shade = 1 - ridge * np.float32(0.0042) - bulge * np.float32(0.0012) + drape * np.float32(0.0008)
+        shade *= np.float32(0.72) + broad[rows, columns] * np.float32(0.29 / 255)  # darker towards the edge
+
+        gloss, grain, weave = FINISHES[surface.finish]
+        colours = surface.colours[made_of]
+        texture = self.speckle[rows % 256, columns % 256] * np.float32(1 / 128)
+        if surface.pattern != "Solid" or weave != "speckle":
+            u, v = pen.pose.own_coordinates(columns + np.float32(box[0]), rows + np.float32(box[1]))
+        if surface.pattern != "Solid":
+            warp = (fine[rows, columns] - np.float32(150)) * np.float32(0.0006)  # folds carry the pattern along
+            index = pattern_map(surface.pattern, u + warp, v + warp, **surface.lie)
+            colours = np.where((made_of == CLOTH)[:, None], surface.tones[index], colours)
+        if weave == "rib":
             rib = _zigzag(u * 16)
             texture = (2 * rib - 1) * (np.float32(0.6) + np.float32(0.4) * _zigzag(v * 22 + rib))
-        elif kind == "twill":
+        elif weave == "twill":
             texture = texture * np.float32(0.5) + _zigzag((u + v) * 18) - np.float32(0.5)
         shade += texture * np.float32(grain / 255)
-    glossy = np.full(16, gloss, np.float32)
-    for m, g in _GLOSSY.items():
-        glossy[m] = g
-    shine = np.clip(-ridge - bulge * np.float32(0.3) - 14, 0, 60) * glossy[made_of] * np.float32(2.6)
-    product = colours * shade[:, None] + shine[:, None]
-    glass = made_of == GLASS
-    if glass.any():
-        product[glass] = product[glass] * np.float32(0.78) + ground[rows[glass], columns[glass]] * np.float32(0.22)
-    here[...] = ground
-    here[rows, columns] = np.rint(np.clip(product, 0, 255))
-    owner[box[1] : box[3], box[0] : box[2]][inside] = value
+        glossy = np.full(16, gloss, np.float32)
+        glossy[list(_GLOSSY)] = list(_GLOSSY.values())
+        shine = np.clip(-ridge - bulge * np.float32(0.3) - 14, 0, 60) * glossy[made_of] * np.float32(2.6)
+        colours = colours * shade[:, None] + shine[:, None]
+        glass = made_of == GLASS
+        colours[glass] = colours[glass] * np.float32(0.78) + under[rows[glass], columns[glass]] * np.float32(0.22)
+        under[rows, columns] = np.rint(np.clip(colours, 0, 255)).astype(np.uint8)
+        self.owner[window][rows, columns] = value
+
+    def _rise(self, surface, reach):
+        """How much a surface (uint8) rises away from the light, over twice `reach` pixels: float32."""
+        x, y = (round(c * reach) for c in self.light)
+        if x == y == 0:
+            y = -1
+        return (_shift(surface, x, y).astype(np.int16) - _shift(surface, -x, -y)).astype(np.float32)
+
+    def develop(self):
+        """Image uint8 (size, size, 3), in its light and with a sensor's grain; and mask uint8 (size, size)."""
+        image = np.asarray(Image.fromarray(self.canvas).reduce(OVERSAMPLE)).astype(np.float32)
+        across = np.arange(self.size, dtype=np.float32) / np.float32(self.size) - np.float32(0.5)
+        ramp = across[None, :] * np.float32(self.light[0]) + across[:, None] * np.float32(self.light[1])
+        image *= (self.gain * (1 + 2 * self.slope * ramp))[..., None] * np.array([1 + self.warmth, 1, 1 - self.warmth])
+        image += np.resize(self.speckle // 37, (self.size, self.size))[..., None]
+        centre = OVERSAMPLE // 2
+        mask = self.owner[centre::OVERSAMPLE, centre::OVERSAMPLE]
+        return np.rint(np.clip(image, 0, 255)).astype(np.uint8), np.ascontiguousarray(mask)
 
 
 # ----------------------------------------------------------------------------------------------------------- background
 
 
-def _enlarged(image, side):
-    """A background is drawn at half the size and enlarged: it lies a little out of focus."""
-    return np.array(Image.fromarray(image).resize((side, side), Image.Resampling.BILINEAR))
-
-
 def _background(rng, kind, side):
-    """uint8 (side, side, 3)."""
-    tones = [COLOURS[_pick(rng, list(COLOURS))][0] for _ in range(4)]
-    neutral = _pick(rng, ((238, 238, 236), (222, 218, 210), (200, 204, 208), (246, 244, 240), (176, 172, 168)))
+    """The ground of a kind in BACKGROUNDS, a picture of side x side pixels."""
+    tones = [COLOURS[_pick(rng, list(COLOURS))][0] for _ in range(4)]  # the products' colours, so that they mislead
+    neutral = _pick(rng, _NEUTRAL)
     mixed = tuple((2 * n + t) // 3 for n, t in zip(neutral, tones[0], strict=True))
-    ground = _pick(rng, (neutral, mixed, tones[0])) if kind != "Plain" else _pick(rng, (neutral, neutral, mixed))
+    ground = _pick(rng, (neutral, neutral, mixed) if kind == "Plain" else (neutral, mixed, tones[0]))
+    image = _GROUNDS[kind](rng, side, ground, tones).astype(np.float32)
+    mottle = (_noise(rng, (side, side), (3, 3)).astype(np.float32) - 128) * np.float32(0.08)
+    return Image.fromarray(np.rint(np.clip(image + mottle[..., None], 0, 255)).astype(np.uint8))
+
+
+_NEUTRAL = ((238, 238, 236), (222, 218, 210), (200, 204, 208), (246, 244, 240), (176, 172, 168))
+_WOODS = ((164, 116, 72), (120, 82, 54), (206, 172, 128), (150, 140, 128), (88, 62, 46))
+
+
+def _plain(rng, side, ground, tones):
+    return np.full((side, side, 3), ground, np.float32)
+
+
+def _gradient(rng, side, ground, tones):
+    ramp = np.arange(side, dtype=np.float32)[:, None] / np.float32(side)
+    around = np.abs(ramp - np.float32(0.5)) + np.abs(ramp.T - np.float32(0.5))
+    ramp = around if rng.random() < 0.5 else ramp + np.zeros((1, side), np.float32)
+    start, end = np.array(ground, np.float32), np.array(_pick(rng, (tones[1], _shaded(ground, 0.6))), np.float32)
+    return start + (end - start) * ramp[..., None]
+
+
+def _wood(rng, side, ground, tones):
+    planks, lengthwise = int(rng.integers(3, 7)), rng.random() < 0.5
+    tone = np.zeros((side, 1), np.float32)
+    for i in range(planks):
+        top_ = i * side // planks
+        tone[top_ : (i + 1) * side // planks] = float(rng.integers(-24, 25))
+        tone[top_ : top_ + max(1, side // 90)] = -70  # the gap
+    tone = tone + (_noise(rng, (side, side), (3, 40)).astype(np.float32) - 128) * np.float32(0.22)
+    wood = np.array(_pick(rng, _WOODS), np.float32) + tone[..., None]
+    return wood if lengthwise else wood.transpose(1, 0, 2)
+
+
+def _turned(rng, side):
+    """Coordinates u, v (side, side) of a surface turned by any angle."""
+    across = np.arange(side, dtype=np.float32)
+    where = pose((side / 2, side / 2), side / 2, float(rng.random() * 90))
+    return where.own_coordinates(across[None, :], across[:, None])
+
+
+def _tiles(rng, side, ground, tones):
+    u, v = (x * np.float32(rng.integers(2, 5)) for x in _turned(rng, side))
+    i, j = np.floor(u), np.floor(v)
+    tiles = np.array([ground, tones[1]], np.float32)[((i + j) % 2 == 0) * int(rng.random() < 0.4)]
+    tiles = tiles + (_cell_noise(i, j, int(rng.integers(1000))) - np.float32(0.5))[..., None] * 50
+    return np.where(((_frac(u) < 0.05) | (_frac(v) < 0.05))[..., None], np.float32(90), tiles)
+
+
+def _cloth(rng, side, ground, tones):
+    u, v = _turned(rng, side)
+    kind = _pick(rng, ("Striped", "Checked", "Dotted", "Floral", "Zigzag", "Camouflage", "Solid"))
+    index = pattern_map(kind, u, v, 0.4 + float(rng.random()), int(rng.integers(4)), 0.5)
+    between = tuple((x + y) // 2 for x, y in zip(ground, tones[1], strict=True))
+    crumple = (_noise(rng, (side, side), (5, 5)).astype(np.float32) - 128) * np.float32(0.0016) + 1
+    weave = (_noise(rng, (side, side), (96, 96)).astype(np.float32) - 128) * np.float32(0.1)
+    return np.array([ground, tones[1], between], np.float32)[index] * crumple[..., None] + weave[..., None]
+
+
+def _shapes(rng, side, ground, tones):
     image = Image.new("RGB", (side, side), ground)
-    draw = ImageDraw.Draw(image)
-    if kind == "Gradient":
-        ramp = np.arange(side, dtype=np.float32)[:, None] / np.float32(side)
-        if rng.random() < 0.5:
-            ramp = np.abs(ramp - np.float32(0.5)) + np.abs(ramp.T - np.float32(0.5))
-        else:
-            ramp = ramp + np.zeros((1, side), np.float32)
-        a, b = np.array(ground, np.float32), np.array(_pick(rng, (tones[1], _shaded(ground, 0.6))), np.float32)
-        return np.rint(a + (b - a) * np.clip(ramp, 0, 1)[..., None]).astype(np.uint8)
-    if kind == "Wood":
-        wood = np.array(
-            _pick(rng, ((164, 116, 72), (120, 82, 54), (206, 172, 128), (150, 140, 128), (88, 62, 46))), np.float32
-        )
-        planks, across = int(rng.integers(3, 7)), rng.random() < 0.5
-        streak = _noise(rng, (side, side), (3, 40)).astype(np.float32) - 128
-        tone = np.zeros((side, 1), np.float32)
-        for i in range(planks):
-            tone[i * side // planks : (i + 1) * side // planks] = float(rng.integers(-24, 25))
-            tone[i * side // planks : i * side // planks + max(2, side // 90)] = -70
-        out = wood + (tone + streak * np.float32(0.22))[..., None]
-        out = np.rint(np.clip(out, 0, 255)).astype(np.uint8)
-        return out if across else np.ascontiguousarray(out.transpose(1, 0, 2))
-    if kind in ("Tiles", "Fabric"):
-        where = pose((side / 2, side / 2), side / 2, float(rng.random() * 90), 0.0, 1.0, False, (0.0, 0.0))
-        across = np.arange(side, dtype=np.float32)
-        u, v = where.own_coordinates(across[None, :], across[:, None])
-        if kind == "Tiles":
-            n = float(rng.integers(2, 5))
-            i, j = np.floor(u * np.float32(n)), np.floor(v * np.float32(n))
-            grout = (_frac(u * np.float32(n)) < 0.05) | (_frac(v * np.float32(n)) < 0.05)
-            tone = (_cell_noise(i, j, int(rng.integers(1000))) - np.float32(0.5)) * 50
-            out = np.array(ground, np.float32) + tone[..., None]
-            other = ((i + j) % 2 == 0)[..., None] & bool(rng.random() < 0.4)
-            out = np.where(other, np.array(tones[1], np.float32) + tone[..., None], out)
-            out = np.where(grout[..., None], np.float32(90), out)
-        else:
-            pattern = _pick(rng, ("Striped", "Checked", "Dotted", "Floral", "Zigzag", "Camouflage", "Solid"))
-            index = pattern_map(pattern, u, v, 0.4 + float(rng.random()), int(rng.integers(4)), 0.5)
-            trio = np.array(
-                [ground, tones[1], tuple((x + y) // 2 for x, y in zip(ground, tones[1], strict=True))], np.float32
-            )
-            crumple = _noise(rng, (side, side), (5, 5)).astype(np.float32) - 128
-            weave = rng.integers(-12, 13, (side, side), dtype=np.int16)
-            out = trio[index] * (1 + crumple * np.float32(0.0016))[..., None] + weave[..., None]
-        return np.rint(np.clip(out, 0, 255)).astype(np.uint8)
-    if kind == "Shapes":
-        for _ in range(int(rng.integers(7, 16))):
-            x, y, r = rng.random() * side, rng.random() * side, (0.05 + 0.2 * rng.random()) * side
-            n = int(rng.integers(3, 8))
-            turn = rng.random() * 6.28
-            outline = [(x + r * (0.6 + 0.4 * rng.random()) * math.cos(turn + 6.2832 * i / n), y + r * (0.6 + 0.4 * rng.random()) * math.sin(turn + 6.2832 * i / n), *((1,) if rng.random() < 0.5 else ()))
-                       for i in range(n)]  # fmt: skip
-            points = [tuple(q) for q in np.rint(curve(outline)).astype(int).tolist()]
-            tone = _shaded(_pick(rng, tones), 0.6 + 0.6 * rng.random())
-            draw.polygon([(px + side // 60, py + side // 60) for px, py in points], fill=_shaded(ground, 0.7))
-            draw.polygon(points, fill=tone)
-    if kind == "Shelf":
-        for level in range(int(rng.integers(2, 4))):
-            y = int(side * (0.2 + 0.32 * level + 0.1 * rng.random()))
-            x = 0
-            while x < side:
-                w, h = int(side * (0.04 + 0.1 * rng.random())), int(side * (0.08 + 0.2 * rng.random()))
-                tone = _shaded(_pick(rng, tones), 0.6 + 0.5 * rng.random())
-                if rng.random() < 0.7:
-                    draw.rounded_rectangle((x, y - h, x + w, y), radius=side // 60, fill=tone)
-                    draw.line(
-                        (x + w // 5, y - h + 4, x + w // 5, y - 4), fill=_shaded(tone, 1.3), width=max(1, side // 120)
-                    )
-                x += w + int(side * 0.015)
-            draw.rectangle((0, y, side, y + side // 24), fill=(132, 98, 66))
-            draw.rectangle((0, y + side // 24, side, y + side // 17), fill=_shaded(ground, 0.6))
-        image = image.filter(ImageFilter.GaussianBlur(side * 0.006))
-    if kind == "Bokeh":
-        for _ in range(int(rng.integers(14, 30))):
-            x, y, r = rng.random() * side, rng.random() * side, (0.02 + 0.09 * rng.random()) * side
-            draw.ellipse(
-                (round(x - r), round(y - r), round(x + r), round(y + r)),
-                fill=_shaded(_pick(rng, tones), 0.8 + 0.5 * rng.random()),
-            )
-        image = image.filter(ImageFilter.GaussianBlur(side * 0.02))
-    out = np.asarray(image).astype(np.int16)
-    if kind == "Marble":
-        veins = (
-            np.abs(_noise(rng, (side, side), (5, 5)).astype(np.int16) - 128)
-            + np.abs(_noise(rng, (side, side), (11, 11)).astype(np.int16) - 128) // 2
-        )
-        out = out - np.clip(46 - 3 * veins, 0, 46)[..., None]
-    mottle = (_noise(rng, (side, side), (3, 3)).astype(np.int16) - 128) // 12
-    return np.clip(out + mottle[..., None], 0, 255).astype(np.uint8)
+    pencil = ImageDraw.Draw(image)
+    for _ in range(int(rng.integers(7, 16))):
+        x, y, radius = rng.random() * side, rng.random() * side, (0.05 + 0.2 * rng.random()) * side
+        smooth = rng.random() < 0.5
+        outline = oval(0, 0, 1, n=int(rng.integers(3, 8)))
+        outline = [
+            (x + radius * (0.6 + 0.4 * rng.random()) * a, y + radius * (0.6 + 0.4 * rng.random()) * b)
+            for a, b in outline
+        ]
+        points = np.rint(curve(outline if smooth else [(*q, 1) for q in outline])).astype(int)
+        pencil.polygon([tuple(q) for q in (points + side // 60).tolist()], fill=_shaded(ground, 0.7))
+        pencil.polygon([tuple(q) for q in points.tolist()], fill=_shaded(_pick(rng, tones), 0.6 + 0.6 * rng.random()))
+    return np.asarray(image)
 
 
-# ------------------------------------------------------------------------------------------------------ props and figure
+def _shelf(rng, side, ground, tones):
+    image = Image.new("RGB", (side, side), ground)
+    pencil = ImageDraw.Draw(image)
+    for level in range(int(rng.integers(2, 4))):
+        x, low = 0.0, side * (0.2 + 0.32 * level + 0.1 * rng.random())
+        while x < 1:
+            width, tall, brightness, there = (float(q) for q in rng.random(4))
+            width, tone = 0.04 + 0.1 * width, _shaded(_pick(rng, tones), 0.6 + 0.5 * brightness)
+            if there < 0.7:
+                box = [round(q) for q in (x * side, low - (0.08 + 0.2 * tall) * side, (x + width) * side, low)]
+                pencil.rounded_rectangle(box, radius=side // 60, fill=tone)
+                pencil.line((box[0] + 2, box[1] + 3, box[0] + 2, box[3] - 3), fill=_shaded(tone, 1.3))
+            x += width + 0.015
+        pencil.rectangle((0, round(low), side, round(low + side / 24)), fill=(132, 98, 66))
+        pencil.rectangle((0, round(low + side / 24), side, round(low + side / 17)), fill=_shaded(ground, 0.6))
+    return np.asarray(image.filter(ImageFilter.GaussianBlur(side * 0.006)))
 
 
-def _flat_palette(*tones):
-    """A palette for a prop: its first colours are the materials CLOTH, PLAIN, SHADE, ..."""
-    table = np.zeros((16, 3), np.uint8)
-    for i, tone in enumerate(tones, start=1):
-        table[i] = tone
-    return table, table[1:4]
+def _bokeh(rng, side, ground, tones):
+    image = Image.new("RGB", (side, side), ground)
+    pencil = ImageDraw.Draw(image)
+    for _ in range(int(rng.integers(14, 30))):
+        x, y, radius = rng.random() * side, rng.random() * side, (0.02 + 0.09 * rng.random()) * side
+        box = tuple(round(q) for q in (x - radius, y - radius, x + radius, y + radius))
+        pencil.ellipse(box, fill=_shaded(_pick(rng, tones), 0.8 + 0.5 * rng.random()))
+    return np.asarray(image.filter(ImageFilter.GaussianBlur(side * 0.02)))
+
+
+def _marble(rng, side, ground, tones):
+    large, small = (_noise(rng, (side, side), (n, n)).astype(np.int16) - 128 for n in (5, 13))
+    veins = np.clip(38 - 4 * np.abs(large + small // 3), 0, 38) + np.clip(14 - np.abs(large - 40 + small // 2), 0, 14)
+    return _plain(rng, side, ground, tones) - veins[..., None]
+
+
+_GROUNDS = {
+    "Plain": _plain, "Gradient": _gradient, "Wood": _wood, "Tiles": _tiles, "Fabric": _cloth, "Shapes": _shapes,
+    "Shelf": _shelf, "Bokeh": _bokeh, "Marble": _marble,
+}  # fmt: skip
+
+
+# ----------------------------------------------------------------------------------------------------- props and figure
+# fmt: off
 
 
 def _price_tag(p, r):
@@ -1516,7 +1402,11 @@ def _price_tag(p, r):
 
 
 def _fingers(p, r):
-    p.fill([(-1.0, 1.3, 1), (-0.75, 0.1), (0.5, 0.0), (0.9, 1.3, 1)], CLOTH, 150)
+    p.fill(
+        [(-0.5, 5, 1), (-0.55, 1.5), (-0.78, 0.4), (-0.7, 0), (0.6, 0), (0.66, 0.5), (0.45, 1.5), (0.5, 5, 1)],
+        CLOTH,
+        150,
+    )
     for i, (x, y) in enumerate(((-0.62, -0.5), (-0.22, -0.8), (0.18, -0.76), (0.55, -0.45))):
         p.line([(x * 0.9, 0.5), (x, y)], 0.34, CLOTH, 160 + 12 * i)
         p.disc(x, y, 0.17, CLOTH, 160 + 12 * i)
@@ -1562,13 +1452,32 @@ def _badge(p, r):
 
 
 _PROPS = {  # drawing, size in image widths, palettes
-    _price_tag: (0.13, (((248, 246, 238), (200, 40, 46), (90, 80, 70), (40, 40, 40)), ((236, 206, 90), (40, 40, 40), (90, 80, 70), (60, 50, 40)))),
-    _fingers: (0.15, (((224, 178, 148), (242, 206, 186), (200, 150, 120)), ((146, 98, 70), (196, 150, 124), (120, 80, 56)), ((96, 64, 48), (150, 112, 94), (70, 46, 36)))),
+    _price_tag: (
+        0.13,
+        (
+            ((248, 246, 238), (200, 40, 46), (90, 80, 70), (40, 40, 40)),
+            ((236, 206, 90), (40, 40, 40), (90, 80, 70), (60, 50, 40)),
+        ),
+    ),
+    _fingers: (
+        0.15,
+        (
+            ((224, 178, 148), (242, 206, 186), (200, 150, 120)),
+            ((146, 98, 70), (196, 150, 124), (120, 80, 56)),
+            ((96, 64, 48), (150, 112, 94), (70, 46, 36)),
+        ),
+    ),
     _leaf: (0.2, (((70, 130, 66), (120, 96, 60), (52, 104, 56)), ((150, 120, 60), (110, 84, 50), (120, 92, 48)))),
     _ribbon: (0.2, (((200, 50, 60),), ((60, 90, 160),), ((232, 228, 220),), ((40, 40, 44),))),
-    _cup: (0.12, (((240, 238, 232), (226, 222, 214), (180, 180, 180), (84, 52, 32)), ((70, 110, 120), (236, 234, 228), (90, 90, 90), (84, 52, 32)))),
+    _cup: (
+        0.12,
+        (
+            ((240, 238, 232), (226, 222, 214), (180, 180, 180), (84, 52, 32)),
+            ((70, 110, 120), (236, 234, 228), (90, 90, 90), (84, 52, 32)),
+        ),
+    ),
     _badge: (0.1, (((206, 44, 48), (246, 244, 236)), ((40, 110, 80), (246, 240, 220)), ((240, 200, 60), (60, 50, 40)))),
-}  # fmt: skip
+}
 
 
 def _hanger(p, r):
@@ -1610,118 +1519,101 @@ def _mannequin(p, r):
     )
 
 
-_FIGURE_LOOK = Look("", "", "", "", "", "Solid", "", "", "rubber", "")
-
-
-def _prop(canvas, owner, draw, where, light, rng, palette, r, keep=0.8):
-    """Paint a prop over all, unless it would leave less than `keep` of a product to be seen."""
-    pen = Pen(canvas.shape[0], where)
-    draw(pen, r)
-    covered = owner[np.asarray(pen.material) > 0]
-    before, lost = np.bincount(owner.ravel(), minlength=64), np.bincount(covered, minlength=64)
-    if (lost[1:] <= (1 - keep) * before[1:]).all():
-        _paint(canvas, owner, pen, _FIGURE_LOOK, light, rng, 0, _flat_palette(*palette), 0.45)
+# fmt: on
 
 
 def _render(rng, plan, size, bare=False):
-    """Image uint8 (size, size, 3) and mask uint8 (size, size) of a plan; `bare`: a pale ground and no props."""
+    """Image uint8 (size, size, 3) and mask uint8 (size, size) of a plan; `bare`: on a pale ground, nothing in front."""
 
     def r(low, high):
         return low + (high - low) * float(rng.random())
 
-    side = size * OVERSAMPLE
-    angle = r(-2.7, -0.44)
-    light = Light(math.cos(angle), math.sin(angle), r(0.78, 1.12), r(-0.1, 0.1), r(-0.16, 0.16))
-    canvas = np.full((side, side, 3), 226, np.uint8) if bare else _enlarged(_background(rng, plan.background, side // 2), side)
-    owner = np.zeros((side, side), np.uint8)
-    places = _places(rng, r, plan)
+    scene = Scene(rng, None if bare else plan.background, size)
     if plan.worn:
-        figure = Pen(side, pose((side * 0.5, side * 0.5), side * 1.0))
+        figure = scene.pen(0.5, 0.5, 1.0)
         _mannequin(figure, r)
         tone = _pick(rng, ((232, 226, 216), (202, 172, 146), (150, 146, 142), (236, 236, 236), (126, 92, 70)))
-        _paint(canvas, owner, figure, _FIGURE_LOOK, light, rng, 0, _flat_palette(tone))
-    for look, (x, y, unit, turn, a) in zip(plan.looks, places, strict=True):
-        tilt = (0.0, 0.0) if plan.worn else (r(-0.12, 0.12), r(-0.15, 0.15))
-        shear = 0.0 if plan.worn else r(-0.14, 0.14)
-        where = pose(
-            (x * side, y * side), unit * side, turn, shear, r(0.9, 1.08), rng.random() < 0.5, tilt, r(-0.05, 0.05)
-        )
-        pen = Pen(side, where)
-        t = TYPES[look.type]
-        if t.slot == "torso" and not plan.worn and not bare and rng.random() < 0.3:
-            hang = Pen(side, where)
-            _hanger(hang, r)
-            _paint(canvas, owner, hang, _FIGURE_LOOK, light, rng, 0, _flat_palette((150, 110, 70), (180, 180, 184)))
-        t.draw(pen, r, look.a | a)
-        _paint(canvas, owner, pen, look, light, rng, MASK_VALUE[look.type])
-    for _ in range(0 if bare else int(rng.choice(3, p=(0.6, 0.32, 0.08)))):
+        scene.lay(rng, figure, _painted(tone))
+    for look, (place, details) in zip(plan.looks, _places(rng, r, plan), strict=True):
+        t, still = TYPES[look.type], 0.0 if plan.worn else 1.0
+        tilt, shear = (still * r(-0.1, 0.1), still * r(-0.12, 0.12)), still * r(-0.11, 0.11)
+        place = (*place, shear, r(0.9, 1.08), rng.random() < 0.5, tilt, r(-0.05, 0.05))
+        if t.slot == "torso" and still and not bare and rng.random() < 0.3:
+            pen = scene.pen(*place)
+            _hanger(pen, r)
+            scene.lay(rng, pen, _painted((150, 110, 70), (180, 180, 184)))
+        pen = scene.pen(*place)
+        t.draw(pen, r, look.a | details)
+        scene.lay(rng, pen, _surface(rng, look), MASK_VALUE[look.type])
+    for _ in range(0 if bare else int(rng.choice(3, p=(0.68, 0.26, 0.06)))):
         draw_prop = _pick(rng, list(_PROPS))
-        scale, palettes = _PROPS[draw_prop]
-        where = pose(
-            (r(0.15, 0.85) * side, r(0.15, 0.85) * side),
-            scale * r(0.7, 1.2) * side,
-            r(-60, 60),
-            0.0,
-            1.0,
-            rng.random() < 0.5,
-        )
-        _prop(canvas, owner, draw_prop, where, light, rng, _pick(rng, palettes), r)
-
-    image = np.asarray(Image.fromarray(canvas).reduce(OVERSAMPLE)).astype(np.float32)
-    ramp = np.arange(size, dtype=np.float32) / np.float32(size) - np.float32(0.5)
-    lit = np.float32(light.gain) * (
-        1 + np.float32(light.slope) * (ramp[None, :] * np.float32(light.x) + ramp[:, None] * np.float32(light.y)) * 2
-    )
-    tint = np.array([1 + light.warmth, 1.0, 1 - light.warmth], np.float32)
-    grain = rng.integers(-3, 4, (size, size, 1), dtype=np.int16)
-    image = np.rint(np.clip(image * lit[..., None] * tint + grain, 0, 255)).astype(np.uint8)
-    centre = OVERSAMPLE // 2
-    return image, np.ascontiguousarray(owner[centre::OVERSAMPLE, centre::OVERSAMPLE])
+        unit, colours = _PROPS[draw_prop]
+        pen = scene.pen(r(0.15, 0.85), r(0.15, 0.85), unit * r(0.7, 1.2), r(-60, 60), 0.0, 1.0, rng.random() < 0.5)
+        draw_prop(pen, r)
+        surface = _painted(*_pick(rng, colours))
+        apart = rng.spawn(1)[0]  # so that what follows does not depend on whether this prop is laid
+        if not scene.hides_too_much(pen):
+            scene.lay(apart, pen, surface, 0, 115)
+    return scene.develop()
 
 
 def _places(rng, r, plan):
-    """Of each product: x, y, unit (image widths), turn (degrees), and details that the place decides."""
+    """Of each product: (x, y, unit, turn) in image widths and degrees, and the details that its place decides."""
+    types = [TYPES[look.type] for look in plan.looks]
     if plan.kind == "single":
-        t = TYPES[plan.looks[0].type]
-        turn = r(-t.turn, t.turn) * (0.7 if rng.random() < 0.8 else 1.6)
-        return [(0.5 + r(-0.05, 0.05), 0.5 + r(-0.05, 0.05), r(0.37, 0.48) * t.zoom, turn, {})]
+        turn = r(-1, 1) * types[0].turn * (0.6 if rng.random() < 0.85 else 1.4)
+        return [((0.5 + r(-0.05, 0.05), 0.5 + r(-0.05, 0.05), r(0.39, 0.48) * types[0].zoom, turn), {})]
     if plan.worn:
-        return [
-            (
-                *(c + r(-0.004, 0.004) for c in _WORN[TYPES[x.type].slot][:2]),
-                _WORN[TYPES[x.type].slot][2],
-                0.0,
-                {"layout": 3},
-            )
-            for x in plan.looks
-        ]
+        spots = [_WORN[t.slot] for t in types]
+        return [((x + r(-0.004, 0.004), y + r(-0.004, 0.004), unit, 0.0), {"layout": 3}) for x, y, unit in spots]
     flip = rng.random() < 0.5
-    spots = _LAID[len(plan.looks)]
-    return [((1 - x if flip else x) + r(-0.03, 0.03), y + r(-0.03, 0.03), unit * r(0.9, 1.08), r(-1, 1) * TYPES[look.type].turn, {})
-            for look, (x, y, unit) in zip(plan.looks, spots, strict=True)]  # fmt: skip
+    spots = [(1 - x if flip else x, y, unit) for x, y, unit in _LAID[len(types)]]
+    return [
+        ((x + r(-0.03, 0.03), y + r(-0.03, 0.03), unit * r(0.9, 1.08), r(-1, 1) * t.turn), {})
+        for t, (x, y, unit) in zip(types, spots, strict=True)
+    ]
 
 
 # ---------------------------------------------------------------------------------------------------------------- words
-
-_BRANDS = ("Harbour & Pine", "Northfold", "Tilda Rue", "Quill & Thread", "Oskerby", "Velvet Finch", "Lumen Row", "Cobble Street", "Saltgrass", "Juniper Works",
-           "Fenwright", "Pale Otter")  # fmt: skip
-_PATTERN_WORDS = {"Solid": ("plain", ""), "Striped": ("striped",), "Checked": ("checked", "chequered"), "Dotted": ("dotted", "polka-dot"), "Floral": ("floral", "flowery"),
-                  "Zigzag": ("zigzag", "chevron-patterned"), "Camouflage": ("camouflage", "camo"), "Colour Blocked": ("two-tone", "colour-blocked"),
-                  "Printed": ("printed", "graphic")}  # fmt: skip
-_PATTERN_TAILS = {"Striped": "with stripes", "Checked": "with checks", "Dotted": "with dots", "Floral": "with a flower print", "Zigzag": "with a zigzag pattern",
-                  "Camouflage": "with a camouflage print", "Colour Blocked": "in two blocks of colour", "Printed": "with a print on the front"}  # fmt: skip
-_NECK_TAILS = {"Crew Neck": "with a crew neck", "V-Neck": "with a V-neck", "Scoop Neck": "with a scoop neck", "Polo Collar": "with a polo collar", "Shirt Collar": "with a collar",
-               "Hooded": "with a hood", "Turtleneck": "with a roll neck", "Lapel Collar": "with an open front"}  # fmt: skip
-_SLEEVE_TAILS = {
-    "Short Sleeves": "with short sleeves",
-    "Long Sleeves": "with long sleeves",
-    "Sleeveless": "without sleeves",
+# fmt: off
+_BRANDS = ("Harbour & Pine", "Northfold", "Tilda Rue", "Quill & Thread", "Oskerby", "Velvet Finch", "Lumen Row",
+    "Cobble Street", "Saltgrass", "Juniper Works", "Fenwright", "Pale Otter")
+_PATTERN_WORDS = {"Solid": ("plain", ""), "Striped": ("striped",), "Checked": ("checked", "chequered"),
+    "Dotted": ("dotted", "polka-dot"), "Floral": ("floral", "flowery"), "Zigzag": ("zigzag", "chevron-patterned"),
+    "Camouflage": ("camouflage", "camo"), "Colour Blocked": ("two-tone", "colour-blocked"),
+    "Printed": ("printed", "graphic")}
+_TAILS = {  # of patterns, necklines and sleeves
+    "Striped": "with stripes", "Checked": "with checks", "Dotted": "with dots", "Floral": "with a flower print",
+    "Zigzag": "with a zigzag pattern", "Camouflage": "with a camouflage print",
+    "Colour Blocked": "in two blocks of colour", "Printed": "with a print on the front",
+    "Crew Neck": "with a crew neck", "V-Neck": "with a V-neck", "Scoop Neck": "with a scoop neck",
+    "Polo Collar": "with a polo collar", "Shirt Collar": "with a collar", "Hooded": "with a hood",
+    "Turtleneck": "with a roll neck", "Lapel Collar": "with an open front", "Sleeveless": "without sleeves",
+    "Short Sleeves": "with short sleeves", "Long Sleeves": "with long sleeves",
 }
 _OWNERS = {"Men": "men's", "Women": "women's", "Girls": "girls'", "Unisex": "unisex"}
-_PLACES = {"Plain": ("against a plain background", "on a bare backdrop"), "Gradient": ("in front of a shaded backdrop", "against a backdrop of fading colour"),
-           "Wood": ("on a wooden surface", "on wooden boards"), "Tiles": ("on tiles", "on a tiled surface"), "Fabric": ("on a piece of cloth", "on top of a fabric"),
-           "Shapes": ("among coloured shapes", "before a backdrop of odd shapes"), "Shelf": ("in front of a shelf", "before some shelves"),
-           "Bokeh": ("in front of blurred lights", "before blurry dots of light"), "Marble": ("on marble", "on a marble slab")}  # fmt: skip
+_PLACES = {"Plain": ("against a plain background", "on a bare backdrop"),
+    "Gradient": ("in front of a shaded backdrop", "against a backdrop of fading colour"),
+    "Wood": ("on a wooden surface", "on wooden boards"), "Tiles": ("on tiles", "on a tiled surface"),
+    "Fabric": ("on a piece of cloth", "on top of a fabric"), "Shelf": ("in front of a shelf", "before some shelves"),
+    "Shapes": ("among coloured shapes", "before a backdrop of odd shapes"),
+    "Marble": ("on marble", "on a marble slab"),
+    "Bokeh": ("in front of blurred lights", "before blurry dots of light")}
+_SEASONS = {"Summer": ("summer", "warm days"), "Winter": ("winter", "cold days"), "Fall": ("autumn", "the fall"),
+    "Spring": ("spring", "the first mild days")}
+_USAGES = {"Casual": ("everyday wear", "casual days"), "Formal": ("the office", "formal occasions"),
+    "Sports": ("sports", "the gym"), "Party": ("a party", "an evening out"), "Travel": ("travel", "a trip")}
+_SINGLE_FORMS = ("{x}.", "{x} {place}.", "A photo of {x}.", "The picture shows {x} {place}.", "{x} {lie} {place}.",
+    "Here {be} {x}, made for {usage}.", "{x} for {season}.", "{place}: {x}.", "{x}, photographed {place}.",
+    "{brand} offers {x} for {usage}.", "One item from the catalogue: {x}.", "{x} {be} shown {place}.",
+    "Someone took a picture of {x}.", "A shop image with {x}, good for {season}.", "You can see {x} here, {place}.",
+    "{x}, a choice for {usage} in {month}.")
+_OUTFIT_FORMS = ("{xs}.", "An outfit of {xs}.", "{xs} {together}.", "The picture shows {xs} {place}.",
+    "{x} {go} with {rest}.", "{xs}, {together} {place}.", "A look for {usage}: {xs}.",
+    "{x} and {y}, among other things.", "{n} products {together}: {xs}.", "{x} combined with {rest}.",
+    "{brand} puts {x} together with {rest}.", "A set for {season} with {xs}.", "There {be} {xs} in this photo.",
+    "A photo of {xs} {place}.")
+# fmt: on
 
 
 def _a(words):
@@ -1734,53 +1626,29 @@ def _a(words):
 
 
 def _noun_phrase(rng, look, short=False):
-    """Words for a product with its article, or a bare plural: ('a striped red shirt', False) or ('blue jeans', True)."""
+    """Words for a product and whether they are a plural: ('a striped red shirt', False) or ('blue jeans', True)."""
     noun = _pick(rng, TYPES[look.type].nouns)
-    plural, pair = False, ""
+    pair, plural = "", False
     if noun.startswith("pair of "):
-        noun = noun.removeprefix("pair of ")
-        plural = bool(rng.random() < 0.5)
+        noun, plural = noun.removeprefix("pair of "), bool(rng.random() < 0.5)
         pair = "" if plural else "pair of "
-    colour = _pick(rng, COLOURS[look.colour][1])
-    pattern = _pick(rng, _PATTERN_WORDS[look.pattern])
-    form = int(rng.integers(5 if short else 6))
-    tails = [x for x in (_NECK_TAILS.get(look.neckline), _SLEEVE_TAILS.get(look.sleeve)) if x]
-    before, after = {
-        0: ([colour, pattern], ""),
-        1: ([pattern, colour], ""),
-        2: ([colour], ""),
-        3: ([colour], _PATTERN_TAILS.get(look.pattern, "") if look.pattern in _PATTERN_TAILS else ""),
-        4: ([_OWNERS[look.gender], colour, pattern], ""),
-        5: ([colour, pattern], _pick(rng, tails) if tails else ""),
-    }[form]
-    owner = before.pop(0) + " " if form == 4 else ""  # "a women's pair of" reads badly: the owner stays with the noun
-    words = pair + owner + " ".join([w for w in before if w] + [noun])
+    colour, pattern = _pick(rng, COLOURS[look.colour][1]), _pick(rng, _PATTERN_WORDS[look.pattern])
+    shape = [_TAILS[name] for name in (look.neckline, look.sleeve) if name]
+    before, after = _pick(
+        rng,
+        (
+            ([colour, pattern], ""),
+            ([pattern, colour], ""),
+            ([colour], ""),
+            ([colour], _TAILS.get(look.pattern, "")),
+            ([_OWNERS[look.gender], colour, pattern], ""),
+            ([pattern or colour], ""),
+            ([colour, pattern], _pick(rng, shape) if shape and not short else ""),
+        ),
+    )
+    words = pair + " ".join(word for word in (*before, noun) if word)
     words = words if plural else _a(words)
     return (f"{words} {after}" if after else words), plural
-
-
-def _upper(sentence):
-    return sentence[0].upper() + sentence[1:]
-
-
-_SEASON_WORDS = {
-    "Summer": ("summer", "warm days"),
-    "Winter": ("winter", "cold days"),
-    "Fall": ("autumn", "the fall"),
-    "Spring": ("spring", "the first mild days"),
-}
-_USAGE_WORDS = {"Casual": ("everyday wear", "casual days"), "Formal": ("the office", "formal occasions"), "Party": ("a party", "an evening out"),
-                "Sports": ("sports", "the gym"), "Travel": ("travel", "a trip")}  # fmt: skip
-_SINGLE_FORMS = (
-    "{x}.", "{x} {place}.", "A photo of {x}.", "The picture shows {x} {place}.", "{x} {lie} {place}.", "Here {be} {x}, made for {usage}.", "{x} for {season}.",
-    "{place}: {x}.", "{x}, photographed {place}.", "{brand} offers {x} for {usage}.", "One item from the catalogue: {x}.", "{x} {be} shown {place}.", "Someone took a picture of {x}.",
-    "A shop image with {x}, good for {season}.", "You can see {x} here, {place}.", "{x}, a choice for {usage} in {season1}.",
-)  # fmt: skip
-_OUTFIT_FORMS = (
-    "{xs}.", "An outfit of {xs}.", "{xs} {together}.", "The picture shows {xs} {place}.", "{x} goes with {rest}.", "{xs}, {together} {place}.", "A look for {usage}: {xs}.",
-    "{x} and {y}, among other things.", "{n} products {together}: {xs}.", "{x} combined with {rest}.", "{brand} puts {x} together with {rest}.", "A set for {season} with {xs}.",
-    "There {be} {xs} in this photo.", "A photo of {xs} {place}.",
-)  # fmt: skip
 
 
 def _joined(phrases):
@@ -1788,51 +1656,58 @@ def _joined(phrases):
 
 
 def captions(rng, looks, worn, background):
-    """Five different English captions of an image with these products, the largest first."""
+    """Five different English captions of an image with these products; the first look gives season and usage."""
     several = len(looks) > 1
     forms = [f for f in (_OUTFIT_FORMS if several else _SINGLE_FORMS) if len(looks) > 2 or "among other" not in f]
+    company = ("worn together", "on one figure", "on a mannequin") if worn else ("laid out together", "side by side")
     lines = []
     for i in rng.permutation(len(forms)):
-        order = [looks[j] for j in rng.permutation(len(looks))] if several else looks
-        phrases = [_noun_phrase(rng, look, short=several) for look in order]
-        words, plural = phrases[0]
+        phrases = [_noun_phrase(rng, looks[j], short=several) for j in rng.permutation(len(looks))]
+        words, plural = [text for text, _ in phrases], phrases[0][1]
         line = forms[i].format(
-            x=words, y=phrases[-1][0], xs=_joined([p for p, _ in phrases]), rest=_joined([p for p, _ in phrases[1:]]) if several else "", n=("", "", "Two", "Three", "Four", "Five")[len(looks)],
-            be="are" if plural else "is", lie="lie" if plural else "lies", place=_pick(rng, _PLACES[background]), usage=_pick(rng, _USAGE_WORDS[looks[0].usage]),
-            season=_pick(rng, _SEASON_WORDS[looks[0].season]), season1=_SEASON_WORDS[looks[0].season][0], brand=_pick(rng, _BRANDS),
-            together=_pick(rng, ("worn together", "on one figure", "on a mannequin") if worn else ("laid out together", "side by side", "arranged together")),
-        )  # fmt: skip
-        if several and plural:
-            line = line.replace(" goes with ", " go with ")
-        line = _upper(line)
+            x=words[0],
+            y=words[-1],
+            xs=_joined(words),
+            rest=_joined(words[1:] or words),
+            n=("One", "Two", "Three", "Four", "Five")[len(looks) - 1],
+            be="are" if plural else "is",
+            lie="lie" if plural else "lies",
+            go="go" if plural else "goes",
+            place=_pick(rng, _PLACES[background]),
+            usage=_pick(rng, _USAGES[looks[0].usage]),
+            season=_pick(rng, _SEASONS[looks[0].season]),
+            month=_SEASONS[looks[0].season][0],
+            together=_pick(rng, company),
+            brand=_pick(rng, _BRANDS),
+        )
+        line = line[0].upper() + line[1:]
         if line not in lines:
             lines.append(line)
         if len(lines) == 5:
-            return lines
-    raise AssertionError(f"only {len(lines)} different captions of {looks}")
+            break
+    return lines
 
 
 def product_name(rng, look):
     """As a shop would call it: 'Harbour & Pine Men Navy Blue Striped Crew Neck T-shirt'."""
     noun = TYPES[look.type].nouns[0].removeprefix("pair of ")
-    noun = " ".join(w[0].upper() + w[1:] for w in noun.split())
-    words = [
-        _pick(rng, _BRANDS),
-        look.gender,
-        look.colour,
-        look.pattern if look.pattern != "Solid" else "",
-        look.neckline if look.neckline not in ("Shirt Collar", "Hooded") else "",
-        noun,
-    ]
-    return " ".join(w for w in words if w)
+    noun = " ".join(word[0].upper() + word[1:] for word in noun.split())
+    pattern = look.pattern if look.pattern != "Solid" else ""
+    neckline = look.neckline if look.neckline not in ("Shirt Collar", "Hooded", "Lapel Collar") else ""
+    words = (_pick(rng, _BRANDS), look.gender, look.colour, pattern, neckline, noun)
+    return " ".join(word for word in words if word)
 
 
-# -------------------------------------------------------------------------------------------------------- draw and write
+# ------------------------------------------------------------------------------------------------------- draw and write
 
 _SPLITS = (("train", 0.65), ("validation", 0.10), ("test", 0.20), ("unseen", 0.05))
-_LEAST = 40  # images: fewer would leave a split without singles and outfits
-COLUMNS = ("file_name", "label", "labels", "kind", "id", "gender", "masterCategory", "subCategory", "articleType", "baseColour", "season", "usage", "productDisplayName", "pattern",
-           "sleeve", "neckline", "background", "caption_1", "caption_2", "caption_3", "caption_4", "caption_5", "mask_file_name")  # fmt: skip
+_LEAST = 40  # images: fewer would leave a split almost empty
+_ALONE = 200  # images: below, starting other processes takes longer than drawing
+COLUMNS = (
+    "file_name", "label", "labels", "kind", "id", "gender", "masterCategory", "subCategory", "articleType",
+    "baseColour", "season", "usage", "productDisplayName", "pattern", "sleeve", "neckline", "background", "caption_1",
+    "caption_2", "caption_3", "caption_4", "caption_5", "mask_file_name",
+)  # fmt: skip
 
 
 def _check(size, seed):
@@ -1843,11 +1718,12 @@ def _check(size, seed):
 
 
 def draw(index, type_name, kind="single", size=96, seed=0):
-    """One image of the collection: image uint8 (size, size, 3), mask uint8 (size, size), and its row of metadata.csv (a dict).
+    """One image: image uint8 (size, size, 3), mask uint8 (size, size), and its row of metadata.csv (a dict).
 
-    `index` numbers the image (with `seed` it decides everything that is left to chance); `kind` is "single" or "outfit", whose
-    first product is `type_name`. The row of an outfit has the attributes of the product with the most pixels; its `labels` go
-    from the largest to the smallest. Raises ValueError for an unknown type or kind, a size outside 48..1024, a negative seed.
+    `index` numbers the image: with `seed` it decides all that is left to chance. kind: "single" or "outfit", of which
+    `type_name` is one product. The row of an outfit has the attributes of the product with the most pixels; its
+    `labels` go from the largest to the smallest. Raises ValueError for an unknown type or kind, a size outside
+    48..1024, a negative seed.
 
     >>> image, mask, row = draw(7, "Jeans", size=48)
     >>> image.shape, mask.shape, sorted(set(mask.ravel().tolist())) == [0, MASK_VALUE["Jeans"]]
@@ -1866,22 +1742,24 @@ def draw(index, type_name, kind="single", size=96, seed=0):
     words = np.random.default_rng([seed, 1, index])
     main, t = looks[0], TYPES[looks[0].type]
     name = f"{index:06d}.png"
-    lines = captions(words, looks, plan.worn, plan.background)
     shown = product_name(words, main) + (f" in a Set of {len(looks)}" if len(looks) > 1 else "")
-    row = (name, main.type, "|".join(x.type for x in looks), kind, index, main.gender, t.category, t.subcategory, main.type, main.colour, main.season, main.usage, shown,
-           main.pattern, main.sleeve, main.neckline, plan.background, *lines, f"masks/{name}")  # fmt: skip
+    row = (
+        name, main.type, "|".join(x.type for x in looks), kind, index, main.gender, t.category, t.subcategory,
+        main.type, main.colour, main.season, main.usage, shown, main.pattern, main.sleeve, main.neckline,
+        plan.background, *captions(words, looks, plan.worn, plan.background), f"masks/{name}",
+    )  # fmt: skip
     return image, mask, dict(zip(COLUMNS, row, strict=True))
 
 
 def _jobs(n_images, seed):
-    """(split, index, type, kind) of every image: three singles to an outfit, types balanced among the singles of a split."""
+    """(split, index, type, kind) of every image: three singles to an outfit, types balanced among a split's singles."""
     counts = {name: max(1, round(share * n_images)) for name, share in _SPLITS[1:]}
     counts = {"train": n_images - sum(counts.values()), **counts}
     jobs = []
     for number, (split, n) in enumerate(counts.items()):
         rng = np.random.default_rng([seed, 2, number])
         types = UNSEEN if split == "unseen" else SEEN
-        kinds = ["outfit"] * (n // 4) + ["single"] * (n - n // 4)
+        kinds = ["single"] * (n - n // 4) + ["outfit"] * (n // 4)
         rounds = [types[j] for _ in range(n // len(types) + 2) for j in rng.permutation(len(types))]
         for i in rng.permutation(n):
             jobs.append((split, len(jobs), rounds[i], kinds[i]))
@@ -1940,17 +1818,21 @@ def _found(folder, parameters):
 def write(folder=None, n_images=6000, size=96, seed=0, progress=True, workers=None):
     """Draw the collection into `folder` in the collection layout, unless it is there; returns the folder.
 
-    The default folder is `data/catalogue` below the nearest parent of the working directory that has a `data` folder. Splits:
-    65 % train, 10 % validation, 20 % test and 5 % unseen, whose product types no other split has; a quarter of each are outfits.
-    The images are drawn by `workers` processes (default: one a core) and the pixels do not depend on how many. All is drawn into
-    a folder beside and moved in one step, with manifest.json (parameters, a digest of all pixels), so a run that is stopped
-    leaves nothing that a later one would trust, and of two runs at once one wins. A complete catalogue of the same parameters
-    is found, not drawn; one that lacks files or comes from another version of this file is drawn anew. Raises ValueError for
-    parameters out of range, and if the folder holds a catalogue of other parameters or anything else.
+    The default folder is `data/catalogue` below the nearest parent of the working directory that has a `data` folder.
+    Splits: 65 % train, 10 % validation, 20 % test, 5 % unseen, whose product types no other split has; a quarter of
+    each are outfits. `workers` processes draw (default: one a core); the files do not depend on how many.
+
+    All is drawn into a folder beside and moved in one step, with manifest.json (parameters, a digest of all pixels): a
+    run that is stopped leaves nothing that a later one would trust; of two runs at once the first to finish stays. A
+    complete catalogue of the same parameters is found, not drawn; one that lacks files or comes from another version of
+    this file is drawn anew. Raises ValueError for parameters out of range, and if the folder holds a catalogue of other
+    parameters or anything else.
     """
     _check(size, seed)
     if not (isinstance(n_images, int | np.integer) and n_images >= _LEAST):
         raise ValueError(f"n_images is {n_images!r}; allowed: a whole number from {_LEAST}")
+    if workers is not None and not (isinstance(workers, int | np.integer) and workers >= 1):
+        raise ValueError(f"workers is {workers!r}; allowed: a whole number from 1, or None for one a core")
     folder = _default_folder() if folder is None else Path(folder)
     parameters = {"version": VERSION, "n_images": int(n_images), "size": int(size), "seed": int(seed)}
     if _found(folder, parameters):
@@ -1959,7 +1841,8 @@ def write(folder=None, n_images=6000, size=96, seed=0, progress=True, workers=No
     for left in folder.parent.glob(f".{folder.name}-drawing-*"):  # by a run that was killed
         if time.time() - left.stat().st_mtime > 3600:
             shutil.rmtree(left, ignore_errors=True)
-    drawing = Path(tempfile.mkdtemp(prefix=f".{folder.name}-drawing-", dir=folder.parent))
+    drawing = folder.parent / f".{folder.name}-drawing-{uuid.uuid4().hex}"
+    drawing.mkdir()
     try:
         _write_all(drawing, parameters, progress, workers)
         _move_in(drawing, folder, parameters)
@@ -1977,7 +1860,7 @@ def _write_all(folder, parameters, progress, workers):
     workers = (os.cpu_count() or 1) if workers is None else workers
     common = (repeat(str(folder)), repeat(size), repeat(seed))
     bar = {"total": n_images, "desc": "drawing the catalogue", "unit": "image", "disable": not progress}
-    if workers == 1 or n_images < 200:
+    if workers == 1 or n_images < _ALONE:
         done = list(tqdm(map(_draw_file, jobs, *common), **bar))
     else:  # fresh processes: a forked one would inherit the caller's threads and their locks
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
@@ -2004,11 +1887,11 @@ def _tree():
     for t in TYPES.values():
         for row in (
             (t.category, "catalogue", t.category, 0),
-            (f"{t.category}/{t.subcategory}", t.category, t.subcategory, 0),
+            (t.place, t.category, t.subcategory, 0),
         ):
             if row not in rows:
                 rows.append(row)
-    return rows + [(t.name, f"{t.category}/{t.subcategory}", t.name, 1) for t in TYPES.values()]
+    return rows + [(t.name, t.place, t.name, 1) for t in TYPES.values()]
 
 
 def _move_in(drawing, folder, parameters):
@@ -2016,13 +1899,12 @@ def _move_in(drawing, folder, parameters):
     for _ in range(3):
         if _found(folder, parameters):
             return
-        if folder.exists():  # empty, incomplete or older: out of the way
-            old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-drawing-", dir=folder.parent))
-            try:
-                os.replace(folder, old / "old")
-            except FileNotFoundError:
-                pass
+        old = folder.parent / f".{folder.name}-drawing-{uuid.uuid4().hex}"
+        try:
+            os.rename(folder, old)  # what is empty, incomplete or older goes out of the way
             shutil.rmtree(old, ignore_errors=True)
+        except FileNotFoundError:  # the usual case: nothing is there
+            pass
         try:
             os.rename(drawing, folder)
             return
@@ -2031,42 +1913,42 @@ def _move_in(drawing, folder, parameters):
     raise OSError(f"could not move the drawn catalogue into {folder}")
 
 
-def probe(factor, n_images=240, size=96, seed=0):
-    """Images uint8 (n, size, size, 3) and labels (n,) of classes that differ in one factor only: what does a descriptor see?
+_PROBES = {
+    "colour": ("Blue", "Green", "Yellow", "Red", "Purple", "Brown", "Turquoise Blue", "Grey"),
+    "shape": ("Tshirts", "Jeans", "Dresses", "Casual Shoes", "Handbags", "Caps", "Sunglasses", "Watches"),
+    "texture": ("Striped", "Checked", "Dotted", "Floral", "Zigzag", "Camouflage"),
+}
 
-    "colour": classes are base colours; product types, poses and light are distributed alike, all plain. "shape": classes are
-    product types, all in the same plain grey. "texture": classes are patterns, all on T-shirts in the same two colours. Every
-    image has its own pose and light, on a plain pale ground with nothing in front. Classes are balanced and in turn.
-    Raises ValueError for another factor.
+
+def probe(factor, n_images=240, size=96, seed=0):
+    """Images of classes that differ in one factor only, uint8 (n, size, size, 3), and their labels (n,).
+
+    "colour": classes are base colours; product types and poses are distributed alike, all plain. "shape": classes are
+    product types, all plain and without any colour. "texture": classes are patterns, all on T-shirts in the same two
+    colours. Every image has its own pose, on a pale ground in white light with nothing in front. Labels go in turn.
+    Raises ValueError for another factor, and for fewer than two images a class.
     """
     _check(size, seed)
-    classes = {"colour": ("Blue", "Green", "Yellow", "Red", "Purple", "Brown", "Turquoise Blue", "Grey"),
-               "shape": ("Tshirts", "Jeans", "Dresses", "Casual Shoes", "Handbags", "Caps", "Sunglasses", "Watches"),
-               "texture": ("Striped", "Checked", "Dotted", "Floral", "Zigzag", "Camouflage")}  # fmt: skip
-    if factor not in classes:
-        raise ValueError(f"unknown factor {factor!r}; known: {', '.join(classes)}")
-    names = classes[factor]
+    if factor not in _PROBES:
+        raise ValueError(f"unknown factor {factor!r}; known: {', '.join(_PROBES)}")
+    names = _PROBES[factor]
     if n_images < 2 * len(names):
-        raise ValueError(
-            f"n_images is {n_images}; allowed: from {2 * len(names)}, two of each of the {len(names)} classes"
-        )
-    images, labels = [], []
-    for i in range(n_images):
+        raise ValueError(f"n_images is {n_images}; allowed: from {2 * len(names)}, two of each of {len(names)} classes")
+    images, labels = [], [names[i % len(names)] for i in range(n_images)]
+    for i, name in enumerate(labels):
         rng = np.random.default_rng([seed, 3, i])
-        name = names[i % len(names)]
-        kind = {"colour": classes["shape"][int(rng.integers(8))], "shape": name, "texture": "Tshirts"}[factor]
-        plan = _plan(rng, kind, "single")
+        type_name = {"colour": _pick(rng, _PROBES["shape"]), "shape": name, "texture": "Tshirts"}[factor]
+        plan = _plan(rng, type_name, "single")
         look = plan.looks[0]
-        look.pattern, look.finish, look.colour, look.second = "Solid", "cotton", "Grey", "Grey"
-        look.a |= {"trim": False, "faded": False, "dark": False}
-        if factor == "colour":
-            look.colour = look.second = name
+        look.finish, look.pattern = "cotton", name if factor == "texture" else "Solid"
+        look.colour = look.second = name if factor == "colour" else "Grey"
         if factor == "texture":
-            look.pattern = name
-            look.colour, look.second = ("Navy Blue", "Beige") if rng.random() < 0.5 else ("Beige", "Navy Blue")
-        plan.background = "Plain"
-        images.append(_render(rng, plan, size, bare=True)[0])
-        labels.append(name)
+            look.colour, look.second = _pick(rng, (("Navy Blue", "Beige"), ("Beige", "Navy Blue")))
+        look.a |= {"trim": False, "faded": False, "metal": False, "dark": False}
+        image, _ = _render(rng, plan, size, bare=True)
+        if factor == "shape":
+            image = np.repeat(image.astype(np.uint16).sum(axis=2, keepdims=True) // 3, 3, axis=2).astype(np.uint8)
+        images.append(image)
     return np.stack(images), np.array(labels)
 
 

@@ -16,6 +16,7 @@ Needs: numpy, torch, torchvision, safetensors, tqdm; keras only for names with i
 
 import difflib
 import hashlib
+import importlib.util
 import itertools
 import json
 import os
@@ -24,10 +25,16 @@ import random
 import re
 import sys
 import urllib.request
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
+if "tensorflow" in sys.modules and "triton" not in sys.modules and importlib.util.find_spec("triton"):
+    # Both bring an LLVM of their own; loaded in this order, the second aborts the whole process.
+    raise ImportError("torch cannot be loaded after TensorFlow: import this module before keras and tensorflow")
+
 import safetensors.torch
 import torch
 from torch import nn
@@ -239,8 +246,7 @@ def layer_names(name):
     _known(name)
     if name.startswith("fasterrcnn_"):
         raise ValueError(f"{name} has no layer to choose: it gives the mean of its best boxes")
-    with torch.device("meta"):
-        return _layers(_CourseNetwork() if name == "course" else _headless(name, 0, untrained=False)[0])
+    return _layers(_course("none", None, 0)[0] if name == "course" else _headless(name, 0, untrained=False)[0])
 
 
 # --------------------------------------------------------------------------------------------------- images to batches
@@ -400,20 +406,19 @@ class _Regions(nn.Module):
         self.detector, self.n_boxes = detector, n_boxes
 
     def forward(self, images):
-        images, _ = self.detector.transform(list(images))
-        maps = self.detector.backbone(images.tensors)
-        boxes, _ = self.detector.rpn(images, maps)
+        # One by one: together they would be padded to one size, and the edges of the padding would be seen.
+        return torch.cat([self._of_one(image) for image in images])
+
+    def _of_one(self, image):
+        batch, _ = self.detector.transform([image])
+        maps = self.detector.backbone(batch.tensors)
+        boxes, _ = self.detector.rpn(batch, maps)
         heads = self.detector.roi_heads
-        features = heads.box_head(heads.box_roi_pool(maps, boxes, images.image_sizes))  # (boxes of all images, 1024)
+        features = heads.box_head(heads.box_roi_pool(maps, boxes, batch.image_sizes))  # (boxes, 1024)
         logits, _ = heads.box_predictor(features)
         scores = logits.softmax(1)[:, 1:].amax(1)  # column 0 is the background
-        counts = [len(of_image) for of_image in boxes]
-        return torch.stack(
-            [
-                of_image[score.topk(min(self.n_boxes, len(score))).indices].mean(0)
-                for of_image, score in zip(features.split(counts), scores.split(counts), strict=True)
-            ]
-        )
+        best = scores.topk(min(self.n_boxes, len(scores))).indices
+        return features[best].mean(0, keepdim=True)
 
 
 def _known(name):
@@ -526,7 +531,7 @@ class _Residual(nn.Module):
 class _CourseNetwork(nn.Module):
     """NestedResNet of networks.py, said shorter, so that this file works alone; a test holds the two equal."""
 
-    def __init__(self, stem=32, widths=(96, 192, 384), blocks=(1, 2, 1), dimension=512):
+    def __init__(self, stem, widths, blocks, dimension):
         super().__init__()
         self.stem = nn.Sequential(nn.Conv2d(3, stem, 3, 2, padding=1, bias=False), nn.BatchNorm2d(stem), nn.ReLU())
         inputs = [stem, *widths]
@@ -731,7 +736,7 @@ def _load_keras(name, weights, layer, pooling, image_size, seed, options):
     except (ValueError, TypeError):
         raise
     except Exception as error:  # what Keras raises where there is no connection
-        looked_for = "\n".join(f"  {place}" for place in [*local, Path(keras.config.keras_home()) / "models"])
+        looked_for = "\n".join(f"  {place}" for place in [*local, "~/.keras/models"])
         raise MissingWeights(
             f"The weights of {name} are not here, and could not be fetched ({error}).\nLooked for:\n{looked_for}\n"
             f"To get them: load {name!r} once where there is a connection and copy the file from its cache; or give "
@@ -740,10 +745,7 @@ def _load_keras(name, weights, layer, pooling, image_size, seed, options):
     finally:
         random.setstate(state)
     if path is not None:
-        try:
-            network.load_weights(path)
-        except (ValueError, OSError, KeyError) as error:
-            raise ValueError(f"{path} does not fit {name}: {error}") from error
+        _fit_keras(network, path, name)
     layers = [entry.name for entry in network.layers]
     if layer is not None and layer not in layers:
         near = difflib.get_close_matches(layer, layers, n=3, cutoff=0.4) or layers[-10:]
@@ -761,6 +763,20 @@ def _load_keras(name, weights, layer, pooling, image_size, seed, options):
     preprocess = KerasPreprocess(size, known[kind].__module__)
     source = "keras.applications" if fetched else str(path or "none")
     return Backbone(name, model, preprocess, int(output.shape[-1]), layer, pooling, source)
+
+
+def _fit_keras(network, path, name):
+    """Load the weights of a file, every one: what Keras leaves out it mentions in a warning at most."""
+    network.set_weights([np.full(weight.shape, np.nan, np.float32) for weight in network.weights])
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Skipping nested container")  # seen below, if it matters
+            network.load_weights(path)
+    except (ValueError, OSError, KeyError) as error:
+        raise ValueError(f"{path} does not fit {name}: {error}") from error
+    left = [weight.path for weight in network.weights if np.isnan(weight.numpy()).any()]
+    if left:
+        raise ValueError(f"{path} does not fit {name}: nothing, or NaN, for {len(left)} weights: {', '.join(left[:5])}")
 
 
 def _keras_forward(backbone):

@@ -9,6 +9,7 @@ embedding, half by the true class and half by what a linear classifier on the te
 numbers.
 
 Contents
+    Settings              the numbers of the recipe
     pretrain              train it; takes up what is already there
     publish               write the weights and the card beside them, with what was measured
     crops                 one random crop of each image
@@ -25,9 +26,11 @@ network, the loss and the training loop are handed in, so this file imports noth
 """
 
 import copy
+import dataclasses
 import hashlib
 import json
 import os
+import platform
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -40,6 +43,7 @@ from torch import distributed, nn
 from torch.nn import functional
 
 __all__ = [
+    "Settings",
     "Views",
     "crops",
     "export",
@@ -54,6 +58,24 @@ SIZES = (8, 16, 32, 64, 128, 256, 512)
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's photos, as torchvision has them
 
 
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """The numbers of the recipe. The defaults are those that made the weights in data/backbones."""
+
+    n_small: int = 12  # epochs at small_side pixels and the full learning rate, after one epoch of warm-up
+    n_full: int = 8  # epochs on whole crops, while the rate falls to 0
+    small_side: int = 48
+    n_views: int = 4  # fixed crops of each photo; the first is the photo itself
+    smallest: float = 0.35  # share of the area that a crop may have
+    teacher_side: int = 128  # pixels to which crops are enlarged for the teacher
+    batch_size: int = 128
+    rate: float = 2e-3
+    weight_decay: float = 0.05
+    clip_norm: float = 5.0
+    scale: float = 16.0  # of the cosines that are the head's logits
+    seed: int = 0
+
+
 def pretrain(
     train: tuple[np.ndarray, np.ndarray],
     teacher: str | Path,
@@ -61,61 +83,38 @@ def pretrain(
     networks,
     losses,
     training,
-    *,
-    n_small: int = 12,
-    n_full: int = 8,
-    small_side: int = 48,
-    n_views: int = 4,
-    teacher_side: int = 128,
-    batch_size: int = 128,
-    rate: float = 2e-3,
-    weight_decay: float = 0.05,
-    smallest: float = 0.35,
-    seed: int = 0,
+    settings: Settings | None = None,
 ) -> tuple[nn.Module, pd.DataFrame]:
     """Train the network on `train` = (photos uint8 (n, s, s, 3), labels (n,)), and return it with the history.
 
-    The first `n_small` epochs see the crops at `small_side` pixels and the full learning rate (after one epoch of
-    warm-up), the last `n_full` see them whole while the rate falls to 0. `teacher` is a file of torchvision's
-    mobilenet_v2 weights. `folder` keeps the crops, the features and a checkpoint: called again, it goes on where it
-    was. `networks`, `losses` and `training` are the course's modules of these names. Under several processes each
-    makes its share of the views.
+    `teacher` is a file of torchvision's mobilenet_v2 weights. `folder` keeps the crops, the features and a checkpoint:
+    called again, it goes on where it was. `networks`, `losses` and `training` are the course's modules of these names.
+    Under several processes each makes its share of the views.
     """
+    settings = settings or Settings()
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     photos, names = train
     classes, labels = np.unique(names, return_inverse=True)
-    views, features = _teach(photos, teacher, folder, n_views, teacher_side, smallest, seed)
-    soft, centre, spread = soft_labels(features, labels, seed)
+    views, features = _teach(photos, teacher, folder, settings)
+    soft, centre, spread = soft_labels(features, labels, settings.seed)
+    batches = Views(views, features, soft, labels, centre, spread, settings)
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    torch.manual_seed(seed)
-    student = Student(networks.NestedResNet(dimension=SIZES[-1]), networks.NestedHead(SIZES, len(classes), scale=16.0))
-    student = student.to(device, memory_format=torch.channels_last)
-    batches = Views(
-        views,
-        features,
-        soft,
-        labels,
-        centre,
-        spread,
-        n_small=n_small,
-        small_side=small_side,
-        size=batch_size,
-        seed=seed,
-    )
+    torch.manual_seed(settings.seed)
+    network, head = networks.NestedResNet(), networks.NestedHead(SIZES, len(classes), scale=settings.scale)
+    student = Student(network, head, features[0].shape[1]).to(device, memory_format=torch.channels_last)
     groups = [
-        {"params": [each for each in student.parameters() if each.ndim > 1], "weight_decay": weight_decay},
+        {"params": [each for each in student.parameters() if each.ndim > 1], "weight_decay": settings.weight_decay},
         {"params": [each for each in student.parameters() if each.ndim <= 1], "weight_decay": 0.0},
     ]
-    optimiser = torch.optim.AdamW(groups, lr=rate)
-    steps = len(batches)
-    weights = [1 / len(SIZES)] * len(SIZES)
+    optimiser = torch.optim.AdamW(groups, lr=settings.rate)
+    n_epochs, steps = settings.n_small + settings.n_full, len(batches)
 
     def step(model, batch):
         x, targets, directions = batch
         logits, projected = model(x)
-        nested = losses.nested_loss(logits, targets, weights)
+        nested = losses.nested_loss(logits, targets, [1 / len(SIZES)] * len(SIZES))
         apart = 1 - functional.cosine_similarity(projected, directions).mean()
         return nested + 2 * apart, {"nested": nested.detach(), "apart_from_teacher": apart.detach()}
 
@@ -124,12 +123,12 @@ def pretrain(
         step,
         batches,
         optimiser,
-        n_small + n_full,
-        schedule=training.warm_up_cosine(optimiser, (n_small + n_full) * steps, steps, (n_small - 1) * steps),
+        n_epochs,
+        schedule=training.warm_up_cosine(optimiser, n_epochs * steps, steps, (settings.n_small - 1) * steps),
         schedule_each="batch",
-        clip_norm=5.0,
+        clip_norm=settings.clip_norm,
         checkpoint=folder / "checkpoint.pt",
-        seed=seed,
+        seed=settings.seed,
     )
     return student.network.eval(), history
 
@@ -157,35 +156,33 @@ class Views:
     batch wait for the next epoch.
     """
 
-    def __init__(
-        self, views, features, soft, labels, centre, spread, n_small=0, small_side=48, size=128, seed=0, share=0.5
-    ):
+    def __init__(self, views, features, soft, labels, centre, spread, settings):
         self.views, self.features, self.soft, self.labels = views, features, soft, labels
-        self.centre, self.spread, self.n_small, self.small_side = centre, spread, n_small, small_side
-        self.size, self.seed, self.share, self.epoch = size, seed, share, 0
+        self.centre, self.spread, self.settings, self.epoch = centre, spread, settings, 0
         self.rank, self.world = _rank_and_world()
         self.hard = np.eye(soft[0].shape[1], dtype=np.float32)
 
     def __len__(self) -> int:
-        return len(self.labels) // self.size
+        return len(self.labels) // self.settings.batch_size
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
 
     def __iter__(self):
-        rng, n = np.random.default_rng([self.seed, self.epoch]), len(self.labels)
+        size, n = self.settings.batch_size, len(self.labels)
+        rng = np.random.default_rng([self.settings.seed, self.epoch])
         order, view, mirrored = rng.permutation(n), rng.integers(len(self.views), size=n), rng.random(n) < 0.5
         shift = rng.integers(0, 9, size=(n, 2))
         for number in range(len(self)):
-            rows = order[number * self.size : (number + 1) * self.size][self.rank :: self.world]
+            rows = order[number * size : (number + 1) * size][self.rank :: self.world]
             x = np.stack([self.views[view[row]][row] for row in rows])
             x[mirrored[rows]] = x[mirrored[rows], :, ::-1]
             x = pixels(_shifted(x, shift[rows]))
-            if self.epoch < self.n_small:
-                x = functional.interpolate(x, size=self.small_side, mode="bilinear", antialias=True)
+            if self.epoch < self.settings.n_small:
+                x = functional.interpolate(x, size=self.settings.small_side, mode="bilinear", antialias=True)
                 x = x.contiguous(memory_format=torch.channels_last)
             soft = np.stack([self.soft[view[row]][row] for row in rows]).astype(np.float32)
-            targets = (1 - self.share) * self.hard[self.labels[rows]] + self.share * soft
+            targets = 0.5 * self.hard[self.labels[rows]] + 0.5 * soft
             directions = np.stack([self.features[view[row]][row] for row in rows]).astype(np.float32)
             directions = _unit((directions - self.centre) / self.spread)
             yield x, torch.from_numpy(targets), torch.from_numpy(directions)
@@ -335,13 +332,16 @@ def publish(
     teacher: str | Path,
     describe: dict[str, Callable],
     folder: str | Path,
-    facts: dict[str, str],
+    history: pd.DataFrame,
+    settings: Settings | None = None,
+    hardware: str | None = None,
 ) -> pd.DataFrame:
     """Write course.safetensors and its card, course.md, into `folder`; return the accuracies that the card shows.
 
     They are measured with the written weights. `describe` holds what the network is compared with: name -> function
-    from uint8 images to embeddings. `facts` are recipe, hardware, time and teacher, in sentences.
+    from uint8 images to embeddings. `hardware` is where it was trained (default: this machine), in words.
     """
+    settings = settings or Settings()
     path = Path(folder) / "course.safetensors"
     digest = export(network, path)
     network = copy.deepcopy(network).cpu().float().eval()
@@ -371,7 +371,10 @@ def publish(
         n_gallery=f"{len(train[0]):,}",
         chance=f"1/{len(np.unique(train[1]))}",
         versions=f"torch {torch.__version__.split('+')[0]}, torchvision {torchvision.__version__.split('+')[0]}",
-        **facts,
+        hardware=hardware or f"{platform.machine()}, {os.cpu_count()} cores",
+        minutes=round(history.seconds.sum() / 60),
+        teacher_digest=hashlib.sha256(Path(teacher).read_bytes()).hexdigest(),
+        **dataclasses.asdict(settings),
     )
     _write(path.with_suffix(".md"), lambda file: file.write(text.encode()))
     return accuracy
@@ -412,13 +415,21 @@ this repository. Treat these weights as ImageNet's terms ask: for teaching and r
 
 ## Recipe
 
-`python -m lib.course pretrain`, which is lib/pretraining.py. The weights start from random numbers. {recipe}
+`python -m lib.course pretrain`, which is lib/pretraining.py. The weights start from random numbers (seed {seed}).
+AdamW with a rate of {rate}, weight decay {weight_decay}, batches of {batch_size} and gradients cut at length
+{clip_norm}: {n_small} epochs at {small_side} pixels, the first with a rising rate, then {n_full} at 64 pixels while
+the rate falls to 0 by half a cosine. Each epoch shows one of {n_views} fixed crops of each photo, mirrored and shifted
+at random. The loss is the mean over the seven sizes of a cross entropy (logits are {scale} times the cosine to the
+classes' weights; targets are half the true class, half the teacher's opinion of the crop), plus twice the cosine
+distance to the teacher's features.
 
-Teacher: {teacher}. It looked at crops of the training photos alone, and only its features of them were used. Tiny
-ImageNet's validation photos were cut from ImageNet too, so the teacher may have seen some of them when it was
-trained: our network has seen none of them, but some of that knowledge may have come through the teacher.
+Teacher: torchvision's mobilenet_v2 with ImageNet weights (SHA-256 `{teacher_digest}`; dequantised int8, Apache-2.0,
+google-coral/test_data), which saw the crops at {teacher_side} pixels, and a linear classifier on its features. It
+looked at crops of the training photos alone. Tiny ImageNet's validation photos were cut from ImageNet too, so the
+teacher may have seen some of them when it was trained: our network has seen none, but a little may have come through
+the teacher.
 
-Hardware: {hardware}. Time: {time}. {versions}.
+Hardware: {hardware}. Time: {minutes} minutes of training. {versions}.
 
 ## What it is not good for
 
@@ -430,14 +441,12 @@ Hardware: {hardware}. Time: {time}. {versions}.
 """
 
 
-def _teach(photos, weights, folder, n_views, side, smallest, seed):
+def _teach(photos, weights, folder, settings):
     """The crops and the teacher's features of each, from `folder` where they are; the first view is the whole photo."""
     about = {
         "photos": hashlib.sha256(np.ascontiguousarray(photos)).hexdigest(),
         "teacher": hashlib.sha256(Path(weights).read_bytes()).hexdigest(),
-        "side": side,
-        "smallest": smallest,
-        "seed": seed,
+        **{name: getattr(settings, name) for name in ("teacher_side", "smallest", "seed")},
     }
     key = folder / "views.json"
     if key.exists() and json.loads(key.read_text()) != about:
@@ -445,17 +454,19 @@ def _teach(photos, weights, folder, n_views, side, smallest, seed):
     rank, world = _rank_and_world()
     if rank == 0:
         _write(key, lambda file: file.write(json.dumps(about, indent=1).encode()))
-    for view in range(n_views)[rank::world]:
+    for view in range(settings.n_views)[rank::world]:
         paths = [folder / f"{kind}_{view}.npy" for kind in ("views", "features")]
         if all(path.exists() for path in paths):
             continue
-        images = crops(photos, np.random.default_rng([seed, view]), smallest) if view else photos
-        for path, array in zip(paths, (images, mobilenet_features(images, weights, side)), strict=True):
+        rng = np.random.default_rng([settings.seed, view])
+        images = crops(photos, rng, settings.smallest) if view else photos
+        features = mobilenet_features(images, weights, settings.teacher_side)
+        for path, array in zip(paths, (images, features), strict=True):
             _write(path, lambda file, array=array: np.save(file, array))
     if world > 1:
         distributed.barrier()
-    views = [np.load(folder / f"views_{view}.npy", mmap_mode="r") for view in range(n_views)]
-    return views, [np.load(folder / f"features_{view}.npy") for view in range(n_views)]
+    views = [np.load(folder / f"views_{view}.npy", mmap_mode="r") for view in range(settings.n_views)]
+    return views, [np.load(folder / f"features_{view}.npy") for view in range(settings.n_views)]
 
 
 def _write(path, write):

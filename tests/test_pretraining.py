@@ -58,7 +58,7 @@ def test_a_share_of_the_area_that_is_none_is_refused(smallest):
 
 
 def test_an_epoch_is_fixed_by_seed_and_number():
-    batches = pretraining.Views(*some_views(), size=4)
+    batches = pretraining.Views(*some_views(), pretraining.Settings(n_small=0, batch_size=4))
     epochs = []
     for epoch in (0, 1, 0):
         batches.set_epoch(epoch)
@@ -68,10 +68,11 @@ def test_an_epoch_is_fixed_by_seed_and_number():
 
 
 def test_two_processes_see_together_what_one_sees():
-    (whole,) = pretraining.Views(*some_views(), size=12)
+    settings = pretraining.Settings(batch_size=12)
+    (whole,) = pretraining.Views(*some_views(), settings)
     parts = []
     for rank in range(2):
-        batches = pretraining.Views(*some_views(), size=12)
+        batches = pretraining.Views(*some_views(), settings)
         batches.rank, batches.world = rank, 2
         parts.extend(batches)
     for of_one, of_first, of_second in zip(whole, *parts, strict=True):
@@ -82,14 +83,15 @@ def test_two_processes_see_together_what_one_sees():
 def test_targets_are_half_the_class_and_half_the_teacher():
     views, features, soft, labels, centre, spread = some_views(n=3, n_views=1)
     soft = [np.array([[0.5, 0.5, 0], [0, 0, 1], [0.25, 0.25, 0.5]], np.float16)]
-    (batch,) = pretraining.Views(views, features, soft, labels, centre, spread, size=3)
+    settings = pretraining.Settings(batch_size=3)
+    (batch,) = pretraining.Views(views, features, soft, labels, centre, spread, settings)
     expected = [[0.75, 0.25, 0], [0, 0.5, 0.5], [0.125, 0.125, 0.75]]
     assert sorted(batch[1].tolist()) == sorted(expected)
     assert torch.allclose(batch[2].norm(dim=1), torch.ones(3))
 
 
 def test_the_first_epochs_are_small_and_the_later_ones_whole():
-    batches = pretraining.Views(*some_views(), n_small=1, small_side=48, size=4)
+    batches = pretraining.Views(*some_views(), pretraining.Settings(n_small=1, small_side=48, batch_size=4))
     sides = []
     for epoch in (0, 1):
         batches.set_epoch(epoch)
@@ -168,9 +170,9 @@ def teacher(tmp_path_factory):
 def run(teacher, tmp_path_factory):
     """Eight photos, an epoch at 48 px and one whole; once at a stretch, once stopped after the first."""
     data, labels = photos(8), np.array(list("abcdabcd"))
-    options = {"n_small": 1, "n_full": 1, "n_views": 2, "teacher_side": 32, "batch_size": 4}
+    settings = pretraining.Settings(n_small=1, n_full=1, n_views=2, teacher_side=32, batch_size=4)
     modules = (networks, losses, training)
-    whole = pretraining.pretrain((data, labels), teacher, tmp_path_factory.mktemp("whole"), *modules, **options)
+    whole = pretraining.pretrain((data, labels), teacher, tmp_path_factory.mktemp("whole"), *modules, settings)
     folder = tmp_path_factory.mktemp("stopped")
 
     class Stopping:
@@ -180,11 +182,11 @@ def run(teacher, tmp_path_factory):
         def fit(student, step, batches, optimiser, epochs, **more):
             return training.fit(student, step, batches, optimiser, 1, **more)
 
-    pretraining.pretrain((data, labels), teacher, folder, networks, losses, Stopping, **options)
+    pretraining.pretrain((data, labels), teacher, folder, networks, losses, Stopping, settings)
     stamps = {path.name: path.stat().st_mtime_ns for path in folder.glob("*.npy")}
-    resumed = pretraining.pretrain((data, labels), teacher, folder, *modules, **options)
+    resumed = pretraining.pretrain((data, labels), teacher, folder, *modules, settings)
     assert stamps == {path.name: path.stat().st_mtime_ns for path in folder.glob("*.npy")}
-    return data, labels, folder, options, whole, resumed
+    return data, labels, folder, settings, whole, resumed
 
 
 def test_a_stopped_run_goes_on_to_the_same_weights(run):
@@ -195,16 +197,18 @@ def test_a_stopped_run_goes_on_to_the_same_weights(run):
 
 
 def test_views_of_other_photos_are_refused(run, teacher):
-    data, labels, folder, options, *_ = run
+    data, labels, folder, settings, *_ = run
     with pytest.raises(ValueError, match="views of other photos"):
-        pretraining.pretrain((255 - data, labels), teacher, folder, networks, losses, training, **options)
+        pretraining.pretrain((255 - data, labels), teacher, folder, networks, losses, training, settings)
 
 
 def test_publishing_writes_weights_that_load_and_a_card_with_their_digest(run, teacher, tmp_path):
-    data, labels, *_, (network, _) = run
-    facts = {"recipe": "Tiny.", "hardware": "a test", "time": "no time", "teacher": "nobody"}
+    data, labels, _, settings, _, (network, history) = run
+    photographs = (data, labels)
     describe = {"mean colour": lambda images: images.mean((1, 2))}
-    accuracy = pretraining.publish(network, (data, labels), (data, labels), teacher, describe, tmp_path, facts)
+    accuracy = pretraining.publish(
+        network, photographs, photographs, teacher, describe, tmp_path, history, settings, "a test"
+    )
     path = tmp_path / "course.safetensors"
     with safetensors.safe_open(path, "pt") as file:
         about = file.metadata()

@@ -34,7 +34,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 from tqdm.auto import tqdm
 
-VERSION = 2  # raise it with every change that changes a pixel or a word: older drawings are then drawn anew
+VERSION = 3  # raise it with every change that changes a pixel or a word: older drawings are then drawn anew
 OVERSAMPLE = 3  # images are drawn at this many times their size; odd, so that a mask pixel has a centre
 
 # ------------------------------------------------------------------------------------------------- outlines and the pen
@@ -191,7 +191,7 @@ def folds(p, r, n, x=(-0.4, 0.4), y=(-0.4, 0.7), length=(0.2, 0.6), steep=True):
         p.seam(points, r(0.03, 0.07), 150 + int(r(14, 34)) * (1 if r(0, 1) < 0.5 else -1))
 
 
-SLEEVES = {"Sleeveless": 0.0, "Short Sleeves": 0.36, "Three-Quarter Sleeves": 0.78, "Long Sleeves": 1.08}
+SLEEVES = {"Sleeveless": 0.0, "Short Sleeves": 0.36, "Long Sleeves": 1.08}
 
 
 def sleeves(p, r, a, shoulder, cuff=0.1, loose=0.0, band=0, length=None):
@@ -440,10 +440,6 @@ def skirt(p, r, a):
     for i in range(-4, 5):
         p.seam([(i * waist / 4.6, -0.5), (i * flare / 4.7 + r(-0.02, 0.02), low - 0.03)], 0.04, 112 if i % 2 else 196)
     p.line([(-waist, -0.56), (0, -0.53), (waist, -0.56)], 0.11, SHADE, 185)
-
-
-def leggings(p, r, a):
-    trousers(p, r, a, wide=0.07)
 
 
 def shoe_pair(draw_one):
@@ -828,7 +824,7 @@ ANY = ("Solid", "Striped", "Checked", "Dotted", "Floral", "Zigzag", "Camouflage"
 CALM = ("Solid", "Solid", "Striped", "Checked", "Colour Blocked")
 PLAIN_OR = ("Solid", "Solid", "Striped", "Checked")
 WOMEN, MILD, COLD = ("Women", "Women", "Girls"), ("Summer", "Spring"), ("Fall", "Winter")
-DAILY, SMART, SPORTY, FESTIVE = ("Casual",), ("Casual", "Formal"), ("Casual", "Sports"), ("Casual", "Party")
+SMART, SPORTY, FESTIVE = ("Casual", "Formal"), ("Casual", "Sports"), ("Casual", "Party")
 LONG = ("Long Sleeves",)
 
 # fmt: off
@@ -1381,14 +1377,13 @@ def _marble(rng, side, ground, tones):
     return _plain(rng, side, ground, tones) - veins[..., None]
 
 
-_GROUNDS = {
-    "Plain": _plain, "Gradient": _gradient, "Wood": _wood, "Tiles": _tiles, "Fabric": _cloth, "Shapes": _shapes,
-    "Shelf": _shelf, "Bokeh": _bokeh, "Marble": _marble,
-}  # fmt: skip
+# fmt: off
+_GROUNDS = {"Plain": _plain, "Gradient": _gradient, "Wood": _wood, "Tiles": _tiles, "Fabric": _cloth,
+    "Shapes": _shapes, "Shelf": _shelf, "Bokeh": _bokeh, "Marble": _marble}
 
 
 # ----------------------------------------------------------------------------------------------------- props and figure
-# fmt: off
+# As with products: each function draws one thing with pen `p`; of its materials, `_PROPS` has the colours.
 
 
 def _price_tag(p, r):
@@ -1402,11 +1397,8 @@ def _price_tag(p, r):
 
 
 def _fingers(p, r):
-    p.fill(
-        [(-0.5, 5, 1), (-0.55, 1.5), (-0.78, 0.4), (-0.7, 0), (0.6, 0), (0.66, 0.5), (0.45, 1.5), (0.5, 5, 1)],
-        CLOTH,
-        150,
-    )
+    p.fill([(-0.5, 5, 1), (-0.55, 1.5), (-0.78, 0.4), (-0.7, 0), (0.6, 0), (0.66, 0.5), (0.45, 1.5), (0.5, 5, 1)],
+        CLOTH, 150)
     for i, (x, y) in enumerate(((-0.62, -0.5), (-0.22, -0.8), (0.18, -0.76), (0.55, -0.45))):
         p.line([(x * 0.9, 0.5), (x, y)], 0.34, CLOTH, 160 + 12 * i)
         p.disc(x, y, 0.17, CLOTH, 160 + 12 * i)
@@ -1418,11 +1410,8 @@ def _fingers(p, r):
 def _leaf(p, r):
     for side in (-1, 1):
         for y in (-0.7, -0.35, 0.0, 0.35):
-            p.fill(
-                [(0, y + 0.3), (side * 0.3, y + 0.02), (side * 0.75, y - 0.25, 1), (side * 0.5, y + 0.2)],
-                CLOTH if side > 0 else SHADE,
-                160,
-            )
+            p.fill([(0, y + 0.3), (side * 0.3, y + 0.02), (side * 0.75, y - 0.25, 1), (side * 0.5, y + 0.2)],
+                CLOTH if side > 0 else SHADE, 160)
             p.seam([(0, y + 0.3), (side * 0.7, y - 0.22)], 0.03, 100)
     p.line([(0, 1.0), (0.04, 0.2), (0, -0.9)], 0.07, PLAIN, 190)
 
@@ -1440,10 +1429,8 @@ def _cup(p, r):
 
 
 def _badge(p, r):
-    points = [
-        (x * (1.0 if i % 2 else 0.82), y * (1.0 if i % 2 else 0.82), 1)
-        for i, (x, y) in enumerate(oval(0, 0, 0.8, n=24))
-    ]
+    points = [(x * (1.0 if i % 2 else 0.82), y * (1.0 if i % 2 else 0.82),
+        1) for i, (x, y) in enumerate(oval(0, 0, 0.8, n=24))]
     p.fill(points, CLOTH, 200)
     p.disc(0, 0, 0.52, PLAIN, 200)
     p.line([(-0.26, 0.26), (0.26, -0.26)], 0.1, CLOTH, 200)
@@ -1481,7 +1468,8 @@ _PROPS = {  # drawing, size in image widths, palettes
 
 
 def _hanger(p, r):
-    p.line([(0.0, -0.8), (0.02, -0.94), (0.12, -1.02), (0.1, -1.16), (-0.02, -1.18), (-0.08, -1.08)], 0.045, PLAIN, 160)
+    p.line([(0.0, -0.8), (0.02, -0.94), (0.12, -1.02), (0.1, -1.16), (-0.02, -1.18), (-0.08, -1.08)],
+        0.045, PLAIN, 160)
     p.line([(-0.44, -0.6), (0, -0.82), (0.44, -0.6)], 0.08, CLOTH, 160)
 
 
@@ -1489,34 +1477,12 @@ def _mannequin(p, r):
     """A simple figure, in image widths from the centre."""
     p.fill(oval(0, -0.385, 0.052, 0.075), CLOTH, 160)
     p.fill([(-0.022, -0.33, 1), (0.022, -0.33, 1), (0.03, -0.26), (-0.03, -0.26)], CLOTH, 140)
-    p.fill(
-        mirrored(
-            [
-                (0, -0.3),
-                (0.05, -0.285),
-                (0.095, -0.26),
-                (0.088, -0.12),
-                (0.07, -0.06),
-                (0.085, 0.06),
-                (0.09, 0.1, 1),
-                (0.0, 0.12, 1),
-            ]
-        ),
-        CLOTH,
-        150,
-    )
-    both(
-        p.fill,
-        [(0.09, -0.26), (0.115, -0.14), (0.15, 0.06), (0.165, 0.1), (0.145, 0.11), (0.115, 0.05), (0.07, -0.14)],
-        CLOTH,
-        145,
-    )
-    both(
-        p.fill,
-        [(0.0, 0.08, 1), (0.09, 0.08, 1), (0.09, 0.24), (0.1, 0.43, 1), (0.055, 0.43, 1), (0.045, 0.26), (0.006, 0.12)],
-        CLOTH,
-        150,
-    )
+    p.fill(mirrored([(0, -0.3), (0.05, -0.285), (0.095, -0.26), (0.088, -0.12), (0.07, -0.06), (0.085, 0.06),
+        (0.09, 0.1, 1), (0.0, 0.12, 1)]), CLOTH, 150)
+    both(p.fill, [(0.09, -0.26), (0.115, -0.14), (0.15, 0.06), (0.165, 0.1), (0.145, 0.11), (0.115, 0.05),
+        (0.07, -0.14)], CLOTH, 145)
+    both(p.fill, [(0.0, 0.08, 1), (0.09, 0.08, 1), (0.09, 0.24), (0.1, 0.43, 1), (0.055, 0.43, 1), (0.045, 0.26),
+        (0.006, 0.12)], CLOTH, 150)
 
 
 # fmt: on

@@ -89,6 +89,8 @@ def orb(image, n_max=500, patch=31, contrast=20):
     (0, 32)
     """
     grey = _grey(image)
+    if min(grey.shape) <= 2 * patch:
+        return _as_keypoints(grey, (), None, 32, root=False)
     detector = cv2.ORB_create(nfeatures=n_max, edgeThreshold=patch, patchSize=patch, fastThreshold=contrast)
     points, descriptors = detector.detectAndCompute(grey, None)
     return _as_keypoints(grey, points, descriptors, 32, root=False)

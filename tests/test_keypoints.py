@@ -88,6 +88,27 @@ def test_a_blank_image_has_no_keypoint_but_keeps_the_width_of_a_descriptor(kind,
     assert blank.xy.shape == (0, 2) and blank.descriptors.shape == (0, d)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("side", [1, 2, 5, 12])
+def test_an_image_smaller_than_any_patch_has_no_keypoint(kind, side):
+    tiny = rng.integers(0, 256, (side, side), dtype=np.uint8)
+    assert len(keypoints([tiny], kind)[0].xy) == 0
+
+
+def test_orb_leaves_a_rim_as_wide_as_its_patch():
+    image = rng.integers(0, 256, (62, 200), dtype=np.uint8)
+    assert len(orb(image, patch=31).xy) == 0
+    assert len(orb(image, patch=15).xy) > 0
+
+
+def test_matches_on_one_point_or_one_line_fix_no_homography():
+    looks = 100 * np.eye(9, dtype=np.float32)
+    point = Keypoints(np.zeros((9, 2), np.float32), looks, 99, 99)
+    line = Keypoints(np.repeat(np.arange(9, dtype=np.float32)[:, None], 2, axis=1), looks, 99, 99)
+    assert count_inliers(point, point, model="homography") == count_inliers(line, line, model="homography") == 0
+    assert count_inliers(line, line, model="similarity") == 9
+
+
 def test_dense_grids_of_two_scales_have_as_many_points_as_fit():
     found = dense_sift(np.zeros((40, 60), np.uint8), step=10, patches=(20, 30))
     small = [(x, y) for y in (10, 20, 30) for x in (10, 20, 30, 40, 50)]

@@ -31,6 +31,7 @@ from lib import execution, expectations, notebook_files, progress, reports, resu
 
 ROOT = Path(__file__).resolve().parent.parent
 OWN = {f"{name}.py" for name in ("course", "execution", "expectations", "notebook_files", "progress", "reports")}
+PICTURES = (".png", ".jpg")
 CELL_SECONDS = {"quick": 600, "smoke": 300}
 LONG_CELL_SECONDS = 4 * 3600
 OPENING = """\
@@ -192,7 +193,7 @@ class Run:
         return there and not notebook.problem and state.get("status") == "ok" and state["digest"] == digest(notebook)
 
     def execute(self, notebook, environment):
-        """Run one notebook in a process of its own; write its state, page and thumbnail. Returns the state."""
+        """Run one notebook in a process of its own; write its state, page and thumbnail."""
         began = time.monotonic()
         self.progress.start(notebook.name)
         state = {
@@ -221,7 +222,6 @@ class Run:
         with self.paper:
             self._page(notebook, state)
         self._note(state)
-        return state
 
     def _execute(self, notebook, environment):
         def started(process):
@@ -242,6 +242,11 @@ class Run:
         log = self.states / f"{notebook.name}.log"
         return execution.execute_apart(arguments, environment, self.folder, log, started, reached)
 
+    def fail(self, name, cause):
+        """Note that notebook `name` failed for a reason that lies outside of it."""
+        failure = execution.Failure(cause)
+        self._note({"name": name, "status": "failed", "seconds": 0, "failure": {**asdict(failure), "text": cause}})
+
     def stop(self):
         """End what runs: each process ends its kernel itself; one that does not within 10 s is killed."""
         self.stopping.set()
@@ -261,15 +266,15 @@ class Run:
         import nbformat
 
         executed = self.folder / f"{notebook.name}.ipynb"
-        page, picture = executed.with_suffix(".html"), executed.with_suffix(".png")
-        page.unlink(missing_ok=True)
-        picture.unlink(missing_ok=True)
+        page = executed.with_suffix(".html")
+        for stale in (page, *map(executed.with_suffix, PICTURES)):
+            stale.unlink(missing_ok=True)
         if not executed.is_file():
             return
         node = nbformat.read(executed, as_version=4)
         figure = reports.first_figure(node)
         if figure:
-            picture.write_bytes(figure)
+            executed.with_suffix(figure[1]).write_bytes(figure[0])
         _write(page, reports.notebook_page(node, notebook.question or notebook.name, state))
 
     def write_index(self, paths, notebooks):
@@ -279,11 +284,9 @@ class Run:
         for path in paths:
             notebook = planned[path.stem]
             state = self.state(path.stem)
-            files = {
-                kind: f"{path.stem}.{kind}"
-                for kind in ("html", "ipynb", "png")
-                if (self.folder / f"{path.stem}.{kind}").is_file()
-            }
+            kinds = {".html": "html", ".ipynb": "ipynb"} | dict.fromkeys(PICTURES, "picture")
+            there = [file for file in self.folder.glob(f"{path.stem}.*") if file.suffix in kinds]
+            files = {kinds[file.suffix]: file.name for file in there}
             cards.append(
                 {"name": path.stem, "question": notebook.question, "minutes": notebook.minutes, "files": files, **state}
             )
@@ -313,6 +316,8 @@ def _write(path, text):
 def draw_catalogue(folder: Path, environment: dict) -> None:
     """Draw the embedded collection before the first notebook that uses it, where its progress bar can be seen."""
     environment = {key: value for key, value in environment.items() if key != "TQDM_DISABLE"}
+    if not sys.stderr.isatty():
+        environment["TQDM_MININTERVAL"] = "20"  # seconds: in a log each step of the bar is kept
     code = "from lib import catalogue; catalogue.write()"
     if subprocess.run([sys.executable, "-c", code], cwd=folder, env=environment, check=False).returncode:
         raise UsageError("the catalogue could not be drawn (see above)")
@@ -354,7 +359,9 @@ def run_notebooks(options, notebooks) -> tuple[Run, list[dict]]:
                 done, _ = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
                 for future in done:
                     name = waiting.pop(future).name
-                    states[name] = state = future.result()
+                    if future.exception():  # no failure of the notebook, but one that must not stop the others
+                        run.fail(name, f"the runner itself failed: {future.exception()!r}")
+                    states[name] = state = run.state(name)
                     word = "FAILED" if state["status"] == "failed" else state["status"]
                     run.progress.end(name, word, state["seconds"], (state["failure"] or {"text": ""})["text"])
                     run.write_index(paths, everything)
@@ -591,7 +598,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    status = 0
     signal.signal(signal.SIGTERM, _interrupt)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # a console that lacks a letter of a title must not end the run
-    sys.exit(main())
+    try:
+        status = main()
+        sys.stdout.flush()
+    except BrokenPipeError:  # `results | head`: nobody reads on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(status)

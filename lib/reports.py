@@ -7,6 +7,7 @@ Needs nbconvert and matplotlib for pages, pandas of the caller for tables. Copy 
 """
 
 import base64
+import collections
 import html
 import itertools
 import math
@@ -88,7 +89,8 @@ INDEX_STYLE = """
 """
 
 PAGE_STYLE = """
-main { max-width: 56rem; }
+main { max-width: 66rem; }
+.text_cell_render > :not(table) { max-width: 46rem; }
 .top { display: flex; flex-wrap: wrap; gap: .4rem 1rem; align-items: center; font-size: .92rem; }
 .prompt, .anchor-link { display: none; }
 .cell { margin: .9rem 0; }
@@ -160,9 +162,9 @@ INDEX = """{% extends "document" %}{% block body %}
 <section class="cards">
 {% for card in cards %}{% set page, title = card.files.html, card.question or card.name %}
 <article class="card">
-{% if page and card.files.png %}
+{% if page and card.files.picture %}
 <a class="picture" href="{{ page }}">
-<img src="{{ card.files.png }}" alt="First figure of: {{ title }}" loading="lazy"></a>
+<img src="{{ card.files.picture }}" alt="First figure of: {{ title }}" loading="lazy"></a>
 {% else %}
 <span class="picture none" aria-hidden="true">{{ card.name[:2] }}</span>
 {% endif %}
@@ -181,30 +183,31 @@ INDEX = """{% extends "document" %}{% block body %}
 <h2 id="claims">What was claimed</h2>
 <p class="soft">A claim that does not hold on these data is a finding, not a failure.</p>
 <div class="scroll"><table class="results claims">
-<thead><tr><th>claim</th><th>verdict</th><th>decided on</th><th class="wide">source</th><th>in</th></tr></thead>
+<thead><tr><th>claim</th><th>verdict</th><th>decided on</th>
+{% if sourced %}<th class="wide">source</th>{% endif %}<th>in</th></tr></thead>
 <tbody>
 {% for row in claims %}<tr><td>{{ row.claim }}</td>
 <td>{% if row.holds %}<span class="pill good">✓ holds</span>
 {% else %}<span class="pill bad">✗ does not hold</span>{% endif %}</td>
 <td>{{ row.evidence | shown }}</td>
-<td class="wide soft">{{ row.source | shown }}</td><td>{{ link(row.notebook) }}</td></tr>
+{% if sourced %}<td class="wide soft">{{ row.source | shown }}</td>{% endif %}<td>{{ link(row.notebook) }}</td></tr>
 {% endfor %}</tbody></table></div>
 {% endif %}
 
 {% if measures %}<h2 id="results">What was measured</h2>{% endif %}
-{% for notebook, rows in measures %}
+{% for notebook, rows, top in measures %}
 <h3>{{ link(notebook) }} {{ questions[notebook] }}</h3>
 <div class="scroll"><table class="results measures">
 <thead><tr><th style="width:18%">measure</th><th>of</th><th class="number" style="width:11%">value</th>
-<th class="number" style="width:15%">interval</th><th class="wide" style="width:8.5rem">0 to 1</th>
+<th class="number" style="width:15%">interval</th><th class="wide" style="width:8.5rem">0 to {{ top }}</th>
 <th class="number wide" style="width:8%">n</th><th class="wide" style="width:16%">data</th></tr></thead>
 <tbody>
 {% for row in rows %}<tr title="{{ row.definition | shown }}"><td>{{ row.name if loop.changed(row.name) }}</td>
-<td>{{ row | method }}</td><td class="number"><b>{{ row | value }}</b> {{ row | unit }}</td>
+<td>{{ row.of }}</td><td class="number"><b>{{ row | value }}</b> {{ row | unit }}</td>
 <td class="number soft">{{ row | interval }}</td>
-<td class="wide">{% if row | between_0_and_1 %}<span class="range">
-<i style="left:{{ 100 * row.low }}%;width:{{ 100 * (row.high - row.low) }}%"></i>
-<b style="left:{{ 100 * row.value }}%"></b></span>{% endif %}</td>
+<td class="wide">{% if row | share %}<span class="range">
+<i style="left:{{ 100 * row.low / top }}%;width:{{ 100 * (row.high - row.low) / top }}%"></i>
+<b style="left:{{ 100 * row.value / top }}%"></b></span>{% endif %}</td>
 <td class="number wide">{{ row.n | count }}</td><td class="wide soft">{{ row.data | shown }}</td></tr>
 {% endfor %}</tbody></table></div>
 {% endfor %}
@@ -243,8 +246,8 @@ def measures_text(measures, width: int = 100) -> str:
         [
             row["notebook"],
             row["name"],
-            _method(row),
-            f"{_value(row)} {_unit(row)}",
+            row["of"],
+            f"{_number(row)} {_unit(row)}",
             _interval(row),
             _count(row["n"]),
             _shown(row["data"]),
@@ -267,12 +270,13 @@ def claims_text(claims, width: int = 100) -> str:
 # ---- pages ---------------------------------------------------------------------------------------------------------
 
 
-def first_figure(notebook) -> bytes | None:
-    """The first PNG that an executed notebook shows."""
+def first_figure(notebook) -> tuple[bytes, str] | None:
+    """The first PNG or JPEG that an executed notebook shows, and the suffix of a file that holds it."""
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
-            if "image/png" in output.get("data", {}):
-                return base64.b64decode(output["data"]["image/png"])
+            for kind, suffix in (("image/png", ".png"), ("image/jpeg", ".jpg")):
+                if kind in output.get("data", {}):
+                    return base64.b64decode(output["data"][kind]), suffix
     return None
 
 
@@ -311,8 +315,8 @@ def notebook_page(notebook, title: str, state: dict) -> str:
 def index_page(profile: str, cards: list[dict], measures, claims, made_with: dict) -> str:
     """The way in to a report: a card for each notebook, then claims and measures.
 
-    A card has name, question, minutes (announced), files ({"html": ..., "ipynb": ..., "png": ...}) and, if it was run,
-    status, seconds, failure, given (parameters set by hand). `made_with` names the machine (see lib/results.py).
+    A card has name, question, minutes (announced), files (of "html", "ipynb", "picture" those that are there) and, if
+    it was run, status, seconds, failure, given (parameters set by hand). `made_with` names the machine.
     """
     ran = sum(card.get("status") == "ok" for card in cards)
     sums = [
@@ -332,7 +336,8 @@ def index_page(profile: str, cards: list[dict], measures, claims, made_with: dic
         pages={card["name"]: card["files"]["html"] for card in cards if "html" in card["files"]},
         questions={card["name"]: card["question"] for card in cards},
         claims=claims.to_dict("records"),
-        measures=[(notebook, _by_name(table)) for notebook, table in measures.groupby("notebook")],
+        sourced=any(map(_given, claims["source"])),
+        measures=[(notebook, _by_name(table), _top(table)) for notebook, table in measures.groupby("notebook")],
     )
 
 
@@ -381,22 +386,29 @@ def _fill(template, **values):
     loader = jinja2.DictLoader({"document": DOCUMENT})
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, loader=loader)
     environment.filters |= {
-        "between_0_and_1": lambda row: not _unit(row) and _given(row["low"]) and 0 <= row["low"] and row["high"] <= 1,
+        "share": _is_share,
         "clock": _clock,
         "count": _count,
         "interval": _interval,
-        "method": _method,
         "shown": _shown,
         "unit": _unit,
-        "value": _value,
+        "value": _number,
     }
     return environment.from_string(template).render(values)
 
 
 def _by_name(measures):
-    """Rows of one quantity together, in the order in which they were first noted: methods compare."""
-    order = list(dict.fromkeys(zip(measures["notebook"], measures["name"], strict=True)))
-    return sorted(measures.to_dict("records"), key=lambda row: order.index((row["notebook"], row["name"])))
+    """Rows of one quantity together, in the order in which they were first noted: methods compare.
+
+    Each gets "of", what names it beside the quantity; with the definition where that alone tells two rows apart.
+    """
+    rows = [{**row, "of": _method(row)} for row in measures.to_dict("records")]
+    seen = collections.Counter((row["notebook"], row["name"], row["of"], row["data"]) for row in rows)
+    for row in rows:
+        if seen[row["notebook"], row["name"], row["of"], row["data"]] > 1:
+            row["of"] = ", ".join(filter(None, [row["of"], _shown(row["definition"])]))
+    order = list(dict.fromkeys((row["notebook"], row["name"]) for row in rows))
+    return sorted(rows, key=lambda row: order.index((row["notebook"], row["name"])))
 
 
 def _method(row):
@@ -413,7 +425,7 @@ def _unit(row):
 
 
 def _interval(row):
-    return f"{_figure(row['low'])} to {_figure(row['high'])}" if _given(row["low"]) else ""
+    return f"{_number(row, 'low')} to {_number(row, 'high')}" if _given(row["low"]) else ""
 
 
 def _count(number):
@@ -429,10 +441,20 @@ def _given(item):
     return item is not None and str(item) not in {"nan", "<NA>", "NaT"}
 
 
-def _value(row):
-    """Times and sizes in three digits, others as `_figure` has them."""
-    size = abs(row["value"])
-    return f"{row['value']:.3g}" if _unit(row) and 0 < size < 1000 else _figure(row["value"])
+def _is_share(row):
+    """Whether a measure with its interval lies between 0 and 1, and can be drawn there."""
+    return not _unit(row) and _given(row["low"]) and 0 <= row["low"] and row["high"] <= 1
+
+
+def _top(measures):
+    """The end of the scale on which a notebook's shares are drawn."""
+    highest = max([row["high"] for row in measures.to_dict("records") if _is_share(row)], default=1)
+    return next(top for top in (0.1, 0.2, 0.3, 0.5, 1) if highest <= top)
+
+
+def _number(row, column="value"):
+    """A measure's value or an end of its interval: with a unit in three digits, others as `_figure` has them."""
+    return f"{row[column]:.3g}" if _unit(row) and 0 < abs(row[column]) < 1000 else _figure(row[column])
 
 
 def _figure(number):

@@ -339,7 +339,8 @@ def publish(
     """Write course.safetensors and its card, course.md, into `folder`; return the accuracies that the card shows.
 
     They are measured with the written weights. `describe` holds what the network is compared with: name -> function
-    from uint8 images to embeddings. `hardware` is where it was trained (default: this machine), in words.
+    from uint8 images to embeddings (HOG, the teacher). `hardware` is where it was trained (default: this machine), in
+    words.
     """
     settings = settings or Settings()
     path = Path(folder) / "course.safetensors"
@@ -347,7 +348,6 @@ def publish(
     network = copy.deepcopy(network).cpu().float().eval()
     network.load_state_dict(safetensors.torch.load_file(path))
     describe = {"this network": lambda images: _embed(network, images), **describe}
-    describe["teacher"] = lambda images: mobilenet_features(images, teacher).astype(np.float32)
     tables = []
     for method, function in describe.items():
         gallery, queries = function(train[0]), function(validation[0])

@@ -205,7 +205,10 @@ def test_views_of_other_photos_are_refused(run, teacher):
 def test_publishing_writes_weights_that_load_and_a_card_with_their_digest(run, teacher, tmp_path):
     data, labels, _, settings, _, (network, history) = run
     photographs = (data, labels)
-    describe = {"mean colour": lambda images: images.mean((1, 2))}
+    describe = {
+        "mean colour": lambda images: images.mean((1, 2)),
+        "teacher": lambda images: pretraining.mobilenet_features(images, teacher, side=32),
+    }
     accuracy = pretraining.publish(
         network, photographs, photographs, teacher, describe, tmp_path, history, settings, "a test"
     )

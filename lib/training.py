@@ -124,6 +124,7 @@ def fit(
                 if schedule is not None and schedule_each == "batch":
                     schedule.step()
                 means.add({"loss": loss, **more})
+            _agree_on_buffers(model, world)
             row = {"epoch": epoch + 1, **means.over(world), "learning_rate": float(optimiser.param_groups[0]["lr"])}
             if validate is not None:
                 row |= _validated(model, validate)
@@ -422,11 +423,19 @@ def _validated(model, validate):
     return values
 
 
+def _agree_on_buffers(model, world):
+    """Give all processes the first one's batch-norm statistics; each has seen batches of its own."""
+    if world > 1:
+        for buffer in model.buffers():
+            distributed.broadcast(buffer, 0)
+
+
 def _seed_epoch(seed, epoch, train):
-    number = int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
-    random.seed(number)
-    np.random.seed(number)  # noqa: NPY002 (transforms of others draw from it)
-    torch.manual_seed(number)
+    rank, _ = _rank_and_world()
+    number, own = (int(each) for each in np.random.SeedSequence([seed, epoch]).generate_state(2))
+    random.seed(own + rank)
+    np.random.seed((own + rank) % 2**32)  # noqa: NPY002 (transforms of others draw from it)
+    torch.manual_seed(own + rank)  # dropout differs from process to process, the order below must not
     for part in (train, getattr(train, "sampler", None)):
         if isinstance(getattr(part, "generator", None), torch.Generator):
             part.generator.manual_seed(number)

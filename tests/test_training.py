@@ -531,9 +531,14 @@ with training.processes() as (rank, world):
     )
     with torch.no_grad():
         embeddings = training.embed_in_shards(lambda part: model(torch.from_numpy(part)).numpy(), rows[:7])
+    normal = nn.Sequential(nn.BatchNorm1d(3), nn.Dropout(0.5), nn.Linear(3, 2))
+    masks = []
+    normal[1].register_forward_hook(lambda module, inputs, output: masks.append((output == 0).float().mean(1)))
+    optimiser = torch.optim.SGD(normal.parameters(), lr=0.1)
+    training.fit(normal, lambda model, batch: model(batch[0]).square().mean(), batches, optimiser, 1, progress=False)
     parameters = torch.cat([parameter.detach().flatten() for parameter in model.parameters()]).numpy()
     np.savez(f"{sys.argv[1]}/{rank}_of_{world}.npz", parameters=parameters, embeddings=embeddings, loss=history.loss,
-             score=history.validation_score)
+             score=history.validation_score, statistics=normal[0].running_mean, masks=torch.cat(masks))
 """
 
 
@@ -554,8 +559,10 @@ def test_two_processes_train_and_embed_as_one(tmp_path, monkeypatch, capsys):
     assert len(lines) == len([line for line in done.stdout.splitlines() if line.startswith("epoch")]) == 3
     one = np.load(folders[0] / "0_of_1.npz")
     assert one["embeddings"].shape == (7, 2)
-    for rank in range(2):
-        each = np.load(folders[1] / f"{rank}_of_2.npz")
+    two = [np.load(folders[1] / f"{rank}_of_2.npz") for rank in range(2)]
+    assert np.array_equal(two[0]["statistics"], two[1]["statistics"])
+    assert not np.array_equal(two[0]["masks"], two[1]["masks"])  # each process drops units of its own
+    for each in two:
         for name in ("parameters", "embeddings", "loss"):
             np.testing.assert_allclose(each[name], one[name], rtol=1e-5, atol=1e-6)
         assert each["score"].tolist() == [0.0, 0.0, 0.0]

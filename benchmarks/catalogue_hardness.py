@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from lib import catalogue, datasets, descriptors, indexes, keypoints, metrics
 
-SIDE, EPOCHS, BATCH, SEED = 64, 24, 64, 0  # of the network: pixels, passes over the train split, images a step
+SIDE, EPOCHS, BATCH, SEED = 64, 40, 64, 0  # of the network: pixels, passes over the train split, images a step
 
 
 def singles(folder, split):

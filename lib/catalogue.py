@@ -34,7 +34,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 from tqdm.auto import tqdm
 
-VERSION = 3  # raise it with every change that changes a pixel or a word: older drawings are then drawn anew
+VERSION = 4  # raise it with every change that changes a pixel or a word: older drawings are then drawn anew
 OVERSAMPLE = 3  # images are drawn at this many times their size; odd, so that a mask pixel has a centre
 
 # ------------------------------------------------------------------------------------------------- outlines and the pen
@@ -249,7 +249,7 @@ def tshirt(p, r, a):
             p.disc(0, y, 0.016, WHITE)
         both(p.fill, [(0.02, -0.58, 1), (0.2, -0.75, 1), (0.25, -0.66), (0.13, -0.5, 1)], PLAIN, 190)
     else:
-        p.line(line, 0.035, SECOND if a["trim"] else PLAIN, 175)
+        p.line(line, 0.045, SECOND if a["trim"] else SHADE, 175)
     p.seam([(-0.39, 0.62), (0, 0.65), (0.39, 0.62)], 0.012)
 
 
@@ -257,10 +257,10 @@ def shirt(p, r, a):
     sleeves(p, r, a, 0.43, 0.1, 0.0, PLAIN if SLEEVES[a["sleeve"]] > 0.5 else 0)
     body(p, r, 0.43, r(0.36, 0.4), r(0.38, 0.42), 0.7, 0.17, 0.16, True, r(0, 0.02))
     folds(p, r, 3)
-    p.seam([(-0.045, -0.5), (-0.045, 0.73)], 0.016, 90)
-    p.seam([(0.045, -0.5), (0.045, 0.73)], 0.016, 100)
+    p.line([(0, -0.5), (0, 0.73)], 0.11, PLAIN, 165)
+    p.seam([(0.06, -0.5), (0.06, 0.73)], 0.018, 90)
     for i in range(6):
-        p.disc(0, -0.46 + i * 0.2, 0.022, WHITE if a["dark"] else INK, 200)
+        p.disc(0, -0.46 + i * 0.2, 0.032, WHITE if a["dark"] else INK, 200)
     if a["pocket"]:
         p.seam([(0.14, -0.28), (0.32, -0.28), (0.32, -0.1), (0.23, -0.06), (0.14, -0.1), (0.14, -0.28)], 0.02, 90)
     p.fill(mirrored([(0, -0.79), (0.16, -0.77), (0.19, -0.7), (0, -0.66)]), PLAIN, 150)
@@ -299,11 +299,12 @@ def sweatshirt(p, r, a):
 
 def sweater(p, r, a):
     """A knitted jumper: ribbed hem, cuffs and neck; a high roll neck or a V."""
-    sleeves(p, r, a, 0.45, 0.1, 0.05, SHADE)
+    band = SECOND if a["trim"] else SHADE
+    sleeves(p, r, a, 0.45, 0.1, 0.05, band)
     neck, pointed = a["neckline"], a["neckline"] == "V-Neck"
     line = body(p, r, 0.45, 0.42, 0.4, 0.62, 0.18, 0.34 if pointed else 0.1, pointed, 0.0, neck != "Turtleneck")
     for x in np.arange(-0.36, 0.37, 0.12):
-        p.seam([(x, -0.4), (x + r(-0.01, 0.01), 0.56)], 0.03, 128)
+        p.seam([(x, -0.4), (x + r(-0.01, 0.01), 0.56)], 0.034, 116)
     if a["cable"]:
         for x in (-0.16, 0.16):
             for y in np.arange(-0.4, 0.5, 0.13):
@@ -314,8 +315,8 @@ def sweater(p, r, a):
         for x in (-0.1, 0, 0.1):
             p.seam([(x, -0.9), (x, -0.66)], 0.02, 120)
     else:
-        p.line(line, 0.06, SHADE, 185)
-    p.fill([(-0.4, 0.56, 1), (0.4, 0.56, 1), (0.37, 0.71, 1), (-0.37, 0.71, 1)], SHADE, 165)
+        p.line(line, 0.075, band, 185)
+    p.fill([(-0.4, 0.56, 1), (0.4, 0.56, 1), (0.37, 0.73, 1), (-0.37, 0.73, 1)], band, 165)
     for x in np.arange(-0.34, 0.35, 0.085):
         p.seam([(x, 0.58), (x, 0.7)], 0.02, 110)
 
@@ -405,16 +406,16 @@ def trousers(p, r, a, top=-0.95, denim=False, wide=None, leg=None):
 def jeans(p, r, a):
     waist, top, crotch, hip, out, low, foot = trousers(p, r, a, denim=True, wide=r(0.1, 0.17))
     for s in (1, -1):
-        p.line([(s * 0.12, top + 0.13), (s * 0.16, top + 0.24), (s * (hip - 0.02), top + 0.29)], 0.018, THREAD, 140)
-        p.line([(s * (hip - 0.03), crotch), (s * (out + foot * 0.72), low - 0.03)], 0.014, THREAD, 140)
-        p.line([(s * (out - foot), low - 0.035), (s * (out + foot * 0.9), low - 0.05)], 0.02, THREAD, 140)
+        p.line([(s * 0.12, top + 0.13), (s * 0.16, top + 0.24), (s * (hip - 0.02), top + 0.29)], 0.026, THREAD, 140)
+        p.line([(s * (hip - 0.03), crotch), (s * (out + foot * 0.72), low - 0.03)], 0.022, THREAD, 140)
+        p.line([(s * (out - foot), low - 0.035), (s * (out + foot * 0.9), low - 0.05)], 0.028, THREAD, 140)
         if a["faded"]:
             p.fill(oval(s * 0.22, crotch + 0.3, 0.06, 0.22), PALE, 150)
         for x in (0.12, 0.24):
             p.line([(s * x, top + 0.0), (s * x, top + 0.12)], 0.03, CLOTH, 205)
-    p.line([(-waist, top + 0.11), (0, top + 0.14), (waist, top + 0.11)], 0.016, THREAD, 140)
-    p.line([(0.07, top + 0.14), (0.07, crotch - 0.14), (0, crotch - 0.06)], 0.016, THREAD, 140)
-    p.disc(0.01, top + 0.07, 0.026, METAL, 220)
+    p.line([(-waist, top + 0.11), (0, top + 0.14), (waist, top + 0.11)], 0.024, THREAD, 140)
+    p.line([(0.07, top + 0.14), (0.07, crotch - 0.14), (0, crotch - 0.06)], 0.024, THREAD, 140)
+    p.disc(0.01, top + 0.07, 0.034, METAL, 220)
 
 
 def shorts(p, r, a):
@@ -833,7 +834,7 @@ TYPES = {t.name: t for t in (Type("Tshirts", "Apparel/Topwear", tshirt, ("T-shir
     necklines=("Crew Neck", "V-Neck", "Scoop Neck", "Polo Collar")),
     Type("Shirts", "Apparel/Topwear", shirt, ("shirt", "button-down shirt"),
     "torso", patterns=("Solid", "Striped", "Checked", "Dotted", "Floral"),
-    usages=SMART, sleeves=(*LONG, *LONG, "Short Sleeves"), necklines=("Shirt Collar",)),
+    usages=SMART, sleeves=(*LONG, *LONG, *LONG, "Short Sleeves"), necklines=("Shirt Collar",)),
     Type("Tops", "Apparel/Topwear", top, ("camisole", "strappy top"), "torso", ("cotton", "shiny"),
     ANY, WOMEN, MILD, FESTIVE, ("Sleeveless",), ("Scoop Neck",), zoom=1.2),
     Type("Sweatshirts", "Apparel/Topwear", sweatshirt, ("hoodie", "hooded sweatshirt"), "torso", ("cotton", "fleece"),

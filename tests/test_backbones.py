@@ -25,9 +25,9 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (5, 40, 48, 3), np.uint8)
 
 
 @pytest.fixture(autouse=True, scope="module")
-def two_threads():
+def one_thread():
     before = torch.get_num_threads()
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
 
@@ -284,6 +284,14 @@ def test_an_untrained_control_is_fixed_by_its_seed_and_leaves_the_generator_alon
     assert untrained("squeezenet1_1", seed=1).weights_digest == first.weights_digest
     assert untrained("squeezenet1_1", seed=2).weights_digest != first.weights_digest
     assert first.source == "none"
+
+
+@pytest.mark.parametrize(("has", "precision"), [({"amx_bf16": True}, "bfloat16"), ({"avx512_bf16": True}, "float32")])
+def test_auto_is_bfloat16_where_the_cpu_gains_by_it(monkeypatch, has, precision):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: has)
+    backbone = shared("squeezenet1_1")
+    auto, named = (backbones.embed(backbone, IMAGES, precision=kind) for kind in ("auto", precision))
+    np.testing.assert_array_equal(auto, named)
 
 
 @pytest.mark.parametrize(

@@ -559,8 +559,11 @@ def _course(weights, image_size, seed):
             f"The weights of the course's own network are not here. Looked for:\n{lines}\nThey come with "
             "the project, in data/backbones; or give the path of the file: load('course', weights=path)"
         )
-    with safetensors.safe_open(path, "np") as file:
-        about = file.metadata() or {}
+    try:
+        with safetensors.safe_open(path, "np") as file:
+            about = file.metadata() or {}
+    except safetensors.SafetensorError as error:
+        raise ValueError(f"{path} ({path.stat().st_size:,} bytes) is no sound .safetensors file: {error}") from error
     if not {"config", "image_size", "mean", "std"} <= about.keys():
         raise ValueError(f"{path} says {sorted(about)} of itself; config, image_size, mean and std are needed")
     with torch.random.fork_rng(devices=[]):

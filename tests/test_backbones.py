@@ -541,6 +541,9 @@ def test_the_network_of_the_course_is_that_of_networks(course_weights, monkeypat
     np.testing.assert_allclose(backbones.embed(backbone, IMAGES, precision="float32"), expected, rtol=1e-4, atol=1e-5)
     assert backbones.load("course", "none").weights_digest != backbone.weights_digest
     assert backbones.load("course", layer="stages.0", pooling="gem").dimension == 8
+    (folder / "course.safetensors").write_bytes((folder / "course.safetensors").read_bytes()[:-100])
+    with pytest.raises(ValueError, match=r"course\.safetensors .* is no sound"):
+        backbones.load("course")
 
 
 def test_without_its_file_the_network_of_the_course_is_a_clear_error(tmp_path, monkeypatch):

@@ -13,7 +13,7 @@ without library sums or transcendental functions of arrays, so the same seed giv
 The file is long because there are 34 product types, each some 15 lines of outlines, and because it must work alone. It
 goes: pen, products, tables, plans, painting, grounds, props, words, writing.
 
-Needs numpy, Pillow and tqdm. Copy this file alone.
+Needs numpy, Pillow, joblib and tqdm. Copy this file alone.
 """
 
 import csv
@@ -24,13 +24,11 @@ import os
 import shutil
 import time
 import uuid
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from itertools import repeat
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+from joblib import Parallel, delayed
 from PIL import Image, ImageDraw, ImageFilter
 from tqdm.auto import tqdm
 
@@ -1825,13 +1823,10 @@ def _write_all(folder, parameters, progress, workers):
     for split in splits:
         (folder / split / "masks").mkdir(parents=True)
     workers = (os.cpu_count() or 1) if workers is None else workers
-    common = (repeat(str(folder)), repeat(size), repeat(seed))
-    bar = {"total": n_images, "desc": "drawing the catalogue", "unit": "image", "disable": not progress}
-    if workers == 1 or n_images < _ALONE:
-        done = list(tqdm(map(_draw_file, jobs, *common), **bar))
-    else:  # fresh processes: a forked one would inherit the caller's threads and their locks
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            done = list(tqdm(pool.map(_draw_file, jobs, *common, chunksize=16), **bar))
+    draw_file = delayed(_draw_file)
+    pool = Parallel(1 if n_images < _ALONE else workers, batch_size=16, return_as="generator")  # fresh processes
+    done = pool(draw_file(job, str(folder), size, seed) for job in jobs)
+    done = list(tqdm(done, total=n_images, desc="drawing the catalogue", unit="image", disable=not progress))
     for split in splits:
         with open(folder / split / "metadata.csv", "w", newline="", encoding="utf-8") as file:
             table = csv.DictWriter(file, COLUMNS, lineterminator="\n")

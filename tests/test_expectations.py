@@ -58,6 +58,22 @@ def test_a_verdict_that_turned_is_told():
     assert found == ["01_descriptors: 'first' does not hold; recorded: holds"]
 
 
+def test_a_verdict_marked_as_either_may_turn_and_stays_marked():
+    known = {"01_descriptors": {"claims": {"close": "either", "clear": True}, "measures": []}}
+    for holds in (True, False):
+        run = measures(), claims(close=holds, clear=True)
+        assert expectations.deviations(known, *run) == []
+        assert expectations.expect(*run, known) == known
+    (found,) = expectations.deviations(known, measures(), claims(clear=True))
+    assert found == "01_descriptors: the claim 'close' was not made"
+
+
+def test_a_verdict_of_another_word_is_refused():
+    known = {"01_descriptors": {"claims": {"first": "maybe"}, "measures": []}}
+    (found,) = expectations.deviations(known, measures(), claims(first=True))
+    assert found == "01_descriptors: 'first' is recorded as 'maybe'; allowed: true, false, \"either\""
+
+
 def test_missing_and_new_ones_are_named():
     expected = expectations.expect(measures(HOG), claims(first=True))
     found = expectations.deviations(expected, measures(WORDS), claims(second=True))

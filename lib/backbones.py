@@ -188,13 +188,14 @@ def embed(backbone, images, batch_size=64, progress=True, precision="auto"):
         raise ValueError(f"batch_size must be a whole number, at least 1; got {batch_size!r}")
     forward = _torch_forward(backbone, precision) if isinstance(backbone.model, nn.Module) else _keras_forward(backbone)
     shown = progress and (sys.stderr.isatty() or "ipykernel" in sys.modules)
+    shown = shown and os.environ.get("TQDM_DISABLE", "0") in ("", "0")  # tqdm's bar for notebooks does not read it
     rows, n_done = [], 0
     with tqdm(
         total=len(images) if hasattr(images, "__len__") else None,
         desc=f"embed with {backbone.name}",
         unit="image",
         leave=False,
-        **({} if shown else {"disable": True}),
+        disable=not shown,
     ) as bar:
         for batch in _batches(images, batch_size):
             embeddings = np.ascontiguousarray(forward(batch), dtype=np.float32)

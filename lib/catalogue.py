@@ -1826,7 +1826,8 @@ def _write_all(folder, parameters, progress, workers):
     draw_file = delayed(_draw_file)
     pool = Parallel(1 if n_images < _ALONE else workers, batch_size=16, return_as="generator")  # fresh processes
     done = pool(draw_file(job, str(folder), size, seed) for job in jobs)
-    done = list(tqdm(done, total=n_images, desc="drawing the catalogue", unit="image", disable=not progress))
+    silent = not progress or os.environ.get("TQDM_DISABLE", "0") not in ("", "0")  # not read by tqdm's notebook bar
+    done = list(tqdm(done, total=n_images, desc="drawing the catalogue", unit="image", disable=silent))
     for split in splits:
         with open(folder / split / "metadata.csv", "w", newline="", encoding="utf-8") as file:
             table = csv.DictWriter(file, COLUMNS, lineterminator="\n")

@@ -63,7 +63,8 @@ def cached(folder, key, compute, n, part=512, progress=True):
     embeddings = None
     bounds = [(start, min(start + part, n)) for start in range(0, n, part)]
     shown = progress and (sys.stderr.isatty() or "ipykernel" in sys.modules)
-    with tqdm(total=n, desc="embeddings", unit="row", leave=False, **({} if shown else {"disable": True})) as bar:
+    shown = shown and os.environ.get("TQDM_DISABLE", "0") in ("", "0")  # tqdm's bar for notebooks does not read it
+    with tqdm(total=n, desc="embeddings", unit="row", leave=False, disable=not shown) as bar:
         for start, stop in bounds:
             rows = _stored(entry, start, stop)
             if rows is None:

@@ -235,6 +235,15 @@ def test_one_worker_and_two_draw_the_same_bytes(tmp_path, monkeypatch):
     assert all((one / file).read_bytes() == (two / file).read_bytes() for file in files)
 
 
+@pytest.mark.parametrize(("variable", "silent"), [("1", True), ("0", False)])
+def test_the_bar_is_silent_where_bars_are_switched_off(tmp_path, monkeypatch, variable, silent):
+    asked = []
+    monkeypatch.setenv("TQDM_DISABLE", variable)
+    monkeypatch.setattr(catalogue, "tqdm", lambda items, **options: asked.append(options["disable"]) or items)
+    catalogue.write(tmp_path / "few", 40, SIZE)
+    assert asked == [silent]
+
+
 def test_another_seed_draws_something_else():
     a, b = (catalogue.draw(0, "Caps", size=48, seed=seed)[0] for seed in (0, 1))
     assert (a != b).any()

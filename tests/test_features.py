@@ -243,3 +243,19 @@ def test_the_file_alone_has_passing_doctests_and_no_heavy_import(tmp_path):
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert done.stdout.split() == ["0", "False"], done.stdout + done.stderr
     assert doctest.testmod(features).attempted >= 10
+
+
+@pytest.mark.parametrize(("variable", "silent"), [("1", True), ("0", False)])
+def test_the_bar_in_jupyter_is_silent_where_bars_are_switched_off(tmp_path, monkeypatch, variable, silent):
+    asked = []
+
+    class Bar(features.tqdm):
+        def __init__(self, *arguments, disable, **more):
+            asked.append(disable)
+            super().__init__(*arguments, disable=True, **more)
+
+    monkeypatch.setattr(features, "tqdm", Bar)
+    monkeypatch.setitem(features.sys.modules, "ipykernel", features)
+    monkeypatch.setenv("TQDM_DISABLE", variable)
+    features.cached(tmp_path, {"of": "bar"}, lambda start, stop: np.ones((stop - start, 2), np.float32), n=3)
+    assert asked == [silent]

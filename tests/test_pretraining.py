@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +12,8 @@ import torch
 import torchvision
 
 from lib import losses, networks, pretraining, training
+
+BACKBONES = Path(__file__).resolve().parent.parent / "data" / "backbones"
 
 
 def photos(n=12, side=64, seed=0):
@@ -227,3 +231,31 @@ def test_publishing_writes_weights_that_load_and_a_card_with_their_digest(run, t
     assert (accuracy[accuracy.protocol == "train gallery"].accuracy == 1).all()
     assert accuracy.groupby("method").size().to_dict() == {"this network": 14, "mean colour": 2, "teacher": 2}
     assert sorted(each.name for each in tmp_path.iterdir()) == ["course.md", "course.safetensors"]
+
+
+# ----------------------------------------------------------------------------------------------------- the real weights
+
+
+def test_the_weights_are_those_of_the_card_and_small():
+    content = (BACKBONES / "course.safetensors").read_bytes()
+    assert hashlib.sha256(content).hexdigest() in (BACKBONES / "course.md").read_text()
+    assert len(content) <= 24e6
+
+
+def test_the_real_weights_find_the_class_of_unseen_photos():
+    folder = next((Path(each) for each in os.environ.get("RETRIEVAL_DATA", "").split(os.pathsep) if each), None)
+    if folder is None or not (folder / "tiny-imagenet-100").exists():
+        pytest.skip("tiny-imagenet-100 is not in $RETRIEVAL_DATA")
+    from lib import datasets
+
+    validation = datasets.load("tiny-imagenet-100", "validation")
+    rows = np.arange(0, len(validation), 5)  # ten of each class
+    validation = validation.subset(rows)
+    labels = validation.table["label"].to_numpy()
+    with safetensors.safe_open(BACKBONES / "course.safetensors", "pt") as file:
+        network = networks.NestedResNet(**json.loads(file.metadata()["config"])).eval()
+    network.load_state_dict(safetensors.torch.load_file(BACKBONES / "course.safetensors"))
+    embeddings = pretraining._embed(network, validation.images(64, progress=False))
+    found = pretraining.nearest_neighbour_accuracy(embeddings, labels, embeddings, labels, (16, 512), True)
+    chance = 9 / 999
+    assert found.accuracy.min() > 10 * chance  # among ten of each class; the card has the figures for all

@@ -1,4 +1,4 @@
-"""The course on the command line: python -m lib.course list | run | check | expect | notebooks | results
+"""The course on the command line: python -m lib.course list | run | check | expect | notebooks | results | pretrain
 
     list       the notebooks, their questions, minutes and parameters
     run        execute notebooks headlessly and write a report of pages, results and claims
@@ -6,6 +6,7 @@
     expect     write notebooks/expected.toml from the last quick run, for review
     notebooks  run profile quick and put the outputs into the notebooks themselves
     results    show again what was measured and which claims held
+    pretrain   train the project's own network again (hours on a CPU)
 
 Each notebook runs in a process of its own, so that one which dies, hangs or ends its kernel does no harm to the others.
 The way in to the course: this module may import its siblings.
@@ -464,6 +465,37 @@ def command_expect(options) -> int:
     return 0
 
 
+def command_pretrain(options) -> int:
+    """Train data/backbones/course.safetensors anew; a run that was stopped is taken up where it was."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # of each process, read when torch is loaded: how the card's run was
+    from lib import datasets, descriptors, losses, networks, pretraining, training
+
+    teacher = options.teacher or Path(os.environ.get("RETRIEVAL_WEIGHTS", ".")) / "mobilenet_v2.pth"
+    if not teacher.is_file():
+        raise UsageError(
+            f"the teacher's weights, torchvision's mobilenet_v2, are not at {teacher}; name them: --teacher"
+        )
+    describe = {
+        "HOG": descriptors.hog,
+        "teacher (mobilenet_v2)": lambda images: pretraining.mobilenet_features(images, teacher),
+    }
+    with training.processes() as (rank, _):
+        splits = {}
+        for split in ("train", "validation"):
+            try:
+                photos = datasets.load("tiny-imagenet-100", split)
+            except FileNotFoundError as error:
+                raise UsageError(str(error)) from error
+            splits[split] = photos.images(64), photos.table["label"].to_numpy()
+        network, history = pretraining.pretrain(splits["train"], teacher, options.work, networks, losses, training)
+        if rank == 0:
+            table = pretraining.publish(
+                network, splits["train"], splits["validation"], teacher, describe, options.out, history
+            )
+            print(table.round(3).to_string(index=False))
+    return 0
+
+
 def _last_quick_run(options, names):
     """Its tables, refused where a notebook failed or ran with other parameters than the profile's."""
     run = Run("quick", options.reports)
@@ -566,6 +598,27 @@ def parser() -> argparse.ArgumentParser:
         "run",
     )
     command("results", command_results, "show what was measured and which claims held", "only", "reports", "profile")
+    pretrain = command("pretrain", command_pretrain, "train the project's own network again (hours on a CPU)")
+    pretrain.add_argument(
+        "--teacher",
+        type=Path,
+        metavar="FILE",
+        help="weights of torchvision's mobilenet_v2 (default: mobilenet_v2.pth in $RETRIEVAL_WEIGHTS)",
+    )
+    pretrain.add_argument(
+        "--work",
+        type=Path,
+        default=ROOT / "data" / "pretraining",
+        metavar="FOLDER",
+        help="where crops, features and checkpoints are kept (default: data/pretraining)",
+    )
+    pretrain.add_argument(
+        "--out",
+        type=Path,
+        default=ROOT / "data" / "backbones",
+        metavar="FOLDER",
+        help="where weights and card go (default: data/backbones)",
+    )
     return main
 
 

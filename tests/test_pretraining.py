@@ -6,12 +6,14 @@ import os
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import safetensors
 import torch
 import torchvision
+from PIL import Image
 
-from lib import losses, networks, pretraining, training
+from lib import course, losses, networks, pretraining, training
 
 BACKBONES = Path(__file__).resolve().parent.parent / "data" / "backbones"
 
@@ -231,6 +233,57 @@ def test_publishing_writes_weights_that_load_and_a_card_with_their_digest(run, t
     assert (accuracy[accuracy.protocol == "train gallery"].accuracy == 1).all()
     assert accuracy.groupby("method").size().to_dict() == {"this network": 14, "mean colour": 2, "teacher": 2}
     assert sorted(each.name for each in tmp_path.iterdir()) == ["course.md", "course.safetensors"]
+
+
+# --------------------------------------------------------------------------------------------------- the command line
+
+
+@pytest.fixture
+def tiny(tmp_path, monkeypatch):
+    """A collection named tiny-imagenet-100 of two classes, three photos a split, in $RETRIEVAL_DATA."""
+    for split in ("train", "validation"):
+        for name in ("n01", "n02"):
+            place = tmp_path / "collections" / "tiny-imagenet-100" / split / name
+            place.mkdir(parents=True)
+            for number in range(3):
+                Image.new("RGB", (64, 64), (number * 40, 0, 0)).save(place / f"{number}.png")
+    monkeypatch.setenv("RETRIEVAL_DATA", str(tmp_path / "collections"))
+    monkeypatch.delenv("RETRIEVAL_WEIGHTS", raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    return tmp_path
+
+
+def test_the_command_trains_on_the_collection_and_publishes_what_it_trained(tiny, monkeypatch, capsys):
+    teacher, told = tiny / "mobilenet_v2.pth", {}
+    teacher.write_bytes(b"weights")
+
+    def pretrain(train, weights, folder, *modules):
+        told["pretrain"] = train[0].shape, sorted(set(train[1])), weights, folder, modules
+        return "network", "history"
+
+    def publish(network, train, validation, weights, describe, folder, history):
+        told["publish"] = network, validation[0].shape, weights, sorted(describe), folder, history
+        return pd.DataFrame({"accuracy": [0.51234]})
+
+    monkeypatch.setattr(pretraining, "pretrain", pretrain)
+    monkeypatch.setattr(pretraining, "publish", publish)
+    monkeypatch.setenv("RETRIEVAL_WEIGHTS", str(tiny))
+    assert course.main(["pretrain", "--work", str(tiny / "work"), "--out", str(tiny / "out")]) == 0
+    modules = (networks, losses, training)
+    assert told["pretrain"] == ((6, 64, 64, 3), ["n01", "n02"], teacher, tiny / "work", modules)
+    compared = ["HOG", "teacher (mobilenet_v2)"]
+    assert told["publish"] == ("network", (6, 64, 64, 3), teacher, compared, tiny / "out", "history")
+    assert "0.512" in capsys.readouterr().out
+
+
+def test_the_command_says_what_is_missing(tiny, monkeypatch, capsys):
+    assert course.main(["pretrain", "--teacher", str(tiny / "none.pth")]) == 2
+    assert "--teacher" in capsys.readouterr().err
+    (tiny / "some.pth").write_bytes(b"")
+    monkeypatch.setenv("RETRIEVAL_DATA", str(tiny / "elsewhere"))
+    monkeypatch.chdir(tiny)
+    assert course.main(["pretrain", "--teacher", str(tiny / "some.pth")]) == 2
+    assert "tiny-imagenet-100" in capsys.readouterr().err
 
 
 # ----------------------------------------------------------------------------------------------------- the real weights

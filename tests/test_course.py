@@ -229,7 +229,14 @@ def test_ctrl_c_ends_the_kernel_and_keeps_the_report(tmp_path):
     toy(tmp_path, "00_waits", ["{begin}", wait])
     toys(tmp_path, ["00_waits"])
     command = [sys.executable, "-m", "lib.course", "run", "--notebooks", tmp_path, "--reports", tmp_path / "reports"]
-    runner = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True, cwd=course.ROOT)
+    runner = subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        cwd=course.ROOT,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored where the tests run in background
+    )
     _wait_until(lambda: pid_file.exists() and pid_file.read_text())
     kernel = int(pid_file.read_text())
     os.kill(runner.pid, signal.SIGINT)

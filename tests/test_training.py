@@ -23,6 +23,12 @@ ROWS = torch.from_numpy(np.random.default_rng(0).normal(size=(20, 3)).astype(np.
 LABELS = (ROWS.sum(1) > 0).long()
 
 
+@pytest.fixture(autouse=True)
+def no_kernel(monkeypatch):
+    """Tests of other files may have imported ipykernel into this process, which looks as if it were a notebook's."""
+    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
+
+
 def network(dropout=0.0):
     torch.manual_seed(7)
     return nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Dropout(dropout), nn.Linear(8, 2))

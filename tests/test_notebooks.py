@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import statistics
 import tempfile
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from lib import catalogue, course, notebook_files
+from lib import catalogue, course, datasets, notebook_files
 
 FOLDER = course.ROOT / "notebooks"
 PATHS = sorted(FOLDER.glob("[0-9][0-9]_*.ipynb"))
@@ -121,4 +122,20 @@ def test_every_cell_runs_with_the_least_parameters(path, tiny_catalogue, capfd):
         where = ["--notebooks", str(FOLDER), "--reports", reports]
         given = ["--only", path.stem, "--profile", "smoke", "-p", f"dataset={tiny_catalogue}"]
         status = course.main(["run", *where, *given])
+    assert status == 0, capfd.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["holiday", "trip"])
+def test_ones_own_photos_run_as_the_readme_says(name, tiny_catalogue, tmp_path, capfd):
+    for split in ("train", "test"):
+        photos = datasets.load(tiny_catalogue, split)
+        for path, label in zip(photos.paths, photos.table["masterCategory"], strict=True):
+            place = tmp_path / name / label if name == "holiday" else tmp_path / name / split / label
+            place.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, place)
+    readme = (FOLDER.parent / "README.md").read_text(encoding="utf-8")
+    (given,) = re.findall(rf'^make course ARGS="(.*-p dataset=../{name}\b.*)"$', readme, re.MULTILINE)
+    given = given.replace(f"../{name}", str(tmp_path / name)).split()
+    where = ["--notebooks", str(FOLDER), "--reports", str(tmp_path / "reports"), "--profile", "smoke"]
+    status = course.main(["run", *where, *given, "-p", "label_column=label"])
     assert status == 0, capfd.readouterr().out

@@ -605,20 +605,14 @@ def parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="weights of torchvision's mobilenet_v2 (default: mobilenet_v2.pth in $RETRIEVAL_WEIGHTS)",
     )
-    pretrain.add_argument(
-        "--work",
-        type=Path,
-        default=ROOT / "data" / "pretraining",
-        metavar="FOLDER",
-        help="where crops, features and checkpoints are kept (default: data/pretraining)",
-    )
-    pretrain.add_argument(
-        "--out",
-        type=Path,
-        default=ROOT / "data" / "backbones",
-        metavar="FOLDER",
-        help="where weights and card go (default: data/backbones)",
-    )
+    for option, name, text in (
+        ("--work", "pretraining", "where crops, features and checkpoints are kept"),
+        ("--out", "backbones", "where weights and card go"),
+    ):
+        default = ROOT / "data" / name
+        pretrain.add_argument(
+            option, type=Path, default=default, metavar="FOLDER", help=f"{text} (default: data/{name})"
+        )
     return main
 
 
@@ -646,7 +640,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\nstopped; what was done is kept: --resume takes it over", file=sys.stderr)
+        again = "the same command goes on" if options.command == "pretrain" else "--resume takes it over"
+        print(f"\nstopped; what was done is kept: {again}", file=sys.stderr)
         return 130
 
 

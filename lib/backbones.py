@@ -103,13 +103,19 @@ class Backbone:
 
     @property
     def key(self):
-        """All that decides an embedding besides the images, as JSON can hold it: for the key of a cache."""
+        """All that decides an embedding besides the images, as JSON can hold it: for the key of a cache.
+
+        "precision" is what `embed` computes in here unless told: float32 and bfloat16 embeddings of one network differ,
+        and a cache may be shared by a machine that has a GPU and one that has none. Who asks `embed` for another says
+        so: backbone.key | {"precision": "float32"}.
+        """
         return {
             "backbone": self.name,
             "weights": self.weights_digest,
             "layer": self.layer,
             "pooling": self.pooling,
             "preprocess": repr(self.preprocess),
+            "precision": _precision(self.model, "auto"),
         }
 
 
@@ -335,12 +341,9 @@ def _batches(images, batch_size):
 def _torch_forward(backbone, precision):
     model = backbone.model
     device = next(model.parameters()).device
-    if isinstance(model, _Regions):
-        if precision == "bfloat16":
-            raise ValueError(f"{backbone.name} is computed in float32 only: boxes need more than 8 bits")
-        precision = "float32"
-    if precision == "auto":
-        precision = "bfloat16" if _gains_by_bfloat16(device) else "float32"
+    if precision == "bfloat16" and isinstance(model, _Regions):
+        raise ValueError(f"{backbone.name} is computed in float32 only: boxes need more than 8 bits")
+    precision = _precision(model, precision)
 
     def forward(batch):
         was_training = [module for module in model.modules() if module.training]
@@ -354,6 +357,15 @@ def _torch_forward(backbone, precision):
                 module.training = True
 
     return forward
+
+
+def _precision(model, asked):
+    """What the model computes in when asked for "auto", or for one by its name."""
+    if isinstance(model, _Regions) or not isinstance(model, nn.Module):  # detectors and Keras's models
+        return "float32"
+    if asked == "auto":
+        return "bfloat16" if _gains_by_bfloat16(next(model.parameters()).device) else "float32"
+    return asked
 
 
 def _gains_by_bfloat16(device):

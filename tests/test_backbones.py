@@ -275,6 +275,19 @@ def test_the_key_can_be_written_as_json_and_tells_apart_all_that_matters():
     assert untrained("squeezenet1_1").key == keys[0]
 
 
+@pytest.mark.parametrize(("has", "precision"), [({"amx_bf16": True}, "bfloat16"), ({"avx512_bf16": True}, "float32")])
+def test_the_key_names_the_precision_that_auto_means_here(monkeypatch, has, precision):
+    """Two machines that share a cache must not share an entry where one computes in bfloat16."""
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: has)
+    assert shared("squeezenet1_1").key["precision"] == precision
+
+
+def test_the_key_of_a_detector_says_float32_wherever_it_computes(monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True})
+    detector = backbones.load("fasterrcnn_resnet50_fpn", "none", image_size=64, device="cpu", n_boxes=2)
+    assert detector.key["precision"] == "float32"
+
+
 def test_an_untrained_control_is_fixed_by_its_seed_and_leaves_the_generator_alone():
     torch.manual_seed(7)
     expected = torch.rand(2)

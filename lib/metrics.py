@@ -2,9 +2,10 @@
 
 What is in it
     who is relevant     relevance, count_relevant, label_iou, hierarchy_similarity
-    one value a query   average_precision_at_k, precision_at_k, recall_at_k, hit_rate_at_k, reciprocal_rank, ndcg_at_k
+    one value a query   average_precision_at_k, precision_at_k, recall_at_k, hit_rate_at_k, reciprocal_rank, ndcg_at_k,
+                        rank_of_first; match_ranks, from the embeddings themselves
     what chance gives   chance_average_precision
-    over many queries   mean_over_queries, bootstrap_interval, paired_difference
+    over many queries   mean_over_queries, bootstrap_interval, median_interval, paired_difference
 
 Two arrays go in: ``relevance`` (q, k), best answer first, and ``n_relevant`` (q,), how many relevant items the whole
 gallery holds. The second is asked for everywhere, since a ranking cut at k does not know what it has missed. A query
@@ -202,6 +203,71 @@ def reciprocal_rank(relevance, n_relevant, k=None):
     return _known(np.where(relevance.any(axis=1), 1.0 / (relevance.argmax(axis=1) + 1.0), 0.0), n_relevant)
 
 
+def rank_of_first(relevance, n_relevant, k=None):
+    """The rank of the first relevant answer, from 1: float64 (q,), NaN for a query without a relevant item.
+
+    Infinity where none is among the first k: the rank is beyond what was ranked. A median may hold infinity, a mean may
+    not, so rank the whole gallery for a mean (`match_ranks` does, without ever holding the whole ranking).
+
+    >>> rank_of_first([[False, True, True], [False, False, False]], [2, 2]).tolist()
+    [2.0, inf]
+    """
+    relevance, n_relevant, k = _ranking(relevance, n_relevant, k)
+    return _known(np.where(relevance.any(axis=1), relevance.argmax(axis=1) + 1.0, np.inf), n_relevant)
+
+
+def match_ranks(queries, gallery, query_labels, gallery_labels, metric="cosine", self_in_gallery=False):
+    """The rank of each query's nearest right item in the whole gallery: float64 (q,), from 1, NaN where none is right.
+
+    queries (q, d) and gallery (n, d) are embeddings; an item is right if it carries the query's label. For captions
+    that search their photo, the label is the number of the photo: one item is right. For photos that search their
+    captions several are, and the best of them counts. metric is "cosine" (a row of zeros has cosine 0 to all) or "l2".
+    With self_in_gallery the queries are the gallery, and row i is never its own answer.
+
+    Ties count as in a shuffled gallery. Of w wrong items and m right ones at the same distance, w / (m + 1) wrong ones
+    stand before the first right one on average, so
+        rank = 1 + (wrong items that are nearer) + w / (m + 1),
+    which need not be whole. An embedding that is the same for all items gets the rank of chance, never rank 1.
+    At most a few rows of all distances are in memory at a time.
+
+    The two wrong items are as near as the right one: rank 1, 2 or 3, on average 2.
+
+    >>> match_ranks([[1, 0]], [[2, 0], [1, 0], [3, 0], [0, 1]], ["a"], ["a", "b", "c", "d"]).tolist()
+    [2.0]
+    """
+    query_labels, gallery_labels = _labels_pair(query_labels, gallery_labels)
+    queries, gallery = _embeddings(queries, query_labels, "queries"), _embeddings(gallery, gallery_labels, "gallery")
+    if len(queries) and len(gallery) and queries.shape[1] != gallery.shape[1]:
+        raise ValueError(f"queries have {queries.shape[1]} dimensions, the gallery {gallery.shape[1]}")
+    if self_in_gallery and not (np.array_equal(queries, gallery) and np.array_equal(query_labels, gallery_labels)):
+        raise ValueError("self_in_gallery is set, but queries and gallery are not the same rows with the same labels")
+    if metric == "cosine":
+        queries, gallery = (
+            np.divide(rows, length, out=np.zeros_like(rows), where=length > 0)
+            for rows in (queries, gallery)
+            for length in [np.linalg.norm(rows, axis=1, keepdims=True)]
+        )
+        offsets, size = np.zeros(len(gallery)), 1.0
+    elif metric == "l2":  # |q - g|^2 = |q|^2 - 2 (q.g - |g|^2 / 2): the first term is the same for all g
+        offsets = (gallery**2).sum(axis=1) / 2
+        size = max(1e-300, offsets.max(initial=0), (queries**2).sum(axis=1).max(initial=0))
+    else:
+        raise ValueError(f"metric is {metric!r}, allowed: 'cosine', 'l2'")
+    ranks = np.full(len(queries), np.nan)
+    for rows in _batches(len(queries), len(gallery)):
+        nearness = queries[rows] @ gallery.T - offsets  # (b, n), larger is nearer
+        is_right = query_labels[rows, None] == gallery_labels  # (b, n)
+        if self_in_gallery:
+            own = np.arange(rows.start, rows.stop)
+            nearness[own - rows.start, own], is_right[own - rows.start, own] = -np.inf, False
+        best = np.max(nearness, axis=1, initial=-np.inf, where=is_right)[:, None]
+        is_tied = np.abs(nearness - np.where(np.isinf(best), 0.0, best)) <= 1e-12 * size  # but for rounding
+        n_nearer = np.sum((nearness > best) & ~is_tied & ~is_right, axis=1)
+        n_wrong, n_right = np.sum(is_tied & ~is_right, axis=1), np.sum(is_tied & is_right, axis=1)
+        ranks[rows] = np.where(is_right.any(axis=1), 1.0 + n_nearer + n_wrong / (n_right + 1.0), np.nan)
+    return ranks
+
+
 def ndcg_at_k(gains, gallery_gains, k=None):
     """Normalised discounted cumulative gain of the first k answers: float64 (q,), 0 to 1.
 
@@ -313,6 +379,39 @@ def bootstrap_interval(values, level=0.95, seed=0, n_resamples=5000):
         drawn = rng.integers(0, len(values), size=(rows.stop - rows.start, len(values)), dtype=np.int32)
         means[rows] = values[drawn].mean(axis=1)
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def median_interval(values, groups=None, level=0.95, seed=0, n_resamples=2000):
+    """Between which two medians do `level` of the resampled sets of queries lie? (low, high), as `bootstrap_interval`.
+
+    values (q,), one a query; NaN are left out, infinite ones (a rank beyond what was ranked) are allowed. groups (q,):
+    queries that belong together, such as the captions of one photo, are drawn together, since five captions of one
+    photo are not five independent queries. For the interval of a mean, take the mean of each group first. Of an even
+    number of values the lower one in the middle counts. ValueError if no query has a value.
+
+    >>> median_interval([3, 3, 3, np.inf], groups=["a", "a", "b", "b"])
+    (3.0, 3.0)
+    """
+    values = np.asarray(values, dtype=np.float64)
+    groups = np.arange(len(values)) if groups is None else np.asarray(groups)
+    if values.ndim != 1 or groups.shape != values.shape:
+        raise ValueError(f"values has shape {values.shape}, groups {groups.shape}, allowed: (queries,) for both")
+    if not 0.0 < level < 1.0:
+        raise ValueError(f"level is {level}, allowed: between 0 and 1, both excluded")
+    n_resamples = _positive_int(n_resamples, "n_resamples")
+    values, groups = values[~np.isnan(values)], groups[~np.isnan(values)]
+    if len(values) == 0:
+        raise ValueError("values holds 0 queries with a value, allowed: 1 or more")
+    order = np.argsort(values, kind="stable")
+    names, group_of = np.unique(groups[order], return_inverse=True)
+    rng = np.random.default_rng(seed)
+    medians = np.empty(n_resamples)
+    for rows in _batches(n_resamples, len(values)):
+        times_drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=rows.stop - rows.start)
+        so_far = np.cumsum(times_drawn[:, group_of], axis=1)  # (b, q), along the sorted values
+        medians[rows] = values[order][np.argmax(2 * so_far >= so_far[:, -1:], axis=1)]
+    low, high = np.quantile(medians, [(1 - level) / 2, (1 + level) / 2], method="nearest")
     return float(low), float(high)
 
 
@@ -467,6 +566,14 @@ def _labels_pair(query_labels, gallery_labels):
     if len(pair[0]) and len(pair[1]) and (pair[0].dtype.kind in "US") != (pair[1].dtype.kind in "US"):
         raise ValueError(f"query_labels has dtype {pair[0].dtype}, gallery_labels {pair[1].dtype}: none can be equal")
     return pair
+
+
+def _embeddings(embeddings, labels, name):
+    """float64 (n, d), as many as there are labels."""
+    embeddings = _numbers(embeddings, name)
+    if embeddings.ndim != 2 or len(embeddings) != len(labels):
+        raise ValueError(f"{name} has shape {embeddings.shape}, allowed: ({len(labels)}, d), a row for each label")
+    return embeddings
 
 
 def _label_sets(label_sets, name):

@@ -556,3 +556,131 @@ def test_bad_values_are_refused():
         metrics.bootstrap_interval([[0.1, 0.2]])
     with pytest.raises(ValueError, match="level is 95, allowed: between 0 and 1"):
         metrics.bootstrap_interval([0.1], level=95)
+
+
+# ----------------------------------------------------------------------------- the rank of the right answer
+
+
+def random_embeddings(seed=0, n_queries=30, n_gallery=50, d=4):
+    rng = np.random.default_rng(seed)
+    queries, gallery = rng.normal(size=(n_queries, d)), rng.normal(size=(n_gallery, d))
+    return queries, gallery, rng.integers(0, 9, n_queries), rng.integers(0, 8, n_gallery)  # no item is right for 8
+
+
+def nearest_first(queries, gallery, metric):
+    if metric == "cosine":
+        queries, gallery = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (queries, gallery))
+    return np.argsort(np.linalg.norm(queries[:, None] - gallery, axis=2), axis=1)
+
+
+def test_rank_of_first_by_hand():
+    relevance = [[True, False, True], [False, False, True], [False, False, False], [False, False, False]]
+    assert_array_equal(metrics.rank_of_first(relevance, [2, 1, 1, 0]), [1, 3, np.inf, np.nan])
+    assert_array_equal(metrics.rank_of_first(relevance, [2, 1, 1, 0], k=2), [1, np.inf, np.inf, np.nan])
+
+
+def test_rank_of_first_is_one_over_the_reciprocal_rank():
+    relevance, n_relevant = random_rankings()
+    with np.errstate(divide="ignore"):
+        expected = 1 / metrics.reciprocal_rank(relevance, n_relevant)
+    assert_allclose(metrics.rank_of_first(relevance, n_relevant), expected)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "l2"])
+def test_match_ranks_equal_the_rank_in_the_sorted_gallery(metric):
+    queries, gallery, query_labels, gallery_labels = random_embeddings()
+    relevance = gallery_labels[nearest_first(queries, gallery, metric)] == query_labels[:, None]
+    expected = metrics.rank_of_first(relevance, metrics.count_relevant(query_labels, gallery_labels))
+    assert np.isnan(expected).any()
+    assert_array_equal(metrics.match_ranks(queries, gallery, query_labels, gallery_labels, metric), expected)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "l2"])
+def test_a_query_is_not_its_own_answer_where_it_is_in_the_gallery(metric):
+    _, rows, _, labels = random_embeddings()
+    others = nearest_first(rows, rows, metric)[:, 1:]
+    expected = metrics.rank_of_first(labels[others] == labels[:, None], metrics.count_relevant(labels, labels, True))
+    assert_array_equal(metrics.match_ranks(rows, rows, labels, labels, metric, self_in_gallery=True), expected)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "l2"])
+def test_ties_count_as_the_mean_over_all_orders_of_the_gallery(metric):
+    gallery = np.array([[0.0, 2.0], [1.0, 1.0], [1.0, 1.0], [1.0, 1.0], [3.0, 0.1]])
+    labels = np.array([0, 1, 1, 0, 0])
+    query = np.array([[2.0, 1.0]])
+    nearness = -np.linalg.norm(query - gallery, axis=1) if metric == "l2" else query[0] @ gallery.T
+    if metric == "cosine":
+        nearness = nearness / np.linalg.norm(gallery, axis=1)
+    ranks = []
+    for order in map(np.array, permutations(range(5))):
+        ranking = order[np.argsort(-nearness[order].round(12), kind="stable")]
+        ranks.append(np.argmax(labels[ranking] == 1) + 1)
+    assert_allclose(metrics.match_ranks(query, gallery, [1], labels, metric), [np.mean(ranks)])
+
+
+@pytest.mark.parametrize("metric", ["cosine", "l2"])
+def test_embeddings_that_are_all_the_same_have_the_rank_of_chance(metric):
+    same = np.full((101, 3), 0.3, np.float32)
+    assert_allclose(metrics.match_ranks(same, same, np.arange(101), np.arange(101), metric), 1 + 100 / 2)
+
+
+def test_a_row_of_zeros_has_the_rank_of_chance_by_cosine():
+    gallery = np.random.default_rng(0).normal(size=(11, 3))
+    assert_allclose(metrics.match_ranks(np.zeros((1, 3)), gallery, [4], np.arange(11)), [1 + 10 / 2])
+
+
+def test_match_ranks_do_not_depend_on_the_order_of_the_gallery_the_scale_or_the_batches(monkeypatch):
+    queries, gallery, query_labels, gallery_labels = random_embeddings()
+    gallery = np.repeat(gallery, 2, axis=0).astype(np.float32)  # with ties
+    gallery_labels = np.random.default_rng(1).integers(0, 8, len(gallery))
+    expected = metrics.match_ranks(queries, gallery, query_labels, gallery_labels)
+    order = np.random.default_rng(2).permutation(len(gallery))
+    monkeypatch.setattr(metrics, "_BATCH_ELEMENTS", 700)
+    found = metrics.match_ranks(7 * queries, 0.1 * gallery[order], query_labels, gallery_labels[order])
+    assert_allclose(found, expected)
+
+
+def test_no_query_and_no_gallery():
+    assert metrics.match_ranks(np.zeros((0, 2)), np.ones((3, 2)), [], [1, 2, 3]).shape == (0,)
+    assert_array_equal(metrics.match_ranks(np.ones((2, 2)), np.zeros((0, 2)), [1, 2], []), [np.nan, np.nan])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"metric": "dot"}, "metric is 'dot', allowed: 'cosine', 'l2'"),
+        ({"queries": np.ones((2, 3))}, "queries have 3 dimensions, the gallery 2"),
+        ({"queries": np.ones((3, 2))}, r"queries has shape \(3, 2\), allowed: \(2, d\)"),
+        ({"gallery": np.full((2, 2), np.nan)}, "gallery holds 4 NaN"),
+        ({"query_labels": [[1, 2]]}, "one label each"),
+        ({"self_in_gallery": True}, "not the same rows"),
+    ],
+)
+def test_match_ranks_refuse_what_does_not_fit(change, message):
+    sound = dict(queries=np.ones((2, 2)), gallery=np.eye(2), query_labels=[1, 2], gallery_labels=[1, 2])
+    with pytest.raises(ValueError, match=message):
+        metrics.match_ranks(**{**sound, **change})
+
+
+def test_the_interval_of_a_median_is_near_the_exact_one_of_order_statistics():
+    values = np.random.default_rng(0).permutation(np.arange(1.0, 101.0))
+    low, high = metrics.median_interval(values)  # exact, by the binomial: the 40th and the 61st of 100 hold 96.5%
+    assert abs(low - 40) <= 2 and abs(high - 61) <= 2
+    assert metrics.median_interval(values) == (low, high)
+
+
+def test_the_interval_of_a_median_is_wider_where_queries_come_in_groups():
+    values = np.repeat(np.random.default_rng(0).exponential(10, 40), 5)
+    alone, together = metrics.median_interval(values), metrics.median_interval(values, np.repeat(np.arange(40), 5))
+    assert together[1] - together[0] > 1.5 * (alone[1] - alone[0])
+
+
+def test_the_interval_of_a_median_takes_infinity_leaves_out_nan_and_refuses_the_rest():
+    assert metrics.median_interval([1, np.inf, np.inf, np.inf, np.nan]) == (1.0, np.inf)
+    assert metrics.median_interval([2.0, np.nan]) == (2.0, 2.0)
+    with pytest.raises(ValueError, match="0 queries with a value"):
+        metrics.median_interval([np.nan])
+    with pytest.raises(ValueError, match=r"groups \(1,\)"):
+        metrics.median_interval([1.0, 2.0], groups=[1])
+    with pytest.raises(ValueError, match="level is 95"):
+        metrics.median_interval([1.0], level=95)

@@ -1,7 +1,7 @@
 """Three figures that the course draws again and again: neighbours of a query, curves, a ranking of methods.
 
-Contents: `retrieval_grid` (query images and what was found for them, right and wrong marked), `curves` (a value over
-another, with intervals), `ranked` (methods from best to worst, with intervals and the line of chance).
+Contents: `retrieval_grid` (queries, images or captions, and what was found for them, right and wrong marked), `curves`
+(a value over another, with intervals), `ranked` (methods from best to worst, with intervals and the line of chance).
 
 All are as wide as a notebook's column and no taller than they need be. What colour says is always said a second time,
 by a sign, a marker or a line style, so that a figure can be read in grey and by the colour-blind. Each function returns
@@ -39,9 +39,10 @@ _CROSS = Shape([(-0.7, -0.7), (0.7, 0.7), (-0.7, 0.7), (0.7, -0.7)], [1, 2, 1, 2
 
 
 def retrieval_grid(queries, neighbours_images, relevance=None, query_titles=None, neighbour_titles=None, title=None):
-    """One row a query: its image in a dark frame, then its k neighbours, best first.
+    """One row a query: its image or its caption in a dark frame, then its k neighbours, best first.
 
-    queries             uint8 (q, h, w, 3), or a list of q images of any size
+    queries             uint8 (q, h, w, 3), or a list of q images of any size; or a list of q texts, wrapped to the
+                        size of their frame and, where too long for it, shortened with an ellipsis
     neighbours_images   uint8 (q, k, h, w, 3), as `gallery_images[neighbours]`, or q lists of k images
     relevance           (q, k) of bool, or of graded relevance where above 0 counts as right. A right answer has a dark
                         frame and a tick, a wrong one a light dashed frame and a cross; None marks nothing
@@ -55,7 +56,8 @@ def retrieval_grid(queries, neighbours_images, relevance=None, query_titles=None
     >>> len(figure.axes)  # 2 rows of 1 query and 3 neighbours
     8
     """
-    n_queries, k = _checked_images(queries, neighbours_images)
+    are_texts = any(isinstance(query, str) for query in queries)
+    n_queries, k = _checked_images(queries, neighbours_images, are_texts)
     if relevance is not None:
         relevance = np.asarray(relevance)
         if relevance.shape != (n_queries, k) or relevance.dtype.kind not in "bif" or np.isnan(relevance).any():
@@ -71,27 +73,41 @@ def retrieval_grid(queries, neighbours_images, relevance=None, query_titles=None
 
     # All lengths in inches, from the top left corner.
     gap, query_gap, margin = 0.14, 0.34, 0.14
-    cell = min(1.5, (WIDTH - 2 * margin - query_gap - (k - 1) * gap) / (k + 1))
-    tallest = max(image.shape[0] / image.shape[1] for row in neighbours_images for image in (*row, *queries))
-    image_height = cell * min(tallest, 1.6)
+    room = WIDTH - 2 * margin - query_gap - (k - 1) * gap
+    cell = min(1.5, (room - 1.6) / k if are_texts else room / (k + 1))
+    images = [image for row in neighbours_images for image in (row if are_texts else (*row, *queries))]
+    image_height = cell * min(max(image.shape[0] / image.shape[1] for image in images), 1.6)
+    query_width, query_height = (1.6, max(image_height, 0.75)) if are_texts else (cell, image_height)
+    widths, heights = [query_width] + [cell] * k, [query_height] + [image_height] * k
     texts = [
-        [_fitted(text, cell + 0.8 * gap, n_lines=2, fontsize=8) for text in (query_titles[row], *neighbour_titles[row])]
+        [
+            _fitted(text, cell_width + 0.8 * gap, n_lines=2, fontsize=8)
+            for text, cell_width in zip((query_titles[row], *neighbour_titles[row]), widths, strict=True)
+        ]
         for row in range(n_queries)
     ]
     n_lines = max(text.count("\n") + 1 if text else 0 for row in texts for text in row)
     words = 0.0 if n_lines == 0 else 0.1 + 0.14 * n_lines
     top = 0.3 + (0.36 if title or relevance is not None else 0.0)
-    row_height = image_height + words + gap
-    width = max(2 * margin + query_gap + (k + 1) * cell + (k - 1) * gap, 4.5)
+    row_height = query_height + words + gap
+    width = max(2 * margin + query_gap + sum(widths) + (k - 1) * gap, 4.5)
     height = top + n_queries * row_height
 
     with _new_figure((width, height), "white") as figure:
         for row in range(n_queries):
             for column in range(k + 1):
-                left = margin + column * (cell + gap) + (query_gap - gap if column else 0.0)
-                bottom = height - top - row * row_height - image_height
-                ax = figure.add_axes((left / width, bottom / height, cell / width, image_height / height))
-                ax.imshow(queries[row] if column == 0 else neighbours_images[row][column - 1], interpolation="nearest")
+                left = margin + (query_width + query_gap + (column - 1) * (cell + gap) if column else 0.0)
+                bottom = height - top - row * row_height - heights[column]
+                ax = figure.add_axes((left / width, bottom / height, widths[column] / width, heights[column] / height))
+                if column == 0 and are_texts:
+                    lines = _fitted(queries[row], query_width - 0.2, int((query_height - 0.1) / 0.15), fontsize=9)
+                    ax.annotate(
+                        lines, (0, 1), xytext=(7, -6), textcoords="offset points", va="top", xycoords="axes fraction",
+                        fontsize=9, parse_math=False, linespacing=1.1,
+                    )  # fmt: skip
+                else:
+                    image = queries[row] if column == 0 else neighbours_images[row][column - 1]
+                    ax.imshow(image, interpolation="nearest")
                 ax.set(xticks=[], yticks=[])
                 ax.annotate(
                     texts[row][column], (0.5, 0), xytext=(0, -4), textcoords="offset points", va="top", ha="center",
@@ -382,8 +398,8 @@ def _check_table(table, columns, low, high, value, name):
             raise ValueError(f"{value!r} {row[value]} is outside its interval, {row[low]} to {row[high]}")
 
 
-def _checked_images(queries, neighbours_images):
-    """(q, k) of a grid whose images all are uint8 (h, w, 3)."""
+def _checked_images(queries, neighbours_images, are_texts):
+    """(q, k) of a grid whose images all are uint8 (h, w, 3), and whose queries are all images or all texts."""
     n_queries = len(queries)
     ks = sorted({len(row) for row in neighbours_images})
     if n_queries == 0 or len(neighbours_images) != n_queries or len(ks) != 1 or ks[0] == 0:
@@ -393,7 +409,9 @@ def _checked_images(queries, neighbours_images):
         )
     if ks[0] > 20:
         raise ValueError(f"{ks[0]} neighbours a row; at most 20 are wide enough to be seen")
-    for image in (*queries, *(image for row in neighbours_images for image in row)):
+    if are_texts and not all(isinstance(query, str) for query in queries):
+        raise ValueError("queries are partly texts, partly something else; all images or all texts are needed")
+    for image in (*(() if are_texts else queries), *(image for row in neighbours_images for image in row)):
         shape, dtype = np.shape(image), getattr(image, "dtype", type(image).__name__)
         if dtype != np.uint8 or len(shape) != 3 or shape[2] != 3 or 0 in shape:
             raise ValueError(f"an image of shape {shape} and type {dtype}; uint8 (h, w, 3) is needed")

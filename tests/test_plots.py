@@ -164,9 +164,36 @@ def test_images_of_several_sizes_fit(images):
     assert [round(box.height / box.width, 2) for box in boxes] == [30 / 20, 10 / 40, 1.0]
 
 
+CAPTIONS = ["A dog runs.", "Two brown dogs that cost $5 run over a green meadow with $7 flowers. " * 5]
+
+
+@pytest.mark.parametrize("k", [1, 5, 10, 20])
+def test_captions_as_queries_are_written_in_their_frame_beside_the_images(images, k):
+    titles = [["title"] * k] * 2
+    figure = plots.retrieval_grid(CAPTIONS, images[np.zeros((2, k), int)], np.ones((2, k)), ["a", LONG], titles)
+    words = [word.replace("\n", " ") for word in _words(figure)]
+    assert "A dog runs." in words and any(word.startswith("Two brown dogs") and word[-1] == "…" for word in words)
+    assert _overflowing(figure) == _overlapping(figure) == _formulas(figure) == []
+    assert figure.get_figwidth() <= plots.WIDTH + 1e-9
+    texts = _texts(figure)
+    for ax in figure.axes[:: k + 1]:
+        assert len(ax.images) == 0 and ax.spines["left"].get_linewidth() == 3
+        frame, inside = ax.get_window_extent(), next(texts[text] for text in ax.texts if text.get_position() == (7, -6))
+        assert frame.x0 < inside.x0 and inside.x1 < frame.x1 and frame.y0 < inside.y0 and inside.y1 < frame.y1
+    assert all(len(ax.images) == 1 for ax in figure.axes[1 : k + 1])
+
+
+def test_a_caption_that_has_room_is_written_in_full(images):
+    caption = "A man in a blue shirt is standing on a ladder cleaning a window of a tall house."
+    figure = plots.retrieval_grid([caption], images[None, 1:6])
+    assert caption in [word.replace("\n", " ") for word in _words(figure)]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        ({"queries": ["a caption", np.zeros((4, 4, 3), np.uint8)]}, "partly texts"),
+        ({"queries": ["a caption"]}, "1 queries and 2 rows"),
         ({"queries": np.zeros((0, 4, 4, 3), np.uint8), "neighbours_images": []}, "0 queries"),
         ({"queries": np.zeros((3, 4, 4, 3), np.uint8)}, "3 queries and 2 rows"),
         ({"neighbours_images": np.zeros((2, 0, 4, 4, 3), np.uint8)}, "one of each or more"),

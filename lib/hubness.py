@@ -1,0 +1,184 @@
+"""Hubs: gallery items that are the answer to too many queries. Counted, and corrected.
+
+In a space of many dimensions a few items lie near to almost everything, and many items near to nothing. The first are
+hubs: they fill the answers of queries that they have nothing to do with. The others are never found. Between two
+kinds of items (images and their captions) it is worse than within one, since a whole cloud may lie to one side.
+
+What is in it
+    k_occurrence               how often each gallery item is among the first k answers
+    hubness                    the skewness of these counts beside what chance gives, the largest hub, the never found
+    csls_offsets               how near a gallery item is to queries at large, by its nearest ones (Conneau, 2018)
+    inverted_softmax_offsets   the same by all of them, the near ones more (Smith, 2017)
+    search                     by cosine less such an offset: a hub has to be nearer to be found
+
+The offsets are measured against a `bank` of queries. Take training queries: offsets measured on the test queries
+know which questions are coming, and a search engine does not.
+
+Needs numpy alone. Copy this file alone: it imports nothing else of the course.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+__all__ = ["Hubness", "csls_offsets", "hubness", "inverted_softmax_offsets", "k_occurrence", "search"]
+
+_BATCH_ELEMENTS = 4_000_000  # of a temporary array: 16 MB of float32
+
+
+class Hubness(NamedTuple):
+    """skewness of the k-occurrences, chance: the same for a random search, largest count, share never found."""
+
+    skewness: float
+    chance: float
+    largest: int
+    never: float
+
+
+def k_occurrence(neighbours, n_gallery):
+    """How often each gallery row occurs among the answers: int64 (n_gallery,), from neighbours (q, k).
+
+    The sum is q * k, so the mean is q * k / n_gallery. ValueError for a row outside the gallery, or twice in an answer.
+
+    >>> k_occurrence([[0, 1], [0, 2], [0, 1]], n_gallery=4).tolist()
+    [3, 2, 1, 0]
+    """
+    neighbours = np.asarray(neighbours)
+    if neighbours.ndim != 2 or 0 in neighbours.shape or not np.issubdtype(neighbours.dtype, np.integer):
+        raise ValueError(
+            f"neighbours has shape {neighbours.shape} and dtype {neighbours.dtype}, allowed: whole numbers (q, k)"
+        )
+    if neighbours.min() < 0 or neighbours.max() >= n_gallery:
+        raise ValueError(
+            f"neighbours holds rows {neighbours.min()} to {neighbours.max()}, allowed: 0 to {n_gallery - 1}"
+        )
+    ordered = np.sort(neighbours, axis=1)
+    twice = (ordered[:, 1:] == ordered[:, :-1]).any(axis=1)
+    if twice.any():
+        raise ValueError(f"{twice.sum()} queries have a gallery row twice, the first is query {np.argmax(twice)}")
+    return np.bincount(neighbours.ravel(), minlength=n_gallery).astype(np.int64)
+
+
+def hubness(neighbours, n_gallery):
+    """How unevenly the answers fall on the gallery: Hubness(skewness, chance, largest, never), from neighbours (q, k).
+
+    The skewness of the k-occurrences is the third moment about their mean over the third power of their standard
+    deviation (Radovanovic and others, 2010). It is 0 where every item is found equally often, and large where
+    few items are found very often. It depends on q, k and n_gallery: a search that draws k items at random has binomial
+    counts, p = k / n_gallery, of skewness (1 - 2 p) / sqrt(q p (1 - p)): compare with that `chance`. An item of
+    more than one right answer may be found more often with good reason.
+
+    Counts 2, 0, 0, 0 about their mean 1/2: third moment (27 - 3) / 8 / 4 = 3/4, variance 3/4.
+
+    >>> found = hubness([[0], [0]], n_gallery=4)
+    >>> round(found.skewness, 4), round((3 / 4) / (3 / 4) ** 1.5, 4), found.largest, found.never
+    (1.1547, 1.1547, 2, 0.75)
+    """
+    counts = k_occurrence(neighbours, n_gallery)
+    n_queries, k = np.shape(neighbours)
+    centred = counts - counts.mean()
+    variance, share = np.mean(centred**2), k / n_gallery
+    skewness = float(np.mean(centred**3) / variance**1.5) if variance > 0 else 0.0
+    chance = float((1 - 2 * share) / np.sqrt(n_queries * share * (1 - share))) if share < 1 else 0.0
+    return Hubness(skewness, chance, int(counts.max()), float(np.mean(counts == 0)))
+
+
+def csls_offsets(gallery, bank, k=10):
+    """Half the mean cosine of each gallery row to its k nearest rows of the bank: float32 (n,).
+
+    `search` by cosine less these offsets ranks a gallery as cross-domain similarity local scaling does (CSLS, Conneau
+    and others, 2018): 2 cos(q, g) - r(q) - r(g), where r(g) is that mean, and r(q) is the same for all of a query's
+    answers. gallery (n, d), bank (m, d): queries of the kind that will come. ValueError for k above m.
+
+    >>> csls_offsets([[1, 0], [0, 1]], bank=[[1, 0], [0.6, 0.8]], k=1).tolist()  # nearest at 1 and at 0.8
+    [0.5, 0.4000000059604645]
+    """
+    gallery, bank = _unit_rows(gallery, "gallery"), _unit_rows(bank, "bank")
+    k = _checked_k(k, len(bank), "the bank")
+    offsets = np.empty(len(gallery), np.float32)
+    for rows, cosines in _cosines(gallery, bank):
+        nearest = np.partition(cosines, len(bank) - k, axis=1)[:, len(bank) - k :]  # (b, k)
+        offsets[rows] = nearest.mean(axis=1) / 2
+    return offsets
+
+
+def inverted_softmax_offsets(gallery, bank, temperature=0.1):
+    """temperature * log of the mean, over the bank, of exp(cosine / temperature), for each gallery row: float32 (n,).
+
+    `search` by cosine less these offsets ranks a gallery by the inverted softmax (Smith and others, 2017), which asks
+    how probable the query is among all queries given the item, and not the item given the query. A small temperature
+    looks at the nearest row of the bank alone (the largest cosine), a large one at all alike (the mean cosine).
+
+    Two at cosine 1 and one at 0, temperature 1: log((e + e + 1) / 3).
+
+    >>> offset = float(inverted_softmax_offsets([[1, 0]], [[1, 0], [2, 0], [0, 1]], temperature=1.0)[0])
+    >>> round(offset, 4), round(float(np.log((2 * np.e + 1) / 3)), 4)
+    (0.7634, 0.7634)
+    """
+    if not (isinstance(temperature, int | float | np.number) and 0 < temperature < np.inf):
+        raise ValueError(f"temperature is {temperature!r}, allowed: a finite number above 0")
+    gallery, bank = _unit_rows(gallery, "gallery"), _unit_rows(bank, "bank")
+    offsets = np.empty(len(gallery), np.float32)
+    for rows, cosines in _cosines(gallery, bank):
+        largest = cosines.max(axis=1)  # taken out, so that no exponential overflows
+        mean = np.exp((cosines - largest[:, None]) / temperature, dtype=np.float64).mean(axis=1)
+        offsets[rows] = largest + temperature * np.log(mean)
+    return offsets
+
+
+def search(queries, gallery, k, offsets=None):
+    """The k gallery rows of largest cosine less offset: distances float32 (q, k), neighbours int64 (q, k).
+
+    queries (q, d), gallery (n, d), offsets (n,), None: no correction, which is exact search by cosine. A distance is
+    1 - cosine + offset, ascending; equal ones go by lower row. ValueError for k above n, rows of zeros, NaN or
+    infinity, or another number of offsets.
+
+    The first row is nearer, but it is near to all (its offset is larger):
+
+    >>> search([[1, 0]], [[1, 0], [0.8, 0.6]], k=2)[1].tolist()
+    [[0, 1]]
+    >>> search([[1, 0]], [[1, 0], [0.8, 0.6]], k=2, offsets=[0.5, 0.1])[1].tolist()  # 1 - 0.5 < 0.8 - 0.1
+    [[1, 0]]
+    """
+    queries, gallery = _unit_rows(queries, "queries"), _unit_rows(gallery, "gallery")
+    k = _checked_k(k, len(gallery), "the gallery")
+    offsets = np.zeros(len(gallery), np.float32) if offsets is None else np.asarray(offsets, np.float32)
+    if offsets.shape != (len(gallery),) or not np.isfinite(offsets).all():
+        raise ValueError(f"offsets has shape {offsets.shape}, allowed: finite numbers ({len(gallery)},), one a row")
+    distances = np.empty((len(queries), k), np.float32)
+    neighbours = np.empty((len(queries), k), np.int64)
+    for rows, cosines in _cosines(queries, gallery):
+        each = (1 - cosines) + offsets
+        neighbours[rows] = np.argsort(each, axis=1, kind="stable")[:, :k]
+        distances[rows] = np.take_along_axis(each, neighbours[rows], axis=1)
+    return distances, neighbours
+
+
+def _cosines(a, b):
+    """Slices over the rows of a and their cosines to all rows of b, a batch at a time: never the whole (n, m)."""
+    if a.shape[1] != b.shape[1]:
+        raise ValueError(f"rows of {a.shape[1]} and of {b.shape[1]} dimensions, allowed: the same")
+    step = max(1, _BATCH_ELEMENTS // len(b))
+    for start in range(0, len(a), step):
+        rows = slice(start, min(start + step, len(a)))
+        yield rows, a[rows] @ b.T
+
+
+def _unit_rows(embeddings, name):
+    embeddings = np.asarray(embeddings)
+    if embeddings.ndim != 2 or 0 in embeddings.shape or embeddings.dtype.kind not in "fiu":
+        raise ValueError(f"{name} has shape {embeddings.shape} and dtype {embeddings.dtype}, allowed: numbers (n, d)")
+    lengths = np.sqrt(np.einsum("nd,nd->n", embeddings, embeddings, dtype=np.float64))
+    broken = ~((lengths > 0) & np.isfinite(lengths))
+    if broken.any():
+        raise ValueError(
+            f"{name} has {broken.sum()} rows of zeros or not finite among {len(embeddings)}, "
+            f"the first is row {np.argmax(broken)}"
+        )
+    return (embeddings / lengths[:, None]).astype(np.float32)
+
+
+def _checked_k(k, n_rows, of):
+    if isinstance(k, bool | np.bool_) or not isinstance(k, int | np.integer) or not 1 <= k <= n_rows:
+        raise ValueError(f"k is {k!r}, allowed: a whole number from 1 to the {n_rows} rows of {of}")
+    return int(k)

@@ -1,0 +1,156 @@
+"""Hubs: counts by hand, scipy's skewness, chance by simulation, and both corrections against a slow loop."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from lib import hubness, indexes
+
+
+def rows(n, d=8, seed=0):
+    return np.random.default_rng(seed).normal(size=(n, d)).astype(np.float32)
+
+
+def cosines(a, b):
+    a, b = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (a.astype(float), b.astype(float)))
+    return a @ b.T
+
+
+def with_a_hub(seed=0, d=32):
+    """Queries and their answers, row by row, and as row 0 of the gallery the mean of all queries: near to each."""
+    queries = rows(200, d, seed) + 1.0
+    gallery = queries + 1.2 * rows(200, d, seed + 1)
+    return queries, np.concatenate([queries.mean(axis=0, keepdims=True), gallery])
+
+
+# ------------------------------------------------------------------------------------------------------------- counting
+
+
+def test_counts_are_of_answers_and_sum_to_all_of_them():
+    neighbours = np.array([[3, 1], [3, 0], [3, 1]])
+    assert hubness.k_occurrence(neighbours, 5).tolist() == [1, 2, 0, 3, 0]
+
+
+def test_an_even_search_has_no_skewness_and_leaves_nothing_out():
+    found = hubness.hubness(np.array([[0], [1], [2]]), 3)
+    assert (found.skewness, found.largest, found.never) == (0.0, 1, 0.0)
+
+
+def test_the_skewness_is_that_of_scipy():
+    neighbours = np.stack([np.random.default_rng(i).permutation(50)[:5] for i in range(80)])
+    counts = hubness.k_occurrence(neighbours, 50)
+    assert hubness.hubness(neighbours, 50).skewness == pytest.approx(stats.skew(counts), rel=1e-12)
+
+
+def test_chance_is_the_skewness_of_a_binomial_and_of_a_random_search():
+    rng = np.random.default_rng(0)
+    q, k, n = 300, 4, 4000
+    assert hubness.hubness(np.zeros((q, 1), int), n).chance == pytest.approx(float(stats.binom(q, 1 / n).stats("s")))
+    measured = np.mean([hubness.hubness(np.argsort(rng.random((q, n)), axis=1)[:, :k], n).skewness for _ in range(4)])
+    assert hubness.hubness(np.tile(np.arange(k), (q, 1)), n).chance == pytest.approx(measured, rel=0.05)
+
+
+def test_a_search_that_returns_the_whole_gallery_has_no_hubs():
+    assert hubness.hubness(np.tile(np.arange(4), (3, 1)), 4) == (0.0, 0.0, 3, 0.0)
+
+
+@pytest.mark.parametrize(
+    "neighbours, message",
+    [
+        ([[0, 5]], "0 to 5, allowed: 0 to 4"),
+        ([[-1, 0]], "-1 to 0"),
+        ([[1, 1]], "twice"),
+        ([[0.0]], "whole numbers"),
+        ([0, 1], "shape"),
+    ],
+)
+def test_answers_that_are_none_are_refused(neighbours, message):
+    with pytest.raises(ValueError, match=message):
+        hubness.k_occurrence(neighbours, 5)
+
+
+# ----------------------------------------------------------------------------------------------------------- correction
+
+
+def test_without_offsets_the_search_is_that_of_the_flat_index():
+    queries, gallery = rows(30), rows(200, seed=1)
+    distances, neighbours = hubness.search(queries, gallery, 7)
+    expected = indexes.FlatIndex("cosine").fit(gallery).search(queries, 7)
+    np.testing.assert_array_equal(neighbours, expected[1])
+    np.testing.assert_allclose(distances, expected[0], atol=1e-6)
+    assert distances.dtype == np.float32 and neighbours.dtype == np.int64
+
+
+def test_csls_ranks_as_its_formula_written_as_a_loop():
+    queries, gallery, bank, k = rows(20), rows(60, seed=1), rows(40, seed=2), 5
+    s, to_bank = cosines(queries, gallery), cosines(gallery, bank)
+    expected = np.empty((20, 60), int)
+    for i in range(20):
+        r_query = np.sort(s[i])[-k:].mean()
+        score = [2 * s[i, j] - r_query - np.sort(to_bank[j])[-k:].mean() for j in range(60)]
+        expected[i] = np.argsort(-np.array(score), kind="stable")
+    _, neighbours = hubness.search(queries, gallery, 60, hubness.csls_offsets(gallery, bank, k))
+    np.testing.assert_array_equal(neighbours, expected)
+
+
+def test_the_inverted_softmax_ranks_as_its_formula_written_as_a_loop():
+    queries, gallery, bank, temperature = rows(20), rows(60, seed=1), rows(40, seed=2), 0.2
+    s, to_bank = cosines(queries, gallery), cosines(gallery, bank)
+    probability = np.exp(s / temperature) / np.exp(to_bank / temperature).sum(axis=1)
+    _, neighbours = hubness.search(queries, gallery, 60, hubness.inverted_softmax_offsets(gallery, bank, temperature))
+    np.testing.assert_array_equal(neighbours, np.argsort(-probability, axis=1, kind="stable"))
+
+
+def test_the_temperature_goes_from_the_nearest_to_the_mean():
+    gallery, bank = rows(15), rows(30, seed=1)
+    s = cosines(gallery, bank)
+    np.testing.assert_allclose(hubness.inverted_softmax_offsets(gallery, bank, 1e-5), s.max(axis=1), atol=1e-3)
+    np.testing.assert_allclose(hubness.inverted_softmax_offsets(gallery, bank, 1e4), s.mean(axis=1), atol=1e-4)
+    np.testing.assert_allclose(hubness.csls_offsets(gallery, bank, 30), s.mean(axis=1) / 2, atol=1e-6)
+
+
+@pytest.mark.parametrize("offsets_of", [hubness.csls_offsets, hubness.inverted_softmax_offsets])
+def test_a_planted_hub_is_found_and_corrected(offsets_of):
+    queries, gallery = with_a_hub()
+    bank, _ = with_a_hub(seed=7)  # other queries of the same kind
+    right = np.arange(1, 201)[:, None]
+    _, before = hubness.search(queries, gallery, 1)
+    _, after = hubness.search(queries, gallery, 1, offsets_of(gallery, bank))
+    assert hubness.hubness(before, 201).largest == (before == 0).sum() >= 50  # of 200
+    assert (after == 0).sum() < (before == 0).sum() / 4
+    assert hubness.hubness(after, 201).skewness < hubness.hubness(before, 201).skewness / 2
+    assert (after == right).mean() > (before == right).mean()
+
+
+def test_equal_offsets_change_no_rank_and_ties_go_by_lower_row():
+    queries, gallery = rows(10), np.concatenate([rows(20, seed=1)] * 2)
+    before = hubness.search(queries, gallery, 40)[1]
+    np.testing.assert_array_equal(hubness.search(queries, gallery, 40, np.full(40, 0.5))[1], before)
+    assert (np.argsort(before, axis=1)[:, :20] < np.argsort(before, axis=1)[:, 20:]).all()
+
+
+def test_the_length_of_a_row_and_the_size_of_a_batch_change_nothing(monkeypatch):
+    queries, gallery, bank = rows(17), rows(33, seed=1), rows(21, seed=2)
+    whole = [hubness.csls_offsets(gallery, bank), hubness.inverted_softmax_offsets(gallery, bank)]
+    whole += [hubness.search(queries, gallery, 5, whole[0])[1]]
+    monkeypatch.setattr(hubness, "_BATCH_ELEMENTS", 64)  # two rows at a time
+    parts = [hubness.csls_offsets(3 * gallery, bank), hubness.inverted_softmax_offsets(gallery, 0.1 * bank)]
+    parts += [hubness.search(5 * queries, gallery, 5, parts[0])[1]]
+    for one, other in zip(whole, parts, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_what_does_not_fit_is_refused():
+    queries, gallery, bank = rows(3), rows(5, seed=1), rows(4, seed=2)
+    with pytest.raises(ValueError, match=r"k is 6, .* 5 rows of the gallery"):
+        hubness.search(queries, gallery, 6)
+    with pytest.raises(ValueError, match=r"k is 5, .* 4 rows of the bank"):
+        hubness.csls_offsets(gallery, bank, 5)
+    with pytest.raises(ValueError, match=r"offsets has shape \(3,\), .*\(5,\)"):
+        hubness.search(queries, gallery, 2, np.zeros(3))
+    with pytest.raises(ValueError, match="rows of 8 and of 6 dimensions"):
+        hubness.search(queries, rows(5, d=6), 2)
+    with pytest.raises(ValueError, match=r"gallery has 1 rows of zeros .* row 2"):
+        hubness.search(queries, np.where(np.arange(5)[:, None] == 2, 0, gallery), 2)
+    with pytest.raises(ValueError, match="temperature is 0"):
+        hubness.inverted_softmax_offsets(gallery, bank, 0)

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional
 
 from lib.losses import nested_loss
-from lib.networks import NestedHead, NestedResNet
+from lib.networks import EmbeddingHead, NestedHead, NestedResNet, SmallNetwork
 
 SMALL = {"stem": 4, "widths": [8, 16], "blocks": [1, 2], "dimension": 12}
 
@@ -133,3 +133,90 @@ def test_sizes_that_do_not_grow_are_refused(sizes):
 def test_embeddings_that_are_too_short_are_refused():
     with pytest.raises(ValueError, match="embeddings have 3 coordinates, the largest size is 4"):
         NestedHead((2, 4), 3)(embeddings(d=3))
+
+
+# -------------------------------------------------------------------------------------------------------- small network
+
+
+def test_the_small_network_has_the_layers_of_the_source():
+    network = SmallNetwork(channels=3, image_size=64, dimension=10)
+    convolutions = [layer for layer in network.convolutions if isinstance(layer, torch.nn.Conv2d)]
+    linear = [layer for layer in network.linear if isinstance(layer, torch.nn.Linear)]
+    assert [(layer.in_channels, layer.out_channels, layer.kernel_size) for layer in convolutions] == [
+        (3, 32, (5, 5)),
+        (32, 64, (5, 5)),
+    ]
+    side = ((64 - 4) / 2 - 4) / 2
+    assert [(layer.in_features, layer.out_features) for layer in linear] == [
+        (64 * side * side, 256),
+        (256, 256),
+        (256, 10),
+    ]
+    assert sum(isinstance(layer, torch.nn.ReLU) for layer in network.modules()) == 2 + 3
+
+
+@pytest.mark.parametrize("image_size", [16, 17, 28, 33, 48])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_images_of_the_size_it_was_made_for_become_one_row_each(image_size, channels):
+    network = SmallNetwork(channels, image_size, dimension=7)
+    assert network(torch.zeros(2, channels, image_size, image_size)).shape == (2, 7)
+
+
+def test_the_last_relu_alone_keeps_coordinates_from_being_negative():
+    photos, rows = torch.randn(8, 3, 32, 32, generator=torch.Generator().manual_seed(1)), {}
+    for output_relu in (True, False):
+        torch.manual_seed(0)
+        rows[output_relu] = SmallNetwork(image_size=32, output_relu=output_relu)(photos)
+    assert rows[False].min() < 0
+    assert torch.equal(rows[True], rows[False].relu())
+
+
+def test_normalised_rows_have_length_one_and_the_same_direction():
+    photos, rows = torch.randn(8, 3, 32, 32, generator=torch.Generator().manual_seed(1)), {}
+    for normalise in (True, False):
+        torch.manual_seed(0)
+        rows[normalise] = SmallNetwork(image_size=32, output_relu=False, normalise=normalise)(photos)
+    assert torch.allclose(rows[True].norm(dim=1), torch.ones(8))
+    assert torch.allclose(rows[True], rows[False] / rows[False].norm(dim=1, keepdim=True))
+
+
+def test_a_row_of_zeros_stays_one_and_has_a_finite_gradient():
+    head = EmbeddingHead(4, 2)
+    torch.nn.init.zeros_(head.linear.bias)
+    row = torch.zeros(1, 4, requires_grad=True)
+    head(row).sum().backward()
+    assert torch.equal(head(row), torch.zeros(1, 2))
+    assert torch.isfinite(row.grad).all()
+
+
+def test_images_it_was_not_made_for_are_refused():
+    with pytest.raises(ValueError, match="image_size must be at least 16, got 15"):
+        SmallNetwork(image_size=15)
+    with pytest.raises(ValueError, match=r"images must be \(n, 3, 32, 32\), got \(2, 3, 40, 32\)"):
+        SmallNetwork(image_size=32)(torch.zeros(2, 3, 40, 32))
+
+
+# ------------------------------------------------------------------------------------------------------- embedding head
+
+
+def test_a_head_on_features_is_a_linear_map_of_length_one():
+    rows = embeddings()
+    head, plain = EmbeddingHead(8, 3), EmbeddingHead(8, 3, normalise=False)
+    plain.load_state_dict(head.state_dict())
+    mapped = rows @ head.linear.weight.T + head.linear.bias
+    assert torch.allclose(plain(rows), mapped, atol=1e-6)
+    assert torch.allclose(head(rows), mapped / mapped.norm(dim=1, keepdim=True), atol=1e-6)
+
+
+def test_a_head_on_a_network_trains_both():
+    head = EmbeddingHead(NestedResNet(**SMALL), 3, n_features=12)
+    photos = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    (head(photos) - 1).square().sum().backward()
+    assert head(photos).shape == (4, 3)
+    assert head.backbone.stem[0].weight.grad.abs().max() > 0
+
+
+@pytest.mark.parametrize("given", [{"features": NestedResNet(**SMALL)}, {"features": 12, "n_features": 12}])
+def test_a_network_without_its_number_of_features_is_refused(given):
+    with pytest.raises(ValueError, match="a number of features, or a network and n_features"):
+        EmbeddingHead(dimension=3, **given)

@@ -1,4 +1,4 @@
-from itertools import permutations
+from itertools import combinations, permutations
 from math import log2
 
 import numpy as np
@@ -684,3 +684,123 @@ def test_the_interval_of_a_median_takes_infinity_leaves_out_nan_and_refuses_the_
         metrics.median_interval([1.0, 2.0], groups=[1])
     with pytest.raises(ValueError, match="level is 95"):
         metrics.median_interval([1.0], level=95)
+
+
+# --------------------------------------------------------------------------- the items most similar by their labels
+
+
+def most_similar_by_trying_all(neighbours, truth, n_similar):
+    """The mean, over every choice among those tied at the last place, of the plain average precision."""
+    values = []
+    for found, row in zip(neighbours, truth, strict=True):
+        order = sorted((item for item in range(len(row)) if row[item] > 0), key=lambda item: -row[item])
+        last = row[order[:n_similar][-1]] if order else 0
+        sure = [item for item in order[:n_similar] if row[item] > last]
+        tied = [item for item in order if row[item] == last]
+        choices = list(combinations(tied, min(n_similar, len(order)) - len(sure)))
+        tries = [np.isin(found, [*sure, *choice])[None] for choice in choices]
+        n_relevant = [min(n_similar, len(order))]
+        values.append(np.mean([metrics.average_precision_at_k(each, n_relevant)[0] for each in tries]))
+    return values
+
+
+@given(st.integers(0, 10**6), st.integers(1, 6), st.integers(1, 7))
+@settings(max_examples=60, deadline=None)
+def test_ties_at_the_last_place_give_the_mean_over_every_choice_among_them(seed, n_similar, k):
+    rng = np.random.default_rng(seed)
+    truth = rng.integers(0, 4, size=(3, 7)) / 4
+    neighbours = np.array([rng.permutation(7)[:k] for _ in range(3)])
+    expected = most_similar_by_trying_all(neighbours, truth, n_similar)
+    assert_allclose(metrics.most_similar_average_precision(neighbours, truth, n_similar), expected)
+
+
+def test_the_most_similar_do_not_depend_on_the_order_of_rows():
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 4, size=(20, 50)) / 4
+    neighbours = np.array([rng.permutation(50)[:10] for _ in range(20)])
+    order = rng.permutation(50)  # new row i is the old row order[i]
+    moved = metrics.most_similar_average_precision(np.argsort(order)[neighbours], truth[:, order], 10)
+    assert_allclose(moved, metrics.most_similar_average_precision(neighbours, truth, 10))
+
+
+def test_without_ties_it_is_the_average_precision_of_the_most_similar():
+    truth = np.array([[0.9, 0.5, 0.7, 0.1]])
+    value = metrics.most_similar_average_precision([[1, 0, 2]], truth, n_similar=2)  # relevant: rows 0 and 2
+    assert_allclose(value, [(1 / 2 + 2 / 3) / 2])
+
+
+def test_fewer_similar_items_than_asked_lower_the_divisor_and_none_is_nan():
+    truth = np.array([[0.5, 0.0, 0.0, 0.5], [0.0, 0.0, 0.0, 0.0]])
+    values = metrics.most_similar_average_precision([[3, 1, 0], [0, 1, 2]], truth, n_similar=3)
+    assert_allclose(values, [(1 / 1 + 2 / 3) / 2, np.nan])
+
+
+def test_a_query_is_not_among_the_items_most_similar_to_itself():
+    truth = np.array([[1.0, 0.5, 0.0], [0.5, 1.0, 0.0]])
+    values = metrics.most_similar_average_precision([[1], [0]], truth, n_similar=1, own_rows=[0, 1])
+    assert values.tolist() == [1.0, 1.0]
+    with pytest.raises(ValueError, match="query 1 is among its own neighbours"):
+        metrics.most_similar_average_precision([[1], [1]], truth[[0, 1]], n_similar=1, own_rows=[0, 1])
+
+
+def test_similarity_may_come_some_queries_at_a_time(monkeypatch):
+    monkeypatch.setattr(metrics, "_BATCH_ELEMENTS", 20)
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 3, size=(7, 9)) / 2
+    neighbours = np.array([rng.permutation(9)[:4] for _ in range(7)])
+    asked = []
+
+    def some(rows):
+        asked.append(len(truth[rows]))
+        return truth[rows]
+
+    values = metrics.most_similar_average_precision(neighbours, some, 3)
+    assert_array_equal(values, metrics.most_similar_average_precision(neighbours, truth, 3))
+    assert max(asked) == 2 and sum(asked[1:]) == 7
+
+
+def test_label_similarity_is_the_share_of_the_querys_words_where_all_attributes_are_equal():
+    words = np.array([[1, 1, 1, 0], [1, 0, 0, 1], [1, 1, 1, 0], [0, 0, 0, 1]])
+    table = pd.DataFrame({"colour": ["red", "red", "red", "red"], "size": ["S", "S", "L", "S"]})
+    similarity = metrics.label_similarity(table, table, words, words)
+    assert_allclose(similarity[0], [3 / 3, 1 / 3, 0, 0])
+    assert_allclose(similarity[1], [1 / 2, 2 / 2, 0, 1 / 2])
+    assert_array_equal(metrics.label_similarity([7, 8], [7, 7], words[:2], words[:2])[1], [0, 0])
+
+
+def test_label_similarity_of_a_name_without_words_is_nothing():
+    assert metrics.label_similarity([1], [1], [[0, 0]], [[1, 0]]).tolist() == [[0.0]]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"query_words": [[1, 0]]}, "query_words has 2 words, gallery_words 3"),
+        ({"query_attributes": [["a"], ["b"]]}, r"query_attributes has shape \(2, 1\)"),
+        ({"query_attributes": [["a", "b"]]}, "query_attributes has 2 columns, gallery_attributes 1"),
+        ({"query_words": [[2, 0, 0]]}, "values other than 0 and 1"),
+    ],
+)
+def test_label_similarity_refuses_what_does_not_fit(change, message):
+    sound = dict(
+        query_attributes=[["a"]], gallery_attributes=[["a"]], query_words=[[1, 0, 1]], gallery_words=[[1, 1, 0]]
+    )
+    with pytest.raises(ValueError, match=message):
+        metrics.label_similarity(**{**sound, **change})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"similarity": [[0.5, np.nan]]}, "similarity holds 1 NaN"),
+        ({"similarity": [[0.5, -1.0]]}, "similarity holds -1"),
+        ({"similarity": lambda rows: np.ones((2, 2))}, r"similarity gave \(2, 2\)"),
+        ({"n_similar": 0}, "n_similar is 0"),
+        ({"neighbours": [[2]]}, "allowed: 0 to 1"),
+        ({"own_rows": [5]}, "allowed: 0 to 1"),
+    ],
+)
+def test_the_most_similar_refuse_what_does_not_fit(change, message):
+    sound = dict(neighbours=[[0]], similarity=[[0.5, 0.2]], n_similar=1)
+    with pytest.raises(ValueError, match=message):
+        metrics.most_similar_average_precision(**{**sound, **change})

@@ -1,0 +1,237 @@
+"""Signals that an embedding has collapsed, to be called on your own run.
+
+A network that learns distances can find a way out: give all images the same row. Then no distance tells anything, and
+the triplet loss stands still at its margin. Each function looks at the rows from another side.
+
+Contents
+    effective_rank       how many directions the rows use
+    mean_distance        how far apart two rows are
+    uniformity           how evenly the directions of the rows fill the sphere
+    pair_distances       the distances of pairs of one class, and of pairs of two
+    distance_histogram   both as shares of the same bins
+    separation           how often a pair of one class is closer than a pair of two
+    active_share         the share of triples that still have a loss
+    signals              all of these numbers in one dict
+
+Embeddings are float (n, d), one row an image, n >= 2, as the search will see them; distances are Euclidean. Pairs and
+triples are drawn, `n_pairs` of them, so that the cost does not grow with n². Every function raises ValueError for other
+shapes and for numbers that are not finite.
+
+Needs numpy. Copy this file alone: it imports nothing else of the course.
+"""
+
+import numpy as np
+
+__all__ = [
+    "active_share",
+    "distance_histogram",
+    "effective_rank",
+    "mean_distance",
+    "pair_distances",
+    "separation",
+    "signals",
+    "uniformity",
+]
+
+
+def effective_rank(embeddings):
+    """How many directions the rows use: from 1, all on one line through the origin, to at most min(n, d); all zero: 0.
+
+    e to the entropy of the singular values, as shares of their sum (Roy and Vetterli, The effective rank, 2007). The
+    mean is not subtracted: rows that are nearly one row lie on one line. `embeddings - embeddings.mean(0)` asks how many
+    directions they differ in, and there, noise around one point counts in full.
+
+    Three axes, equally long; one line; two axes, of which one is short (shares 3/4 and 1/4):
+
+    >>> effective_rank(np.eye(3)).round(6), effective_rank([[1, 2], [2, 4]]).round(6)
+    (np.float64(3.0), np.float64(1.0))
+    >>> round(float(effective_rank([[3, 0], [0, 1]])), 4), round((3 / 4) ** (-3 / 4) * (1 / 4) ** (-1 / 4), 4)
+    (1.7548, 1.7548)
+    """
+    values = np.linalg.svd(_rows(embeddings), compute_uv=False)
+    if values.sum() == 0:
+        return np.float64(0)
+    share = values[values > 0] / values.sum()
+    return np.exp(-(share * np.log(share)).sum())
+
+
+def mean_distance(embeddings, n_pairs=20_000, seed=0):
+    """Mean distance between two rows: 0 when all are equal. Its scale is the embedding's; compare it with the margin.
+
+    >>> mean_distance([[0.0, 0.0], [3.0, 4.0]])
+    np.float64(5.0)
+    """
+    rows = _rows(embeddings)
+    a, b = _drawn_pairs(len(rows), n_pairs, np.random.default_rng(seed))
+    return np.linalg.norm(rows[a] - rows[b], axis=1).mean()
+
+
+def uniformity(embeddings, n_pairs=20_000, seed=0):
+    """Logarithm of the mean of exp(-2 distance²) of two rows, scaled to length 1 (Wang and Isola 2020).
+
+    0 when all rows have one direction, the lower the more evenly they fill the sphere; rows of zeros stay zeros.
+    Two opposite rows, distance 2: -2 x 2² = -8.
+
+    >>> uniformity([[3.0, 0.0], [-1.0, 0.0]]), uniformity([[3.0, 0.0], [1.0, 0.0]])
+    (np.float64(-8.0), np.float64(0.0))
+    """
+    rows = _rows(embeddings)
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    rows = rows / np.where(lengths == 0, 1, lengths)
+    a, b = _drawn_pairs(len(rows), n_pairs, np.random.default_rng(seed))
+    return np.log(np.exp(-2 * ((rows[a] - rows[b]) ** 2).sum(1)).mean())
+
+
+def pair_distances(embeddings, labels, n_pairs=20_000, seed=0):
+    """Distances of pairs of one class, and of pairs of two classes: float64 (n_pairs,) each.
+
+    `labels` (n,). Rows are drawn with replacement, each as often as any, then a partner among all that fit it. Rows
+    alone in their class have no partner of their class. ValueError where no two rows are the same, or all are.
+
+    >>> same, different = pair_distances([[0.0], [0.0], [2.0]], ["a", "a", "b"])
+    >>> set(same.tolist()), set(different.tolist())
+    ({0.0}, {2.0})
+    """
+    rows, labels = _rows_and_labels(embeddings, labels)
+    anchors, positives, _ = _drawn_triples(labels, n_pairs, np.random.default_rng(seed))
+    same = np.linalg.norm(rows[anchors] - rows[positives], axis=1)
+    a, b = _drawn_strangers(labels, n_pairs, np.random.default_rng([seed, 1]))
+    return same, np.linalg.norm(rows[a] - rows[b], axis=1)
+
+
+def distance_histogram(embeddings, labels, bins=40, n_pairs=20_000, seed=0):
+    """The bins' edges (bins + 1,), and the shares of pairs of one class and of two classes in each: (bins,) twice.
+
+    The bins go from 0 to the largest distance drawn (to 1 if that is 0); each of the two has the sum 1. Pairs are those
+    of `pair_distances`.
+
+    >>> edges, same, different = distance_histogram([[0.0], [0.0], [2.0]], [7, 7, 8], bins=2)
+    >>> edges.tolist(), same.tolist(), different.tolist()
+    ([0.0, 1.0, 2.0], [1.0, 0.0], [0.0, 1.0])
+    """
+    if bins < 1:
+        raise ValueError(f"bins must be at least 1, got {bins}")
+    same, different = pair_distances(embeddings, labels, n_pairs, seed)
+    largest = max(same.max(), different.max())
+    edges = np.linspace(0, largest if largest > 0 else 1, bins + 1)
+    return edges, *(np.histogram(distances, edges)[0] / len(distances) for distances in (same, different))
+
+
+def separation(embeddings, labels, n_pairs=20_000, seed=0):
+    """How often a pair of one class is closer than a pair of two classes, ties half: 0.5 tells nothing, 1 is perfect.
+
+    The two pairs share no row by design, so it asks for one scale of distances for all classes.
+
+    >>> separation([[0.0], [0.0], [2.0]], [7, 7, 8]), separation([[1.0], [1.0], [1.0]], [7, 7, 8])
+    (np.float64(1.0), np.float64(0.5))
+    """
+    same, different = pair_distances(embeddings, labels, n_pairs, seed)
+    different = np.sort(different)
+    farther = len(different) - np.searchsorted(different, same, side="right")
+    not_closer = len(different) - np.searchsorted(different, same, side="left")
+    return ((farther + not_closer) / 2 / len(different)).mean()
+
+
+def active_share(embeddings, labels, margin, n_pairs=20_000, seed=0):
+    """The share of drawn triples with distance to the positive + margin > distance to the negative: those with a loss.
+
+    Near 0 the triples are too easy to teach anything: mine harder ones, or be done. At 1 from the first epoch to the
+    last, not one is ever solved: with distances near 0, that is the collapse. ValueError for a margin that is not above
+    0, and where no row has both a positive and a negative.
+
+    The anchors are the two at 0 and 1; the negative is 3 or 2 away, which is enough for a margin of 1.5 once:
+
+    >>> active_share([[0.0], [1.0], [3.0]], [7, 7, 8], margin=0.5)
+    np.float64(0.0)
+    >>> round(float(active_share([[0.0], [1.0], [3.0]], [7, 7, 8], margin=1.5)), 1)
+    0.5
+    """
+    if not 0 < margin < np.inf:
+        raise ValueError(f"margin must be above 0, got {margin}")
+    rows, labels = _rows_and_labels(embeddings, labels)
+    anchors, positives, negatives = _drawn_triples(labels, n_pairs, np.random.default_rng(seed))
+    near = np.linalg.norm(rows[anchors] - rows[positives], axis=1)
+    far = np.linalg.norm(rows[anchors] - rows[negatives], axis=1)
+    return (near + margin > far).mean()
+
+
+def signals(embeddings, labels, margin, n_pairs=20_000, seed=0):
+    """All numbers of this file in one dict, for a table or for `validate` of a training: name -> float.
+
+    >>> {name: round(value, 2) for name, value in signals(np.ones((4, 3)), [0, 0, 1, 1], margin=0.5).items()}
+    {'effective_rank': 1.0, 'mean_distance': 0.0, 'uniformity': 0.0, 'separation': 0.5, 'active_share': 1.0}
+    """
+    drawn = {"n_pairs": n_pairs, "seed": seed}
+    found = {
+        "effective_rank": effective_rank(embeddings),
+        "mean_distance": mean_distance(embeddings, **drawn),
+        "uniformity": uniformity(embeddings, **drawn),
+        "separation": separation(embeddings, labels, **drawn),
+        "active_share": active_share(embeddings, labels, margin, **drawn),
+    }
+    return {name: float(value) for name, value in found.items()}
+
+
+def _rows(embeddings):
+    rows = np.asarray(embeddings, np.float64)
+    if rows.ndim != 2 or len(rows) < 2 or rows.shape[1] == 0:
+        raise ValueError(f"embeddings must be (n, d) with n >= 2, got {rows.shape}")
+    if not np.isfinite(rows).all():
+        raise ValueError(f"embeddings must be finite, {(~np.isfinite(rows)).any(1).sum()} of {len(rows)} rows are not")
+    return rows
+
+
+def _rows_and_labels(embeddings, labels):
+    """Rows, and labels as numbers of the classes."""
+    rows, labels = _rows(embeddings), np.asarray(labels)
+    if labels.shape != (len(rows),):
+        raise ValueError(f"labels must be ({len(rows)},), got {labels.shape}")
+    return rows, np.unique(labels, return_inverse=True)[1]
+
+
+def _drawn_pairs(n, n_pairs, rng):
+    """Two different rows each, every pair equally likely."""
+    _check_n_pairs(n_pairs)
+    a = rng.integers(n, size=n_pairs)
+    b = rng.integers(n - 1, size=n_pairs)
+    return a, b + (b >= a)
+
+
+def _drawn_triples(labels, n_pairs, rng):
+    """Anchor, another row of its class, a row of another class; anchors are drawn from those that have both."""
+    order, start, size = _by_class(labels)
+    usable = np.flatnonzero((size[labels] > 1) & (size[labels] < len(labels)))
+    if len(usable) == 0:
+        raise ValueError(f"no row has both a positive and a negative: {len(labels)} rows in {len(size)} classes")
+    _check_n_pairs(n_pairs)
+    place = np.empty(len(labels), int)
+    place[order] = np.arange(len(labels))  # where each row stands when rows are sorted by class
+    anchors = rng.choice(usable, n_pairs)
+    first, n_same = start[labels[anchors]], size[labels[anchors]]
+    steps = 1 + rng.integers(n_same - 1)  # on from the anchor, round within its class
+    positives = order[first + (place[anchors] - first + steps) % n_same]
+    return anchors, positives, _strangers(anchors, labels, order, first, n_same, rng)
+
+
+def _drawn_strangers(labels, n_pairs, rng):
+    """Two rows of different classes each."""
+    order, start, size = _by_class(labels)
+    anchors = rng.integers(len(labels), size=n_pairs)
+    return anchors, _strangers(anchors, labels, order, start[labels[anchors]], size[labels[anchors]], rng)
+
+
+def _strangers(anchors, labels, order, first, n_same, rng):
+    """For each anchor a row of another class: any place in the sorted rows but those of its own class."""
+    places = rng.integers(len(labels) - n_same)
+    return order[places + n_same * (places >= first)]
+
+
+def _by_class(labels):
+    """Rows sorted by class, where each class starts among them, and how many it has."""
+    size = np.bincount(labels)
+    return np.argsort(labels, kind="stable"), np.cumsum(size) - size, size
+
+
+def _check_n_pairs(n_pairs):
+    if n_pairs < 1:
+        raise ValueError(f"n_pairs must be at least 1, got {n_pairs}")

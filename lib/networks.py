@@ -5,22 +5,34 @@ Contents
     EmbeddingHead  a linear map, and rows of length 1 if wanted, on features or on any backbone
     NestedResNet   a small residual network for photos of about 64 x 64, which embeds
     NestedHead     classifiers on the first 8, 16, ... coordinates of an embedding
+    TwoTower       features of images and of texts into one space
     ResNet18       torchvision's ResNet-18 without its classifier, as wide as one likes
     UNet           a value for every pixel, from the maps of one of these networks
     load_weights   pretrained weights into a network, from a file or a state dict
     initialise_he  new random weights, as He et al. draw them
     BoostHead      reads attributes and a name from an embedding through a hidden layer, the boosted embedding
 
-Needs torch. Copy this file alone: it imports nothing else of the course.
+Needs torch, and safetensors for files of that kind. Copy this file alone: it imports nothing else of the course.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["BoostHead", "EmbeddingHead", "NestedHead", "NestedResNet", "SmallNetwork"]
+__all__ = [
+    "BoostHead",
+    "EmbeddingHead",
+    "NestedHead",
+    "NestedResNet",
+    "ResNet18",
+    "SmallNetwork",
+    "UNet",
+    "initialise_he",
+    "load_weights",
+]
 
 
 class SmallNetwork(nn.Module):
@@ -204,9 +216,9 @@ class BoostHead(nn.Module):
 
     embeddings (n, n_inputs) -> hidden layer (n, n_inputs), ReLU -> one softmax classifier for each attribute, with as
     many values as `n_values` says; and, with `n_words`, a GRU of `n_recurrent` units that starts from the hidden layer
-    and writes a name word by word. As in "Boosting image retrieval with accurately labeled small data", every linear map
-    has He's initial weights (2015, uniform) and a bias of 0.01. Ours in addition: embeddings are divided by `scale`, so
-    that these weights fit them, and a linear map with a tanh brings the hidden layer to the GRU's width and range.
+    and writes a name word by word. As in "Boosting image retrieval with accurately labeled small data", the linear maps
+    have He's initial weights (2015, uniform) and a bias of 0.01. Ours in addition: embeddings are divided by `scale`,
+    so that these weights fit them, and a linear map with a tanh brings the hidden layer to the GRU's width and range.
 
     Words are codes from 0 to n_words - 1; 0 is the end of a name, and what a name begins after.
 
@@ -370,8 +382,9 @@ def load_weights(network: nn.Module, weights: Mapping[str, Tensor] | str | Path,
     """Put pretrained weights into `network` and return it: every one of its numbers is replaced, or none is.
 
     `weights` is a state dict, or the path of a .pth or .safetensors file with one (no pickle is read). Entries whose
-    name begins with one of `leave_out`, the classifier, are left out. ValueError for a file that cannot be read and for
-    weights that do not fit: which are missing, too many or of another shape.
+    name begins with one of `leave_out`, the classifier, are left out. FileNotFoundError for a file that is not there;
+    ValueError for one that cannot be read, and for weights that do not fit: which are missing, too many or of another
+    shape.
 
     >>> network = load_weights(ResNet18(width=8), ResNet18(width=8).state_dict())
     """
@@ -383,11 +396,7 @@ def load_weights(network: nn.Module, weights: Mapping[str, Tensor] | str | Path,
     missing = [name for name in own if name not in weights and not name.endswith("num_batches_tracked")]
     more = [name for name in weights if name not in own]
     shapes = [name for name in own if name in weights and own[name].shape != weights[name].shape]
-    for what, names in (
-        ("lacks", missing),
-        ("has, which the network has not,", more),
-        ("has of another shape", shapes),
-    ):
+    for what, names in (("lacks", missing), ("has besides", more), ("has in another shape", shapes)):
         if names:
             some = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
             raise ValueError(f"{where} does not fit {type(network).__name__}: it {what} {some}")
@@ -399,7 +408,7 @@ def _read_weights(path: Path) -> Mapping[str, Tensor]:
     if path.suffix not in (".pth", ".safetensors"):
         raise ValueError(f"{path}: weights are read from .pth or .safetensors files")
     if not path.is_file():
-        raise ValueError(f"{path} is not there")
+        raise FileNotFoundError(f"{path} is not there")
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file  # for these files alone
@@ -435,3 +444,59 @@ def initialise_he(network: nn.Module) -> nn.Module:
             nn.init.ones_(module.weight)
             nn.init.zeros_(module.bias)
     return network
+
+
+class TwoTower(nn.Module):
+    """Features of images and of texts into one space: (n, n_image) and (n, n_text) -> twice (n, dimension), unit length.
+
+    Each tower is linear layers with a ReLU between them: `image_layers` for images, `text_layers` for texts (2 and 3 in
+    the source of notebook 08). Their inner layers are `hidden` wide; `dropout` is on the input and on every inner layer
+    of both, while training. Weights are drawn after He et al. (2015), biases are 0. The towers are used alone, too:
+    `network.images(x)`, `network.texts(x)`. A row that comes out as zeros stays zeros. ValueError for no layer, or a
+    dropout outside 0 <= dropout < 1.
+
+    >>> import torch
+    >>> towers = TwoTower(n_image=512, n_text=100, dimension=256)
+    >>> images, texts = towers(torch.rand(5, 512), torch.rand(5, 100))
+    >>> images.shape, texts.shape, images.norm(dim=1).allclose(torch.ones(5))
+    (torch.Size([5, 256]), torch.Size([5, 256]), True)
+    """
+
+    def __init__(
+        self,
+        n_image: int,
+        n_text: int,
+        dimension: int = 512,
+        hidden: int = 512,
+        image_layers: int = 2,
+        text_layers: int = 3,
+        dropout: float = 0.0,
+    ):
+        super().__init__()
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout must be at least 0 and below 1, got {dropout}")
+        self.image_tower = _tower(n_image, dimension, hidden, image_layers, dropout)
+        self.text_tower = _tower(n_text, dimension, hidden, text_layers, dropout)
+
+    def images(self, features: Tensor) -> Tensor:
+        return functional.normalize(self.image_tower(features))
+
+    def texts(self, features: Tensor) -> Tensor:
+        return functional.normalize(self.text_tower(features))
+
+    def forward(self, images: Tensor, texts: Tensor) -> tuple[Tensor, Tensor]:
+        return self.images(images), self.texts(texts)
+
+
+def _tower(n_in, n_out, hidden, n_layers, dropout):
+    """Linear layers with a ReLU between them, He's weights, no bias at first."""
+    if n_layers < 1:
+        raise ValueError(f"a tower has at least 1 layer, got {n_layers}")
+    widths = [n_in, *[hidden] * (n_layers - 1), n_out]
+    parts = []
+    for i in range(n_layers):
+        linear = nn.Linear(widths[i], widths[i + 1])
+        nn.init.kaiming_normal_(linear.weight, nonlinearity="relu" if i < n_layers - 1 else "linear")
+        nn.init.zeros_(linear.bias)
+        parts += [nn.Dropout(dropout), linear, nn.ReLU()]
+    return nn.Sequential(*parts[:-1])

@@ -2,10 +2,21 @@
 
 import pytest
 import torch
+import torchvision
+from safetensors.torch import save_file
 from torch.nn import functional
 
 from lib.losses import nested_loss
-from lib.networks import EmbeddingHead, NestedHead, NestedResNet, SmallNetwork
+from lib.networks import (, TwoTower
+    EmbeddingHead,
+    NestedHead,
+    NestedResNet,
+    ResNet18,
+    SmallNetwork,
+    UNet,
+    initialise_he,
+    load_weights,
+)
 
 SMALL = {"stem": 4, "widths": [8, 16], "blocks": [1, 2], "dimension": 12}
 
@@ -220,3 +231,173 @@ def test_a_head_on_a_network_trains_both():
 def test_a_network_without_its_number_of_features_is_refused(given):
     with pytest.raises(ValueError, match="a number of features, or a network and n_features"):
         EmbeddingHead(dimension=3, **given)
+
+
+# ----------------------------------------------------------------------------------------- ResNet-18, U-Net and weights
+
+
+def test_resnet18_gives_torchvisions_features_with_torchvisions_weights():
+    torch.manual_seed(0)
+    theirs = torchvision.models.resnet18(weights=None).eval()
+    for module in theirs.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(module.running_mean)  # so that statistics which were not taken over would show
+    ours = load_weights(ResNet18(), theirs.state_dict()).eval()
+    photos = torch.randn(2, 3, 70, 45)
+    expected = torch.nn.Sequential(*list(theirs.children())[:-1])(photos).flatten(1)
+    assert torch.allclose(ours(photos), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_pretrained_weights_land_in_the_encoder_from_a_file_in_half_precision(suffix, tmp_path):
+    torch.manual_seed(1)
+    state = ResNet18(width=4).state_dict()
+    halved = {name: each.half() if each.is_floating_point() else each for name, each in state.items()}
+    halved |= {"fc.weight": torch.zeros(5, 32), "fc.bias": torch.zeros(5)}
+    path = tmp_path / f"weights{suffix}"
+    torch.save(halved, path) if suffix == ".pth" else save_file(halved, path)
+    network = UNet(load_weights(ResNet18(width=4), path))
+    for name, each in network.encoder.state_dict().items():
+        assert torch.equal(each, halved[name].to(each.dtype)), name
+
+
+def test_an_old_file_that_counts_no_batches_fits():
+    state = {name: w for name, w in ResNet18(width=4).state_dict().items() if "num_batches" not in name}
+    assert torch.equal(load_weights(ResNet18(width=4), state).conv1.weight, state["conv1.weight"])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda state: state.pop("conv1.weight"), "lacks conv1.weight"),
+        (lambda state: state.update(head=torch.zeros(1)), "has besides head"),
+        (lambda state: state.update({"bn1.bias": torch.zeros(5)}), "has in another shape bn1.bias"),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused_and_nothing_is_changed(change, message):
+    network, state = ResNet18(width=4), dict(ResNet18(width=4).state_dict())
+    before = {name: each.clone() for name, each in network.state_dict().items()}
+    change(state)
+    with pytest.raises(ValueError, match=message):
+        load_weights(network, state)
+    assert all(torch.equal(each, before[name]) for name, each in network.state_dict().items())
+
+
+def test_files_that_hold_no_weights_are_refused(tmp_path):
+    (tmp_path / "cut.pth").write_bytes(b"PK\x03\x04 half a file")
+    (tmp_path / "cut.safetensors").write_bytes(b"half a file")
+    torch.save(torch.zeros(3), tmp_path / "array.pth")
+    for name, message in {
+        "cut.pth": "no weights that can be read",
+        "cut.safetensors": "no weights that can be read",
+        "array.pth": "no state dict",
+        "weights.h5": "are read from .pth or .safetensors",
+    }.items():
+        with pytest.raises(ValueError, match=message):
+            load_weights(ResNet18(width=4), tmp_path / name)
+    with pytest.raises(FileNotFoundError, match="absent.pth is not there"):
+        load_weights(ResNet18(width=4), tmp_path / "absent.pth")
+
+
+@pytest.mark.parametrize("encoder", [ResNet18(width=4), NestedResNet(**SMALL)], ids=["ResNet18", "NestedResNet"])
+@pytest.mark.parametrize("sides", [(64, 64), (65, 47), (33, 64)])
+def test_unet_gives_a_value_for_every_pixel(encoder, sides):
+    assert UNet(encoder, n_outputs=2).eval()(torch.zeros(2, 3, *sides)).shape == (2, 2, *sides)
+
+
+def test_every_map_of_the_encoder_reaches_the_output():
+    torch.manual_seed(0)
+    encoder = ResNet18(width=4)
+    unet = UNet(encoder).eval()
+    photos = torch.randn(1, 3, 64, 64)
+    whole, maps = unet(photos), encoder.maps
+    for silent in range(5):
+        encoder.maps = lambda x, silent=silent: [0 * each if i == silent else each for i, each in enumerate(maps(x))]
+        assert not torch.allclose(unet(photos), whole)
+        del encoder.maps
+
+
+def test_unet_learns_a_mask():
+    torch.manual_seed(0)
+    photos = torch.rand(8, 3, 32, 32)
+    masks = (photos[:, :1] > 0.5).float()
+    unet = UNet(NestedResNet(stem=4, widths=[8], blocks=[1], dimension=4))
+    optimiser = torch.optim.Adam(unet.parameters(), lr=0.02)
+    for _ in range(60):
+        loss = functional.binary_cross_entropy_with_logits(unet(photos), masks)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    assert ((unet(photos) > 0) == (masks > 0)).float().mean() > 0.95
+
+
+def test_unet_widths_must_be_as_many_as_its_steps():
+    with pytest.raises(ValueError, match=r"go back to: 5 widths, got \[16\]"):
+        UNet(ResNet18(width=4), widths=[16])
+
+
+def test_he_weights_have_their_variance_and_forget_the_old_ones():
+    torch.manual_seed(0)
+    network = ResNet18(width=16)
+    with torch.no_grad():
+        for each in network.parameters():
+            each.fill_(7)
+        network.bn1.running_mean.fill_(7)
+    initialise_he(network)
+    weight = network.layer4[1].conv2.weight  # 128 filters of 128 x 3 x 3
+    assert weight.var().item() == pytest.approx(2 / (128 * 3 * 3), rel=0.05)
+    assert (network.bn1.weight == 1).all() and (network.bn1.running_mean == 0).all()
+
+
+# ----------------------------------------------------------------------------------------------------------- two towers
+
+
+def test_two_towers_meet_in_one_space_on_the_unit_sphere():
+    towers = TwoTower(n_image=7, n_text=5, dimension=12, hidden=9)
+    images, texts = towers(embeddings(4, 7), embeddings(6, 5))
+    assert images.shape == (4, 12) and texts.shape == (6, 12)
+    for rows in (images, texts):
+        torch.testing.assert_close(rows.norm(dim=1), torch.ones(len(rows)))
+
+
+def test_towers_have_two_layers_for_images_and_three_for_texts_and_start_without_bias():
+    towers = TwoTower(7, 5, dimension=12, hidden=9)
+    shapes = [[tuple(layer.weight.shape) for layer in tower if isinstance(layer, torch.nn.Linear)]
+              for tower in (towers.image_tower, towers.text_tower)]  # fmt: skip
+    assert shapes == [[(9, 7), (12, 9)], [(9, 5), (9, 9), (12, 9)]]
+    assert all(not parameter.any() for name, parameter in towers.named_parameters() if name.endswith("bias"))
+
+
+def test_a_tower_is_linear_maps_with_a_relu_between_and_none_at_the_end():
+    towers = TwoTower(7, 5, dimension=12, hidden=9)
+    first, last = (layer for layer in towers.image_tower if isinstance(layer, torch.nn.Linear))
+    x = embeddings(4, 7)
+    by_hand = (x @ first.weight.T).clamp(min=0) @ last.weight.T
+    torch.testing.assert_close(towers.images(x), by_hand / by_hand.norm(dim=1, keepdim=True))
+    assert (towers.images(x) < 0).any()
+
+
+def test_the_weights_of_towers_keep_the_size_of_what_passes():
+    torch.manual_seed(0)
+    towers = TwoTower(1000, 1000, dimension=1000, hidden=1000)
+    x = embeddings(20, 1000)
+    assert towers.text_tower(x).std() == pytest.approx(x.std(), rel=0.15)
+
+
+def test_one_layer_and_any_dimension_will_do():
+    towers = TwoTower(7, 5, dimension=4096, image_layers=1, text_layers=1)
+    assert [tuple(p.shape) for p in towers.parameters()] == [(4096, 7), (4096,), (4096, 5), (4096,)]
+
+
+def test_dropout_acts_while_training_and_not_afterwards():
+    towers, x = TwoTower(7, 5, dropout=0.5), embeddings(4, 7)
+    assert not torch.equal(towers.images(x), towers.images(x))
+    towers.eval()
+    assert torch.equal(towers.images(x), towers.images(x))
+
+
+def test_no_layer_and_a_dropout_of_one_are_refused():
+    with pytest.raises(ValueError, match="at least 1 layer, got 0"):
+        TwoTower(7, 5, text_layers=0)
+    with pytest.raises(ValueError, match="below 1, got 1"):
+        TwoTower(7, 5, dropout=1.0)

@@ -6,7 +6,8 @@ one is trained (1) by the nested loss, to name the class of a crop from the firs
 embedding, half by the true class and half by what a linear classifier on the teacher's features makes of the crop, and
 (2) to point, through a linear map that is thrown away afterwards, in the direction of the teacher's features
 (knowledge distillation, Hinton et al. 2015; regression of features, Romero et al. 2015). Its weights start from random
-numbers.
+numbers. At the end the spread within the classes is made the same in all directions, so that cosine weighs no
+direction more than another for no reason; that is a matrix, which goes into the weights of the last layer.
 
 Contents
     Settings              the numbers of the recipe
@@ -16,6 +17,7 @@ Contents
     mobilenet_features    the teacher's features
     soft_labels           what a linear classifier on them makes of each crop
     Views                 the batches: a crop of each photo, its label, its features
+    whiten_within_classes a last layer whose embeddings spread alike in all directions within a class
     nearest_neighbour_accuracy
                           of an embedding, by the number of coordinates used
     export                weights as float16 safetensors that say what they are of
@@ -52,6 +54,7 @@ __all__ = [
     "pretrain",
     "publish",
     "soft_labels",
+    "whiten_within_classes",
 ]
 
 SIZES = (8, 16, 32, 64, 128, 256, 512)
@@ -73,6 +76,7 @@ class Settings:
     weight_decay: float = 0.05
     clip_norm: float = 5.0
     scale: float = 16.0  # of the cosines that are the head's logits
+    shrinkage: float = 0.1  # of the covariance within classes, towards the same in all directions
     seed: int = 0
 
 
@@ -130,7 +134,50 @@ def pretrain(
         checkpoint=folder / "checkpoint.pt",
         seed=settings.seed,
     )
-    return student.network.eval(), history
+    network = copy.deepcopy(student.network).cpu().eval()
+    network.embedding = whiten_within_classes(
+        network.embedding, _embed(network, photos), labels, shrinkage=settings.shrinkage
+    )
+    return network, history
+
+
+def whiten_within_classes(
+    layer: nn.Linear, embeddings: np.ndarray, labels: np.ndarray, shrinkage: float = 0.1
+) -> nn.Linear:
+    """A linear layer that gives what `layer` gives, centred and whitened within classes.
+
+    `embeddings` (n, d) are `layer`'s outputs for n photos with `labels` (n,). With W their mean covariance within
+    classes, plus `shrinkage` times its mean variance on the diagonal, and W = L L' (Cholesky, L lower triangular), a
+    row z becomes L^-1 (z - mean). L^-1 is lower triangular too: the first coordinates of the answer come from the
+    first coordinates of z alone, so a nested embedding stays nested, and each of its prefixes is whitened. This is the
+    first half of linear discriminant analysis (Fisher 1936). The answer is scaled to rows of mean square 1.
+
+    >>> layer = nn.Linear(2, 2, bias=False)
+    >>> layer.weight.data = torch.eye(2)
+    >>> rows = np.array([[9.0, 0], [11, 0], [10, 2], [10, -2]])  # one class: variance 1/2 along x, 2 along y
+    >>> whitened = whiten_within_classes(layer, rows, np.zeros(4, int), shrinkage=0)
+    >>> whitened(torch.tensor(rows).float()).abs().max(0).values.tolist()
+    [1.0, 1.0]
+    """
+    if shrinkage < 0:
+        raise ValueError(f"shrinkage is 0 or more, got {shrinkage}")
+    z = embeddings.astype(np.float64)
+    if len(z) != len(labels) or z.shape[1] != layer.out_features:
+        allowed = f"({len(labels)}, {layer.out_features}), a row a label and a column an output of the layer"
+        raise ValueError(f"embeddings have the shape {embeddings.shape}; allowed: {allowed}")
+    _, classes = np.unique(labels, return_inverse=True)
+    sums = np.zeros((classes.max() + 1, z.shape[1]))
+    np.add.at(sums, classes, z)
+    within = z - (sums / np.bincount(classes)[:, None])[classes]
+    covariance = within.T @ within / len(z)
+    covariance += shrinkage * np.trace(covariance) / len(covariance) * np.eye(len(covariance))
+    turn = np.linalg.inv(np.linalg.cholesky(covariance))  # lower triangular
+    turn /= np.sqrt(np.square((z - z.mean(0)) @ turn.T).sum(1).mean())
+    bias = 0 if layer.bias is None else layer.bias.detach().double().numpy()
+    whitened = nn.Linear(layer.in_features, layer.out_features)
+    whitened.weight.data = torch.from_numpy(turn @ layer.weight.detach().double().numpy()).float()
+    whitened.bias.data = torch.from_numpy(turn @ (bias - z.mean(0))).float()
+    return whitened
 
 
 class Student(nn.Module):
@@ -421,7 +468,8 @@ AdamW with a rate of {rate}, weight decay {weight_decay}, batches of {batch_size
 the rate falls to 0 by half a cosine. Each epoch shows one of {n_views} fixed crops of each photo, mirrored and shifted
 at random. The loss is the mean over the seven sizes of a cross entropy (logits are {scale} times the cosine to the
 classes' weights; targets are half the true class, half the teacher's opinion of the crop), plus twice the cosine
-distance to the teacher's features.
+distance to the teacher's features. At the end the last layer is whitened within classes (a triangular matrix, which
+keeps the embedding nested; shrinkage {shrinkage}), fitted on the training photos.
 
 Teacher: torchvision's mobilenet_v2 with ImageNet weights (SHA-256 `{teacher_digest}`; dequantised int8, Apache-2.0,
 google-coral/test_data), which saw the crops at {teacher_side} pixels, and a linear classifier on its features. It

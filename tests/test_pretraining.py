@@ -158,6 +158,70 @@ def test_the_interval_is_wilsons():
 # ---------------------------------------------------------------------------------------------------------- a whole run
 
 
+# ------------------------------------------------------------------------------------------------ whitening of classes
+
+
+def some_classes(n=600, d=6, seed=0):
+    rng = np.random.default_rng(seed)
+    labels = np.arange(n) % 3
+    x = rng.normal(size=(n, d)) @ rng.normal(size=(d, d)) + 3 * rng.normal(size=(3, d))[labels]
+    torch.manual_seed(seed)
+    layer = torch.nn.Linear(d, d)
+    return layer, torch.from_numpy(x).float(), labels
+
+
+def within_covariance(rows, labels):
+    rows = rows.astype(np.float64)
+    return sum(np.cov(rows[labels == each].T, bias=True) * (labels == each).mean() for each in np.unique(labels))
+
+
+def test_whitened_classes_spread_alike_in_all_directions():
+    layer, x, labels = some_classes()
+    with torch.no_grad():
+        whitened = pretraining.whiten_within_classes(layer, layer(x).numpy(), labels, shrinkage=0)
+        rows = whitened(x).numpy()
+    covariance = within_covariance(rows, labels)
+    np.testing.assert_allclose(covariance / covariance[0, 0], np.eye(6), atol=2e-3)
+    np.testing.assert_allclose(rows.mean(0), 0, atol=1e-5)
+    np.testing.assert_allclose(np.square(rows).sum(1).mean(), 1, rtol=1e-4)
+
+
+def test_whitening_keeps_a_nested_embedding_nested():
+    layer, x, labels = some_classes()
+    with torch.no_grad():
+        z = layer(x).numpy()
+        whole = pretraining.whiten_within_classes(layer, z, labels, shrinkage=0)(x).numpy()
+        first = torch.nn.Linear(6, 2)
+        first.weight.data, first.bias.data = layer.weight[:2].clone(), layer.bias[:2].clone()
+        alone = pretraining.whiten_within_classes(first, z[:, :2], labels, shrinkage=0)(x).numpy()
+    unit = [rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (whole[:, :2], alone)]
+    np.testing.assert_allclose(unit[0], unit[1], atol=1e-4)
+
+
+def test_whitening_finds_classes_that_loud_directions_hide():
+    rng = np.random.default_rng(0)
+    labels = np.arange(400) % 4
+    x = np.hstack([rng.normal(size=(400, 4)) * 20, np.eye(4)[labels] + 0.1 * rng.normal(size=(400, 4))])
+    layer = torch.nn.Linear(8, 8, bias=False)
+    layer.weight.data = torch.eye(8)
+    with torch.no_grad():
+        rows = pretraining.whiten_within_classes(layer, x, labels, shrinkage=0)(torch.from_numpy(x).float()).numpy()
+    accuracy = [
+        pretraining.nearest_neighbour_accuracy(each, labels, each, labels, leave_self_out=True).accuracy[0]
+        for each in (x, rows)
+    ]
+    assert accuracy[0] < 0.6 < 0.9 < accuracy[1]
+
+
+@pytest.mark.parametrize(
+    ("shape", "shrinkage", "message"), [((5, 6), 0.1, r"\(5, 6\).*\(600, 6\)"), ((600, 6), -1, "got -1")]
+)
+def test_whitening_refuses_what_does_not_fit(shape, shrinkage, message):
+    layer, _, labels = some_classes()
+    with pytest.raises(ValueError, match=message):
+        pretraining.whiten_within_classes(layer, np.ones(shape), labels, shrinkage)
+
+
 @pytest.fixture(scope="module")
 def teacher(tmp_path_factory):
     torch.manual_seed(0)

@@ -38,8 +38,8 @@ def effective_rank(embeddings):
     """How many directions the rows use: from 1, all on one line through the origin, to at most min(n, d); all zero: 0.
 
     e to the entropy of the singular values, as shares of their sum (Roy and Vetterli, The effective rank, 2007). The
-    mean is not subtracted: rows that are nearly one row lie on one line. `embeddings - embeddings.mean(0)` would ask how
-    many directions they differ in, and there, noise around one point counts in full.
+    mean is not subtracted: rows that are nearly one row lie on one line. Give `embeddings - embeddings.mean(0)` to ask
+    how many directions they differ in; there, noise around one point counts in full.
 
     Three axes, equally long; one line; two axes, of which one is short (shares 3/4 and 1/4):
 

@@ -9,7 +9,7 @@ What is in it
     hubness                    the skewness of these counts beside what chance gives, the largest hub, the never found
     csls_offsets               how near a gallery item is to queries at large, by its nearest ones (Conneau, 2018)
     inverted_softmax_offsets   the same by all of them, the near ones more (Smith, 2017)
-    search                     by cosine less such an offset: a hub has to be nearer to be found
+    lift                       one more coordinate, by which any Euclidean index searches by cosine less the offset
 
 The offsets are measured against a `bank` of queries. Take training queries: offsets measured on the test queries
 know which questions are coming, and a search engine does not.
@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["Hubness", "csls_offsets", "hubness", "inverted_softmax_offsets", "k_occurrence", "search"]
+__all__ = ["Hubness", "csls_offsets", "hubness", "inverted_softmax_offsets", "k_occurrence", "lift"]
 
 _BATCH_ELEMENTS = 4_000_000  # of a temporary array: 16 MB of float32
 
@@ -86,7 +86,7 @@ def hubness(neighbours, n_gallery):
 def csls_offsets(gallery, bank, k=10):
     """Half the mean cosine of each gallery row to its k nearest rows of the bank: float32 (n,).
 
-    `search` by cosine less these offsets ranks a gallery as cross-domain similarity local scaling does (CSLS, Conneau
+    Cosine less these offsets (`lift`) ranks a gallery as cross-domain similarity local scaling does (CSLS, Conneau
     and others, 2018): 2 cos(q, g) - r(q) - r(g), where r(g) is that mean, and r(q) is the same for all of a query's
     answers. gallery (n, d), bank (m, d): queries of the kind that will come. ValueError for k above m.
 
@@ -94,7 +94,8 @@ def csls_offsets(gallery, bank, k=10):
     [0.5, 0.4000000059604645]
     """
     gallery, bank = _unit_rows(gallery, "gallery"), _unit_rows(bank, "bank")
-    k = _checked_k(k, len(bank), "the bank")
+    if isinstance(k, bool | np.bool_) or not isinstance(k, int | np.integer) or not 1 <= k <= len(bank):
+        raise ValueError(f"k is {k!r}, allowed: a whole number from 1 to the {len(bank)} rows of the bank")
     offsets = np.empty(len(gallery), np.float32)
     for rows, cosines in _cosines(gallery, bank):
         nearest = np.partition(cosines, len(bank) - k, axis=1)[:, len(bank) - k :]  # (b, k)
@@ -105,7 +106,7 @@ def csls_offsets(gallery, bank, k=10):
 def inverted_softmax_offsets(gallery, bank, temperature=0.1):
     """temperature * log of the mean, over the bank, of exp(cosine / temperature), for each gallery row: float32 (n,).
 
-    `search` by cosine less these offsets ranks a gallery by the inverted softmax (Smith and others, 2017), which asks
+    Cosine less these offsets (`lift`) ranks a gallery by the inverted softmax (Smith and others, 2017), which asks
     how probable the query is among all queries given the item, and not the item given the query. A small temperature
     looks at the nearest row of the bank alone (the largest cosine), a large one at all alike (the mean cosine).
 
@@ -126,32 +127,26 @@ def inverted_softmax_offsets(gallery, bank, temperature=0.1):
     return offsets
 
 
-def search(queries, gallery, k, offsets=None):
-    """The k gallery rows of largest cosine less offset: distances float32 (q, k), neighbours int64 (q, k).
+def lift(queries, gallery, offsets):
+    """Rows of one coordinate more whose Euclidean distances rank by cosine less offset: float32 (q, d + 1), (n, d + 1).
 
-    queries (q, d), gallery (n, d), offsets (n,), None: no correction, which is exact search by cosine. A distance is
-    1 - cosine + offset, ascending; equal ones go by lower row. ValueError for k above n, rows of zeros, NaN or
-    infinity, or another number of offsets.
+    queries (q, d), gallery (n, d), offsets (n,). All rows get length 1; then a gallery row gets
+    sqrt(2 (offset - smallest offset)) as its last coordinate, a query 0. So distance² = 2 - 2 (cosine - offset) - 2
+    smallest: the larger the offset, the farther away. The correction costs four bytes a row, and every index of
+    Euclidean distances can be used as it is. ValueError for rows of zeros, NaN or infinity, or too few or many offsets.
 
-    The first row is nearer, but it is near to all (its offset is larger):
+    By cosine the first row is nearer (1 against 0.8), but it is near to all. Less the offsets 0.5 and 0.1:
 
-    >>> search([[1, 0]], [[1, 0], [0.8, 0.6]], k=2)[1].tolist()
-    [[0, 1]]
-    >>> search([[1, 0]], [[1, 0], [0.8, 0.6]], k=2, offsets=[0.5, 0.1])[1].tolist()  # 1 - 0.5 < 0.8 - 0.1
-    [[1, 0]]
+    >>> lifted_queries, lifted_gallery = lift([[1, 0]], [[1, 0], [0.8, 0.6]], offsets=[0.5, 0.1])
+    >>> ((lifted_queries - lifted_gallery) ** 2).sum(axis=1).round(4)  # 0 + 2 (0.5 - 0.1), 0.4 + 0
+    array([0.8, 0.4], dtype=float32)
     """
     queries, gallery = _unit_rows(queries, "queries"), _unit_rows(gallery, "gallery")
-    k = _checked_k(k, len(gallery), "the gallery")
-    offsets = np.zeros(len(gallery), np.float32) if offsets is None else np.asarray(offsets, np.float32)
+    offsets = np.asarray(offsets, np.float64)
     if offsets.shape != (len(gallery),) or not np.isfinite(offsets).all():
         raise ValueError(f"offsets has shape {offsets.shape}, allowed: finite numbers ({len(gallery)},), one a row")
-    distances = np.empty((len(queries), k), np.float32)
-    neighbours = np.empty((len(queries), k), np.int64)
-    for rows, cosines in _cosines(queries, gallery):
-        each = (1 - cosines) + offsets
-        neighbours[rows] = np.argsort(each, axis=1, kind="stable")[:, :k]
-        distances[rows] = np.take_along_axis(each, neighbours[rows], axis=1)
-    return distances, neighbours
+    height = np.sqrt(2 * (offsets - offsets.min())).astype(np.float32)
+    return np.pad(queries, ((0, 0), (0, 1))), np.concatenate([gallery, height[:, None]], axis=1)
 
 
 def _cosines(a, b):
@@ -176,9 +171,3 @@ def _unit_rows(embeddings, name):
             f"the first is row {np.argmax(broken)}"
         )
     return (embeddings / lengths[:, None]).astype(np.float32)
-
-
-def _checked_k(k, n_rows, of):
-    if isinstance(k, bool | np.bool_) or not isinstance(k, int | np.integer) or not 1 <= k <= n_rows:
-        raise ValueError(f"k is {k!r}, allowed: a whole number from 1 to the {n_rows} rows of {of}")
-    return int(k)

@@ -5,8 +5,8 @@ Contents
     EmbeddingHead  a linear map, and rows of length 1 if wanted, on features or on any backbone
     NestedResNet   a small residual network for photos of about 64 x 64, which embeds
     NestedHead     classifiers on the first 8, 16, ... coordinates of an embedding
-    TwoTower       features of images and of texts into one space
     ResNet18       torchvision's ResNet-18 without its classifier, as wide as one likes
+    TwoTower       features of images and of texts, into one space
     UNet           a value for every pixel, from the maps of one of these networks
     load_weights   pretrained weights into a network, from a file or a state dict
     initialise_he  new random weights, as He et al. draw them
@@ -29,6 +29,7 @@ __all__ = [
     "NestedResNet",
     "ResNet18",
     "SmallNetwork",
+    "TwoTower",
     "UNet",
     "initialise_he",
     "load_weights",
@@ -447,13 +448,13 @@ def initialise_he(network: nn.Module) -> nn.Module:
 
 
 class TwoTower(nn.Module):
-    """Features of images and of texts into one space: (n, n_image) and (n, n_text) -> twice (n, dimension), unit length.
+    """Features of images (n, n_image) and of texts (n, n_text) into one space, each (n, dimension), of unit length.
 
-    Each tower is linear layers with a ReLU between them: `image_layers` for images, `text_layers` for texts (2 and 3 in
-    the source of notebook 08). Their inner layers are `hidden` wide; `dropout` is on the input and on every inner layer
-    of both, while training. Weights are drawn after He et al. (2015), biases are 0. The towers are used alone, too:
-    `network.images(x)`, `network.texts(x)`. A row that comes out as zeros stays zeros. ValueError for no layer, or a
-    dropout outside 0 <= dropout < 1.
+    Each tower is linear layers with a ReLU between them: 2 for images and 3 for texts in Conde, Martin and López, Image
+    retrieval, who do not say how wide they are; here the inner ones are `hidden` wide. `dropout` is before every
+    layer, while training. Weights are drawn by `initialise_he`. Each tower works alone, too: `network.images(x)`,
+    `network.texts(x)`. A row that comes out as zeros stays zeros. ValueError for no layer, or a dropout outside
+    0 <= dropout < 1.
 
     >>> import torch
     >>> towers = TwoTower(n_image=512, n_text=100, dimension=256)
@@ -489,14 +490,11 @@ class TwoTower(nn.Module):
 
 
 def _tower(n_in, n_out, hidden, n_layers, dropout):
-    """Linear layers with a ReLU between them, He's weights, no bias at first."""
+    """Linear layers with a ReLU between them."""
     if n_layers < 1:
         raise ValueError(f"a tower has at least 1 layer, got {n_layers}")
     widths = [n_in, *[hidden] * (n_layers - 1), n_out]
     parts = []
     for i in range(n_layers):
-        linear = nn.Linear(widths[i], widths[i + 1])
-        nn.init.kaiming_normal_(linear.weight, nonlinearity="relu" if i < n_layers - 1 else "linear")
-        nn.init.zeros_(linear.bias)
-        parts += [nn.Dropout(dropout), linear, nn.ReLU()]
-    return nn.Sequential(*parts[:-1])
+        parts += [nn.Dropout(dropout), nn.Linear(widths[i], widths[i + 1]), nn.ReLU()]
+    return initialise_he(nn.Sequential(*parts[:-1]))

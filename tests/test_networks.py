@@ -7,12 +7,13 @@ from safetensors.torch import save_file
 from torch.nn import functional
 
 from lib.losses import nested_loss
-from lib.networks import (, TwoTower
+from lib.networks import (
     EmbeddingHead,
     NestedHead,
     NestedResNet,
     ResNet18,
     SmallNetwork,
+    TwoTower,
     UNet,
     initialise_he,
     load_weights,
@@ -377,11 +378,10 @@ def test_a_tower_is_linear_maps_with_a_relu_between_and_none_at_the_end():
     assert (towers.images(x) < 0).any()
 
 
-def test_the_weights_of_towers_keep_the_size_of_what_passes():
+def test_the_weights_of_towers_are_drawn_after_he():
     torch.manual_seed(0)
-    towers = TwoTower(1000, 1000, dimension=1000, hidden=1000)
-    x = embeddings(20, 1000)
-    assert towers.text_tower(x).std() == pytest.approx(x.std(), rel=0.15)
+    first = TwoTower(400, 300, dimension=10, hidden=500).image_tower[1]
+    assert first.weight.std().item() == pytest.approx((2 / 500) ** 0.5, rel=0.01)
 
 
 def test_one_layer_and_any_dimension_will_do():

@@ -5,6 +5,8 @@ What is in it
     one value a query   average_precision_at_k, precision_at_k, recall_at_k, hit_rate_at_k, reciprocal_rank, ndcg_at_k,
                         rank_of_first; match_ranks, from the embeddings themselves;
                         most_similar_average_precision, against the k items most similar by a given similarity
+    labels of an image  label_scores, threshold_by_f1
+    masks of an image   mask_iou
     what chance gives   chance_average_precision
     over many queries   mean_over_queries, bootstrap_interval, median_interval, paired_difference
 
@@ -27,6 +29,13 @@ class QueryMean(NamedTuple):
     mean: float
     n_queries: int
     n_left_out: int
+
+
+class LabelScores(NamedTuple):
+    f1: np.ndarray
+    accuracy: np.ndarray
+    precision: np.ndarray
+    recall: np.ndarray
 
 
 class PairedDifference(NamedTuple):
@@ -398,6 +407,83 @@ def most_similar_average_precision(neighbours, similarity, n_similar=10, own_row
         divisor = np.minimum(neighbours.shape[1], np.maximum(n_relevant, 1))
         values[rows] = _known((hits / ranks).sum(axis=1) / divisor, n_relevant)
     return values
+
+
+# ---------------------------------------------------------------------------------- labels and masks of an image
+
+
+def label_scores(predicted_sets, true_sets, zero_division=0.0):
+    """Example-wise F1, accuracy, precision and recall of predicted label sets: four float64 (n,), 0 to 1.
+
+    predicted_sets and true_sets are bool (n, L). With P and T the labels predicted for an image and its true ones:
+        precision |P and T| / |P|         recall |P and T| / |T|
+        accuracy  |P and T| / |P or T|    F1     2 |P and T| / (|P| + |T|)
+    (Godbole and Sarawagi, 2004). Where a divisor is 0 the value is `zero_division`: 0, or 1 to praise an empty
+    prediction for an image without labels. Their means are scikit-learn's scores with average="samples".
+
+    Predicted shirt and hat, true shirt and shoe: one of two is right, one of two is found, one of three is shared.
+
+    >>> scores = label_scores([[1, 1, 0]], [[1, 0, 1]])
+    >>> scores.f1.tolist(), scores.accuracy.round(3).tolist()
+    ([0.5], [0.333])
+    """
+    predicted, true = _label_sets(predicted_sets, "predicted_sets"), _label_sets(true_sets, "true_sets")
+    if predicted.shape != true.shape:
+        raise ValueError(f"predicted_sets has shape {predicted.shape}, true_sets {true.shape}: the same is allowed")
+    if zero_division not in (0, 1):
+        raise ValueError(f"zero_division is {zero_division!r}, allowed: 0 and 1")
+    shared = (predicted & true).sum(axis=1)
+    n_predicted, n_true = predicted.sum(axis=1), true.sum(axis=1)
+
+    def share(part, whole):
+        return np.divide(part, whole, out=np.full(len(true), float(zero_division)), where=whole > 0)
+
+    return LabelScores(
+        f1=share(2 * shared, n_predicted + n_true),
+        accuracy=share(shared, n_predicted + n_true - shared),
+        precision=share(shared, n_predicted),
+        recall=share(shared, n_true),
+    )
+
+
+def threshold_by_f1(probabilities, true_sets, thresholds=None):
+    """The threshold whose label sets, probabilities >= threshold, have the best mean example-wise F1: (threshold, F1).
+
+    probabilities float (n, L), true_sets bool (n, L). thresholds are those tried, by default 0.05, 0.10, ..., 0.95; of
+    equal ones the first is taken. The F1 is flattering where it is of the images on which the threshold was chosen.
+
+    At 0.05 to 0.4 both labels are predicted for the second image, from 0.45 on only the right one.
+
+    >>> threshold_by_f1([[0.9, 0.1], [0.6, 0.4]], [[1, 0], [1, 0]])
+    (0.45, 1.0)
+    """
+    probabilities = _numbers(probabilities, "probabilities")
+    thresholds = np.arange(1, 20) / 20 if thresholds is None else np.atleast_1d(_numbers(thresholds, "thresholds"))
+    if thresholds.size == 0 or len(probabilities) == 0:
+        raise ValueError(f"{thresholds.size} thresholds and {len(probabilities)} images, allowed: 1 or more of each")
+    f1 = [label_scores(probabilities >= threshold, true_sets).f1.mean() for threshold in thresholds]
+    best = int(np.argmax(f1))
+    return float(thresholds[best]), float(f1[best])
+
+
+def mask_iou(predicted_masks, true_masks):
+    """Intersection over union of predicted and true masks, image by image: float64 (n,), 0 to 1.
+
+    Both (n, h, w), bool or whole numbers; what is not 0 lies inside. NaN for an image with nothing inside either.
+
+    Two pixels each, one shared: 1 / 3.
+
+    >>> mask_iou([[[1, 1, 0]]], [[[0, 1, 1]]]).round(3).tolist()
+    [0.333]
+    """
+    predicted, true = np.asarray(predicted_masks), np.asarray(true_masks)
+    if predicted.shape != true.shape or predicted.ndim != 3:
+        raise ValueError(f"masks have shapes {predicted.shape} and {true.shape}, allowed: the same (n, h, w)")
+    if predicted.dtype.kind not in "biu" or true.dtype.kind not in "biu":
+        raise ValueError(f"masks have dtypes {predicted.dtype} and {true.dtype}, allowed: bool or whole numbers")
+    predicted, true = predicted != 0, true != 0
+    shared = (predicted & true).sum(axis=(1, 2))
+    return _known(shared / np.maximum((predicted | true).sum(axis=(1, 2)), 1), (predicted | true).sum(axis=(1, 2)))
 
 
 # -------------------------------------------------------------------------------------------- what chance gives

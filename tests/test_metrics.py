@@ -11,7 +11,14 @@ from hypothesis.extra import numpy as hnp
 from numpy.testing import assert_allclose, assert_array_equal
 from pytorch_metric_learning.utils.accuracy_calculator import AccuracyCalculator
 from scipy.stats import bootstrap, permutation_test
-from sklearn.metrics import average_precision_score, ndcg_score
+from sklearn.metrics import (
+    average_precision_score,
+    f1_score,
+    jaccard_score,
+    ndcg_score,
+    precision_score,
+    recall_score,
+)
 from torchmetrics.functional.retrieval import retrieval_average_precision, retrieval_reciprocal_rank
 
 from lib import metrics
@@ -804,3 +811,104 @@ def test_the_most_similar_refuse_what_does_not_fit(change, message):
     sound = dict(neighbours=[[0]], similarity=[[0.5, 0.2]], n_similar=1)
     with pytest.raises(ValueError, match=message):
         metrics.most_similar_average_precision(**{**sound, **change})
+
+
+# ----------------------------------------------------------------------------------------- labels and masks of an image
+
+
+def label_sets_with_empty_ones(rng, n=60, n_labels=5):
+    true, predicted = rng.random((n, n_labels)) < 0.4, rng.random((n, n_labels)) < 0.5
+    true[:3], predicted[2:6] = False, False  # nothing true, nothing predicted, and once neither
+    return predicted, true
+
+
+@pytest.mark.parametrize("zero_division", [0, 1])
+def test_label_scores_are_scikit_learns_over_samples(zero_division):
+    predicted, true = label_sets_with_empty_ones(np.random.default_rng(0))
+    scores = metrics.label_scores(predicted, true, zero_division)
+    how = {"average": "samples", "zero_division": zero_division}
+    for ours, theirs in zip(scores, (f1_score, jaccard_score, precision_score, recall_score), strict=True):
+        assert ours.mean() == pytest.approx(theirs(true, predicted, **how))
+        one_by_one = [theirs(true[[i]], predicted[[i]], **how) for i in range(len(true))]
+        assert_allclose(ours, one_by_one)
+
+
+def test_label_scores_by_hand():
+    scores = metrics.label_scores([[1, 1, 1, 0]], [[0, 1, 1, 1]])
+    assert [float(each[0]) for each in scores] == pytest.approx([2 * 2 / (3 + 3), 2 / 4, 2 / 3, 2 / 3])
+
+
+def test_label_scores_do_not_depend_on_the_order_of_labels():
+    predicted, true = label_sets_with_empty_ones(np.random.default_rng(1))
+    order = np.random.default_rng(2).permutation(true.shape[1])
+    for a, b in zip(
+        metrics.label_scores(predicted, true), metrics.label_scores(predicted[:, order], true[:, order]), strict=True
+    ):
+        assert_array_equal(a, b)
+
+
+def test_label_scores_of_no_image_are_empty():
+    assert [len(each) for each in metrics.label_scores(np.zeros((0, 3), bool), np.zeros((0, 3), bool))] == [0] * 4
+
+
+@pytest.mark.parametrize(
+    ("predicted", "true", "zero_division", "message"),
+    [
+        ([[1, 0]], [[1, 0, 0]], 0, r"predicted_sets has shape \(1, 2\), true_sets \(1, 3\)"),
+        ([[0.3, 0.7]], [[1, 0]], 0, "predicted_sets holds values other than 0 and 1"),
+        ([1, 0], [1, 0], 0, r"predicted_sets has shape \(2,\)"),
+        ([[1, 0]], [[1, 0]], 0.5, "zero_division is 0.5, allowed: 0 and 1"),
+    ],
+)
+def test_label_scores_refuse(predicted, true, zero_division, message):
+    with pytest.raises(ValueError, match=message):
+        metrics.label_scores(predicted, true, zero_division)
+
+
+def test_the_threshold_has_the_best_f1_of_scikit_learn_over_all_tried():
+    rng = np.random.default_rng(3)
+    true = rng.random((80, 6)) < 0.4
+    probabilities = np.clip(0.3 * true + 0.5 * rng.random(true.shape), 0, 1)
+    tried = [0.2, 0.35, 0.5, 0.65]
+    f1 = [f1_score(true, probabilities >= t, average="samples", zero_division=0) for t in tried]
+    threshold, value = metrics.threshold_by_f1(probabilities, true, tried)
+    assert (threshold, value) == (tried[int(np.argmax(f1))], pytest.approx(max(f1)))
+    assert len(set(f1)) > 1
+
+
+def test_of_thresholds_with_equal_f1_the_first_is_taken():
+    assert metrics.threshold_by_f1([[0.9, 0.1]], [[1, 0]], [0.8, 0.3, 0.2])[0] == 0.8
+
+
+def test_a_threshold_cannot_be_chosen_without_images_or_among_none():
+    with pytest.raises(ValueError, match="19 thresholds and 0 images"):
+        metrics.threshold_by_f1(np.zeros((0, 2)), np.zeros((0, 2), bool))
+    with pytest.raises(ValueError, match="0 thresholds and 1 images"):
+        metrics.threshold_by_f1([[0.5]], [[True]], [])
+
+
+def test_mask_iou_is_scikit_learns_jaccard_of_each_image():
+    rng = np.random.default_rng(4)
+    predicted, true = rng.integers(0, 3, (5, 6, 7)).astype(np.uint8), rng.random((5, 6, 7)) < 0.3
+    expected = [jaccard_score(t.ravel(), p.ravel() > 0) for p, t in zip(predicted, true, strict=True)]
+    assert_allclose(metrics.mask_iou(predicted, true), expected)
+    assert_allclose(metrics.mask_iou(true, predicted), expected)
+
+
+def test_mask_iou_of_two_empty_masks_is_left_out_and_of_disjoint_ones_is_zero():
+    empty, full = np.zeros((1, 2, 2), bool), np.ones((1, 2, 2), bool)
+    predicted, true = np.concatenate([empty, empty, full]), np.concatenate([empty, full, full])
+    assert_array_equal(metrics.mask_iou(predicted, true), [np.nan, 0, 1])
+
+
+@pytest.mark.parametrize(
+    ("predicted", "true", "message"),
+    [
+        (np.zeros((2, 3, 3), bool), np.zeros((2, 3, 4), bool), r"\(2, 3, 3\) and \(2, 3, 4\)"),
+        (np.zeros((3, 3), bool), np.zeros((3, 3), bool), r"allowed: the same \(n, h, w\)"),
+        (np.full((1, 2, 2), 0.7), np.zeros((1, 2, 2), bool), "dtypes float64 and bool"),
+    ],
+)
+def test_mask_iou_refuses(predicted, true, message):
+    with pytest.raises(ValueError, match=message):
+        metrics.mask_iou(predicted, true)

@@ -1,0 +1,435 @@
+"""Captions as vectors: counted words, learned words, learned captions, sentence encoders.
+
+What is in it
+    tokens, flatten    the words of a text; captions a photo -> one caption a row
+    TfIdf              counts of words, the rare ones weighing more (scikit-learn), sparse
+    WordVectors        word2vec and fastText, learned from the captions themselves (gensim)
+    Pooling, pool      the vectors of its words -> one vector a caption: mean, sum, TF-IDF weights, SIF
+    DocVectors         doc2vec: a vector learned for each caption as a whole (gensim)
+    sentence_encoder   a pretrained network that reads whole sentences (sentence-transformers, by name or from a folder)
+    coverage           how many words a model does not know, and how many captions that leaves empty
+
+Texts are lists of str. Embeddings are float32 (n, d), one row a text; a text without a known word has a row of zeros.
+Everything that is learned repeats to the last digit on one machine: one worker, and hash functions that do not change
+from process to process, as Python's own does.
+
+Needs numpy, scipy, scikit-learn, gensim; sentence-transformers only where a sentence encoder is asked for. Copy this
+file alone: it imports nothing else of the course.
+"""
+
+import os
+import re
+import unicodedata
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+from zlib import crc32
+
+import numpy as np
+import scipy.sparse
+from gensim.models import Doc2Vec, FastText, Word2Vec
+from gensim.models.doc2vec import TaggedDocument, train_document_dbow
+from gensim.models.fasttext import ft_hash_bytes
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+__all__ = [
+    "Coverage", "DocVectors", "MissingEncoder", "Pooling", "TfIdf", "WordVectors", "coverage", "flatten", "pool",
+    "sentence_encoder", "tokens",
+]  # fmt: skip
+
+KINDS = ("word2vec", "fasttext")
+POOLINGS = ("mean", "sum", "tf-idf", "sif")
+SIF_A = 1e-3  # Arora et al. (2017); they found 1e-4 to 1e-2 much alike
+_WORD = re.compile(r"[^\W_]+(?:-[^\W_]+)*")
+_BATCH_WORDS = 1000  # that gensim hands to its worker at a time: with 10,000 a small collection is a single batch
+
+
+def tokens(text):
+    """The words of a text, in lower case: letters and digits, and hyphens between them.
+
+    A possessive 's is left out, any other apostrophe too, so that "men's" is "men" and "don't" is "dont". Signs that
+    Unicode has in two forms (an accent of its own or within its letter) become one. No stop word is left out.
+
+    >>> tokens("Men's T-shirts, size 42 - don't iron!")
+    ['men', 't-shirts', 'size', '42', 'dont', 'iron']
+    >>> tokens("...")
+    []
+    """
+    if not isinstance(text, str):
+        raise ValueError(f"a text is {type(text).__name__}, allowed: str (flatten makes one list of lists of captions)")
+    text = unicodedata.normalize("NFKC", text).lower().replace("’", "'")
+    return _WORD.findall(re.sub(r"'(s\b)?", "", text))
+
+
+def flatten(captions):
+    """Captions photo by photo -> (list of n captions, int64 (n,): the photo of each). A photo may have none.
+
+    >>> texts, photos = flatten([["A dog.", "A brown dog."], [], ["A cat."]])
+    >>> texts, photos.tolist()
+    (['A dog.', 'A brown dog.', 'A cat.'], [0, 0, 2])
+    """
+    if any(isinstance(some, str) for some in captions):
+        raise ValueError("captions are texts, allowed: a list of texts for each photo")
+    photos = np.repeat(np.arange(len(captions)), [len(some) for some in captions]).astype(np.int64)
+    return [caption for some in captions for caption in some], photos
+
+
+class TfIdf:
+    """Counts of words, weighted: CSR float32 (n, words), rows of length 1.
+
+    A word that a text has c times weighs (1 + ln c) * (1 + ln((1 + n) / (1 + n_with))), where n_with of the n texts of
+    `fit` have it. Columns are the words of `fit` in alphabetical order (`words`); other words are left out.
+    n_grams     also runs of up to so many words ("red shirt"), which keep some of the order
+    min_count   only words that so many texts have
+    n_words     at most so many, the most frequent; None: all
+
+    >>> tf_idf = TfIdf().fit(["a red shirt", "a blue shirt"])
+    >>> tf_idf.words
+    ['a', 'blue', 'red', 'shirt']
+    >>> tf_idf.transform(["red green red"]).toarray().tolist()  # green is unknown
+    [[0.0, 0.0, 1.0, 0.0]]
+    """
+
+    def __init__(self, n_grams=1, min_count=1, n_words=None):
+        self.n_grams = _whole(n_grams, "n_grams")
+        self.min_count = _whole(min_count, "min_count")
+        self.n_words = None if n_words is None else _whole(n_words, "n_words")
+
+    def fit(self, captions):
+        captions = _texts(captions)
+        if not any(tokens(caption) for caption in captions):
+            raise ValueError(f"{len(captions)} captions without a word, allowed: one word at least")
+        vectorizer = TfidfVectorizer(
+            analyzer=self._terms, min_df=self.min_count, max_features=self.n_words, sublinear_tf=True, dtype=np.float32
+        )
+        self._vectorizer = vectorizer.fit(captions)
+        self.words = vectorizer.get_feature_names_out().tolist()
+        self._known = set(self.words)
+        return self
+
+    def transform(self, captions):
+        return self._vectorizer.transform(_texts(captions)).tocsr()
+
+    def knows(self, word):
+        return word in self._known
+
+    def _terms(self, text):
+        words = tokens(text)
+        return [" ".join(words[i : i + n]) for n in range(1, self.n_grams + 1) for i in range(len(words) - n + 1)]
+
+
+class WordVectors:
+    """A vector for each word, learned so that words in like company have like vectors: word2vec or fastText.
+
+    kind        "word2vec" (Mikolov et al., 2013): a word that `fit` did not see min_count times has no vector.
+                "fasttext" (Bojanowski et al., 2017): a word is the mean of its own vector and those of its n-grams of 3
+                to 6 letters, so an unseen word has a vector too, from those n-grams that were seen. (gensim would add
+                the random vectors of unseen ones.) It is unknown only if none was seen
+    skip_gram   True: from a word guess those around it. False, CBOW: from those around it guess the word
+    window      so many words to each side are around it, at most; dimension: of the vectors; epochs: over the captions
+
+    >>> vectors = WordVectors(dimension=8, epochs=1, min_count=1).fit(["a red shirt", "a blue shirt"])
+    >>> vectors.lookup(["red", "green", "shirt"]).shape  # green is unknown
+    (2, 8)
+    """
+
+    def __init__(
+        self,
+        kind="word2vec",
+        dimension=100,
+        window=5,
+        skip_gram=True,
+        epochs=20,
+        min_count=2,
+        seed=0,
+        n_buckets=100_000,
+    ):
+        """n_buckets: rows of the table of n-grams; different n-grams may share one."""
+        if kind not in KINDS:
+            raise ValueError(f"kind is {kind!r}, allowed: {', '.join(map(repr, KINDS))}")
+        self.kind, self.skip_gram, self.seed = kind, bool(skip_gram), seed
+        self.dimension, self.window = _whole(dimension, "dimension"), _whole(window, "window")
+        self.epochs, self.min_count = _whole(epochs, "epochs"), _whole(min_count, "min_count")
+        self.n_buckets = _whole(n_buckets, "n_buckets")
+
+    def fit(self, captions):
+        sentences = _enough([tokens(caption) for caption in _texts(captions)], self.min_count)
+        how = {"bucket": self.n_buckets, "min_n": 3, "max_n": 6} if self.kind == "fasttext" else {}
+        model = (FastText if self.kind == "fasttext" else Word2Vec)(
+            sentences, vector_size=self.dimension, window=self.window, sg=int(self.skip_gram), epochs=self.epochs,
+            min_count=self.min_count, seed=self.seed, workers=1, hashfxn=_stable_hash, batch_words=_BATCH_WORDS, **how,
+        )  # fmt: skip
+        self._vectors = model.wv
+        self.words = list(model.wv.index_to_key)  # the most frequent first
+        self._seen = {n_gram for word in self.words for n_gram in self._n_grams(word)}
+        return self
+
+    def lookup(self, tokens):
+        """The vectors of these words, in order, the unknown ones left out: float32 (n_known, d)."""
+        if isinstance(tokens, str):
+            raise ValueError("tokens is one text, allowed: a list of words (the function `tokens` makes it)")
+        found = [self._vector(word) for word in tokens if self.knows(word)]
+        return np.array(found, np.float32).reshape(-1, self.dimension)
+
+    def knows(self, word):
+        return word in self._vectors.key_to_index or not self._seen.isdisjoint(self._n_grams(word))
+
+    def nearest(self, word, k=5):
+        """The k known words nearest to this one, itself left out: a list of (word, cosine). ValueError if unknown."""
+        if not self.knows(word):
+            raise ValueError(f"the word {word!r} is unknown to these vectors of {len(self.words)} words")
+        vector, others = self._vector(word), [other for other in self.words if other != word]
+        rows = self.lookup(others)
+        lengths = np.linalg.norm(rows, axis=1) * np.linalg.norm(vector)
+        cosines = np.divide(rows @ vector, lengths, out=np.zeros(len(rows), np.float32), where=lengths > 0)
+        return [(others[i], float(cosines[i])) for i in np.argsort(-cosines, kind="stable")[:k]]
+
+    def _vector(self, word):
+        if word in self._vectors.key_to_index:
+            return self._vectors.vectors[self._vectors.key_to_index[word]]
+        seen = [n_gram.encode() for n_gram in self._n_grams(word) if n_gram in self._seen]
+        return self._vectors.vectors_ngrams[[ft_hash_bytes(n_gram) % self.n_buckets for n_gram in seen]].mean(axis=0)
+
+    def _n_grams(self, word):
+        if self.kind == "word2vec":
+            return []
+        marked = f"<{word}>" if word else ""
+        return [marked[i : i + n] for n in range(3, 7) for i in range(len(marked) - n + 1)]
+
+
+class Pooling:
+    """The vectors of its words -> one vector a caption. `fit(vectors, training_captions)`, then `transform(captions)`.
+
+    how     "mean", "sum": of the vectors of the known words, a word that comes twice counted twice
+            "tf-idf": their mean with weights 1 + ln((1 + n) / (1 + n_with)), n_with of the n training captions have it
+            "sif" (smooth inverse frequency; Arora et al., 2017): their mean with weights a / (a + p), a = 0.001, p the
+            word's share of all training words; then the direction that the training captions have most in common (the
+            first singular vector) is taken out. Test captions have no part in it
+    `transform` gives float32 (n, d); a caption without a known word is a row of zeros (`coverage` counts them).
+
+    >>> vectors = WordVectors(dimension=4, epochs=1, min_count=1).fit(["a red shirt", "a blue shirt"])
+    >>> rows = Pooling("mean").fit(vectors, ["a red shirt"]).transform(["red shirt", "", "green"])
+    >>> rows[1:].tolist(), np.allclose(rows[0], vectors.lookup(["red", "shirt"]).mean(axis=0))
+    ([[0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]], True)
+    """
+
+    def __init__(self, how="mean"):
+        if how not in POOLINGS:
+            raise ValueError(f"how is {how!r}, allowed: {', '.join(map(repr, POOLINGS))}")
+        self.how = how
+
+    def fit(self, vectors, captions):
+        words = [tokens(caption) for caption in _texts(captions)]
+        self.vectors, self._common = vectors, None
+        self._counts, self._n_with = Counter(), Counter()
+        for some in words:
+            self._counts.update(some)
+            self._n_with.update(set(some))
+        self._n_captions, self._n_words = len(words), sum(self._counts.values())
+        if self.how in ("tf-idf", "sif") and not self._n_words:
+            raise ValueError(f"{len(words)} training captions without a word, allowed: one word at least")
+        if self.how == "sif":
+            rows = self.transform(captions).astype(np.float64)
+            self._common = np.linalg.eigh(rows.T @ rows)[1][:, -1]  # (d,): the first right singular vector of the rows
+        return self
+
+    def transform(self, captions):
+        words = [tokens(caption) for caption in _texts(captions)]
+        known = [word for word in dict.fromkeys(word for some in words for word in some) if self.vectors.knows(word)]
+        column = {word: j for j, word in enumerate(known)}
+        kept = [[column[word] for word in some if word in column] for some in words]
+        ends = np.cumsum([0, *(len(some) for some in kept)])
+        columns = np.array([j for some in kept for j in some], np.int64)
+        weights = np.array([self._weight(word) for word in known])[columns] if known else np.zeros(0)
+        shares = scipy.sparse.csr_array((weights, columns, ends), shape=(len(words), len(known)))
+        rows = shares @ self.vectors.lookup(known).astype(np.float64)
+        if self.how != "sum":
+            totals = shares.sum(axis=1) if self.how == "tf-idf" else np.diff(ends)
+            rows = rows / np.where(totals > 0, totals, 1.0)[:, None]
+        if self._common is not None:
+            rows = rows - np.outer(rows @ self._common, self._common)
+        return np.ascontiguousarray(rows, np.float32)
+
+    def _weight(self, word):
+        if self.how == "tf-idf":
+            return 1.0 + np.log((1 + self._n_captions) / (1 + self._n_with[word]))
+        if self.how == "sif":
+            return SIF_A / (SIF_A + self._counts[word] / self._n_words)
+        return 1.0
+
+
+def pool(vectors, captions, how="mean", training_captions=None):
+    """`Pooling` in one call: float32 (n, d). "tf-idf" and "sif" need the training captions that their weights are of.
+
+    >>> vectors = WordVectors(dimension=4, epochs=1, min_count=1).fit(["a red shirt", "a blue shirt"])
+    >>> pool(vectors, ["a red shirt", "blue"], "sum").shape
+    (2, 4)
+    """
+    if how in ("tf-idf", "sif") and training_captions is None:
+        raise ValueError(f"how is {how!r}, which needs training_captions; it must not be learned from what is pooled")
+    return Pooling(how).fit(vectors, [] if training_captions is None else training_captions).transform(captions)
+
+
+class DocVectors:
+    """doc2vec (Le and Mikolov, 2014), the distributed bag of words: a vector that guesses the words of its caption.
+
+    `transform` finds the vector of any caption, a training one too, with the network held fixed: float32 (n, d). It
+    depends on the caption alone, not on what else is transformed or on its place. Unknown words are left out; a caption
+    without a known one is a row of zeros.
+
+    >>> vectors = DocVectors(dimension=4, epochs=1, min_count=1).fit(["a red shirt", "a blue shirt"])
+    >>> vectors.transform(["a red shirt", ""]).shape, bool(vectors.transform([""]).any())
+    ((2, 4), False)
+    """
+
+    def __init__(self, dimension=100, window=5, epochs=20, min_count=2, seed=0):
+        self.dimension, self.window, self.seed = _whole(dimension, "dimension"), _whole(window, "window"), seed
+        self.epochs, self.min_count = _whole(epochs, "epochs"), _whole(min_count, "min_count")
+
+    def fit(self, captions):
+        sentences = _enough([tokens(caption) for caption in _texts(captions)], self.min_count)
+        self._model = Doc2Vec(
+            [TaggedDocument(words, [i]) for i, words in enumerate(sentences)], dm=0, dbow_words=1,
+            vector_size=self.dimension, window=self.window, epochs=self.epochs, min_count=self.min_count,
+            seed=self.seed, workers=1, hashfxn=_stable_hash, batch_words=_BATCH_WORDS,
+        )  # fmt: skip
+        self.words = list(self._model.wv.index_to_key)
+        return self
+
+    def transform(self, captions):
+        captions = _texts(captions)
+        rows = np.zeros((len(captions), self.dimension), np.float32)
+        for i, caption in enumerate(captions):
+            words = [word for word in tokens(caption) if self.knows(word)]
+            if words:
+                rows[i] = self._infer(words)
+        return rows
+
+    def knows(self, word):
+        return word in self._model.wv.key_to_index
+
+    def _infer(self, words):
+        """As gensim's infer_vector, but from a start and with draws that depend on seed and words alone."""
+        model, source = self._model, np.random.RandomState((self.seed, _stable_hash(" ".join(words))))
+        vector = ((source.random_sample((1, self.dimension)) - 0.5) / self.dimension).astype(np.float32)
+        model.random = source  # of the negative samples
+        for alpha in np.linspace(model.alpha, model.min_alpha, self.epochs):
+            train_document_dbow(
+                model, words, [0], alpha, np.zeros(model.layer1_size, np.float32), learn_words=False,
+                learn_hidden=False, doctag_vectors=vector, doctags_lockf=np.ones(1, np.float32),
+            )  # fmt: skip
+        return vector[0]
+
+
+class MissingEncoder(FileNotFoundError):
+    """A sentence encoder that is not on this machine and could not be fetched."""
+
+
+class SentenceEncoder:
+    """What `sentence_encoder` returns: `transform(captions)` -> float32 (n, d), rows of length 1."""
+
+    def __init__(self, name, model):
+        self.name, self._model = name, model
+        self.dimension = model.get_sentence_embedding_dimension()
+
+    def transform(self, captions):
+        captions = _texts(captions)
+        if not captions:
+            return np.zeros((0, self.dimension), np.float32)
+        rows = self._model.encode(
+            captions, batch_size=64, show_progress_bar=False, convert_to_numpy=True, normalize_embeddings=True
+        )
+        return np.ascontiguousarray(rows, np.float32)
+
+
+def sentence_encoder(name_or_folder, device=None):
+    """A pretrained sentence encoder, from a folder or by its name on the Hugging Face hub ("all-MiniLM-L6-v2").
+
+    A `Path`, and text that begins with "." or "/" or "~", is a folder as sentence-transformers saves it. A name is
+    looked up in the folders of $RETRIEVAL_WEIGHTS, then in the cache of the hub, then fetched. Weights are read from
+    safetensors only. ImportError where sentence-transformers is not installed, ValueError for a folder that holds no
+    encoder, MissingEncoder for what is not there: each says what was looked for, where, and how to get it.
+    """
+    name = str(name_or_folder)
+    if isinstance(name_or_folder, Path) or name.startswith((".", "/", "~")):
+        folder = Path(name).expanduser()
+        if not folder.is_dir():
+            raise MissingEncoder(
+                f"no sentence encoder in {folder}: there is no such folder. Where there is a connection, "
+                f"SentenceTransformer('all-MiniLM-L6-v2').save({str(folder)!r}) of sentence-transformers makes it"
+            )
+    else:
+        places = [Path(place) for place in os.environ.get("RETRIEVAL_WEIGHTS", "").split(os.pathsep) if place]
+        folder = next((place / name for place in places if (place / name).is_dir()), None)
+    if folder is not None and not any((folder / page).is_file() for page in ("modules.json", "config.json")):
+        raise ValueError(f"{folder} holds no sentence encoder: neither modules.json nor config.json is in it")
+    try:
+        from sentence_transformers import SentenceTransformer
+    except ImportError as error:
+        raise ImportError(
+            f"the sentence encoder {name!r} needs sentence-transformers, which is not installed: "
+            "pip install sentence-transformers"
+        ) from error
+    try:
+        model = SentenceTransformer(
+            name if folder is None else str(folder), device=device, model_kwargs={"use_safetensors": True}
+        )
+    except OSError as error:
+        where = f"the folder {folder}" if folder else "$RETRIEVAL_WEIGHTS, the cache of the Hugging Face hub, the hub"
+        raise MissingEncoder(
+            f"the sentence encoder {name!r} could not be loaded; looked in {where}. Where there is a connection, "
+            f"SentenceTransformer({name!r}).save(FOLDER) of sentence-transformers makes a folder; put it into a folder "
+            f"of $RETRIEVAL_WEIGHTS as {name!r}. The cause was: {error}"
+        ) from error
+    return SentenceEncoder(name, model)
+
+
+class Coverage(NamedTuple):
+    n_captions: int
+    n_empty: int  # captions without a known word: rows of zeros
+    n_words: int
+    n_unknown: int  # words, each as often as it occurs
+
+
+def coverage(model, captions):
+    """How much of these captions a fitted TfIdf, WordVectors or DocVectors knows.
+
+    >>> coverage(TfIdf().fit(["a red shirt"]), ["a green shirt", "green", ""])
+    Coverage(n_captions=3, n_empty=2, n_words=4, n_unknown=2)
+    """
+    known = [[model.knows(word) for word in tokens(caption)] for caption in _texts(captions)]
+    n_words, n_known = sum(map(len, known)), sum(map(sum, known))
+    return Coverage(len(known), sum(not any(some) for some in known), n_words, n_words - n_known)
+
+
+# ------------------------------------------------------------------------------------------------------- checks
+
+
+def _stable_hash(text):
+    """The same in every process, which Python's own hash of a text is not."""
+    return crc32(text.encode())
+
+
+def _texts(captions):
+    if isinstance(captions, str):
+        raise ValueError("captions is one text, allowed: a list of texts")
+    captions = list(captions)
+    for caption in captions:
+        if not isinstance(caption, str):
+            raise ValueError(f"a caption is {type(caption).__name__}, allowed: str (flatten gives one caption a row)")
+    return captions
+
+
+def _enough(sentences, min_count):
+    counts = Counter(word for words in sentences for word in words)
+    if not counts or max(counts.values()) < min_count:
+        raise ValueError(
+            f"{len(sentences)} captions, no word of which occurs min_count = {min_count} times: nothing to learn from"
+        )
+    return sentences
+
+
+def _whole(value, name):
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise ValueError(f"{name} is {value!r}, allowed: a whole number from 1")
+    return int(value)

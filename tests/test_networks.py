@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from lib.losses import nested_loss
 from lib.networks import (
+    BoostHead,
     EmbeddingHead,
     NestedHead,
     NestedResNet,
@@ -401,3 +402,45 @@ def test_no_layer_and_a_dropout_of_one_are_refused():
         TwoTower(7, 5, text_layers=0)
     with pytest.raises(ValueError, match="below 1, got 1"):
         TwoTower(7, 5, dropout=1.0)
+
+
+# ----------------------------------------------------------------------------------------------------------- boost head
+
+
+def test_the_boosted_embedding_is_the_relu_of_one_linear_map_at_length_one():
+    head, rows = BoostHead(8, n_values=(3, 2), scale=2.0), embeddings()
+    hidden = (rows / 2 @ head.hidden.weight.T + head.hidden.bias).clamp(min=0)
+    torch.testing.assert_close(head.embed(rows), hidden / hidden.norm(dim=1, keepdim=True))
+    logits, words = head(rows)
+    torch.testing.assert_close(logits[1], hidden @ head.attributes[1].weight.T + head.attributes[1].bias)
+    assert words is None
+
+
+def test_the_boost_head_begins_with_he_weights_and_small_biases():
+    head = BoostHead(64, n_values=(5,), n_words=9, n_recurrent=16)
+    for linear in (head.hidden, head.attributes[0], head.start[0], head.next_word):
+        bound = (6 / linear.in_features) ** 0.5  # uniform, He et al. 2015: variance 2 / inputs
+        assert 0.9 * bound < linear.weight.abs().max() <= bound
+        assert (linear.bias == 0.01).all()
+
+
+def test_a_word_is_written_from_the_embedding_and_the_words_before_it_alone():
+    head, rows = BoostHead(8, n_words=7, n_recurrent=16), embeddings(n=1)
+    logits = head(rows, torch.tensor([[3, 5, 0, -1]]))[1]
+    other = head(rows, torch.tensor([[3, 6, 2, 2]]))[1]
+    assert torch.equal(logits[:, :2], other[:, :2]) and not torch.allclose(logits[:, 2], other[:, 2])
+    assert not torch.allclose(logits, head(-rows, torch.tensor([[3, 5, 0, -1]]))[1])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"n_values": ()}, "nothing to read"),
+        ({"n_values": (3, 1)}, r"at least 2 values, got \(3, 1\)"),
+        ({"scale": 0.0}, "scale must be above 0"),
+        ({"scale": float("nan")}, "scale must be above 0"),
+    ],
+)
+def test_boost_heads_that_cannot_be_are_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        BoostHead(**{"n_inputs": 8, "n_values": (3,), **change})

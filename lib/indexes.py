@@ -1,35 +1,161 @@
-"""Which gallery rows are nearest to a query? Exact search, checked, with ties in a known order.
+"""Which gallery rows are nearest to a query? Exact or fast, behind one interface, and what each way costs.
 
 What is in it
     FlatIndex               compares each query with the whole gallery (FAISS): the truth that faster ones are held to
+    KDTreeIndex             exact too: boxes of rows, and those too far away are passed over (scikit-learn)
+    LSHIndex                a few hundred bits a row, one for the side of each random plane that it is on (FAISS)
+    HNSWIndex               a graph of neighbours, walked from a few rows towards the query (FAISS)
+    IVFPQIndex              rows in lists by nearest centre, each as a few bytes that name parts (FAISS)
+    measure                 build time, bytes, time a query alone and in batches, and recall of any of them
+    recall_of_neighbours    the share of the exact answers that were found
     search_leave_self_out   every row queries the gallery that it is itself in, and is never its own answer
     checked_embeddings, checked_k, write_index, read_index   what every index of the course shares
 
 An index has `fit(gallery)`, `search(queries, k) -> distances, neighbours`, `save(path)`, `load(path)` and `nbytes`.
-distances are float32 (q, k), ascending; neighbours are int64 (q, k) gallery rows; equal distances go by lower row.
+distances are float32 (q, k), ascending; neighbours are int64 (q, k) gallery rows; equal distances go by lower row (in
+the approximate ones: among the rows that they find). Every query gets k different rows, never a filling of -1.
 
-Needs numpy and faiss. Copy this file alone: it imports nothing else of the course.
+metric "cosine": rows are scaled to length 1; distances are 1 - cosine, 0 to 2.
+metric "l2":     distances are Euclidean, in the unit of the embeddings (not squared, as FAISS has them).
+
+FAISS uses all cores, or as many as faiss.omp_set_num_threads says. On several, a graph is not built twice the same.
+
+Needs numpy, faiss and scikit-learn (threadpoolctl comes with it). Copy this file alone: it imports nothing else of the
+course.
 """
 
 import hashlib
 import json
 import os
+import time
 from pathlib import Path
 from uuid import uuid4
 
 import faiss
 import numpy as np
+from sklearn.neighbors import KDTree
+from threadpoolctl import threadpool_limits
 
 METRICS = ("cosine", "l2")
 _BATCH_ELEMENTS = 4_000_000  # of a temporary array: 16 MB of float32
 _MAGIC = b"image retrieval index, version 1\n"
 
 
-class FlatIndex:
-    """Exact search: each query is compared with the whole gallery.
+class _Index:
+    """What all indexes do alike. One of them says how it is built (`_built`) and searched (`_nearest`)."""
 
-    metric "cosine": rows are scaled to length 1; distances are 1 - cosine, 0 to 2.
-    metric "l2":     distances are Euclidean, in the unit of the embeddings (not squared, as FAISS has them).
+    kind, metrics = "none", METRICS
+    _index = None
+
+    def __init__(self, metric="cosine", **settings):
+        if metric not in self.metrics:
+            raise ValueError(f"metric is {metric!r}, allowed: {', '.join(map(repr, self.metrics))}")
+        self.metric = metric
+        self.settings = {name: value if value is None else _count(value, name) for name, value in settings.items()}
+
+    def fit(self, gallery):
+        """Take in the gallery (n, d), in place of an earlier one. Returns the index itself."""
+        gallery = checked_embeddings(gallery, "gallery", self.metric)
+        if len(gallery) == 0:
+            raise ValueError("gallery has 0 rows, allowed: 1 or more")
+        self._hold(self._built(gallery))
+        return self
+
+    def search(self, queries, k):
+        """The k nearest gallery rows of each query: distances float32 (q, k), neighbours int64 (q, k).
+
+        Refused with a ValueError: k above the gallery, another dimension than the gallery's, NaN, infinity, and for
+        cosine rows of zeros, which have no direction.
+        """
+        n, d = self._shape()
+        queries = checked_embeddings(queries, "queries", self.metric, n_columns=d)
+        k = checked_k(k, n)
+        distances = np.empty((len(queries), k), dtype=np.float32)
+        neighbours = np.empty((len(queries), k), dtype=np.int64)
+        for start in range(0, len(queries), _rows_a_batch(max(d, k))):
+            rows = slice(start, start + _rows_a_batch(max(d, k)))
+            distances[rows], neighbours[rows] = self._nearest(self._prepared(queries[rows]), k)
+        return distances, neighbours
+
+    def save(self, path):
+        """Write the index to one file: first a header with a digest, then its contents. No pickle.
+
+        The file appears under its name only once it is complete.
+        """
+        write_index(path, self._header(), self._payload().tobytes())
+
+    @classmethod
+    def load(cls, path):
+        """Read what `save` wrote. ValueError that names the file, if it is damaged or holds another kind of index."""
+        header, payload = read_index(path, cls.kind)
+        index = cls(header["metric"], **header["settings"])
+        index._hold(index._restored(np.frombuffer(payload, dtype=np.uint8), header))
+        return index
+
+    @property
+    def nbytes(self):
+        """Bytes of the file that `save` writes."""
+        return len(_head(self._header(), b"")) + self._payload().nbytes
+
+    def _hold(self, index):
+        self._index = index
+
+    def _fitted(self):
+        if self._index is None:
+            raise ValueError("the index holds no gallery yet, call fit(gallery) first")
+        return self._index
+
+    def _shape(self):
+        return self._fitted().ntotal, self._index.d
+
+    def _header(self):
+        return {"kind": self.kind, "metric": self.metric, "settings": self.settings}
+
+    def _payload(self):
+        return faiss.serialize_index(self._fitted())
+
+    def _restored(self, payload, header):
+        return faiss.deserialize_index(payload)
+
+    def _prepared(self, embeddings):
+        return _unit_rows(embeddings) if self.metric == "cosine" else embeddings
+
+    def _add(self, index, gallery):
+        """Add all rows, prepared in batches, so that no second copy of the whole gallery is made."""
+        for start in range(0, len(gallery), _rows_a_batch(gallery.shape[1])):
+            index.add(self._prepared(gallery[start : start + _rows_a_batch(gallery.shape[1])]))
+        return index
+
+    def _from_squares(self, squares):
+        """Distances of this metric from squared Euclidean ones: between unit rows 1 - cosine is half of them."""
+        squares = np.maximum(squares, 0)
+        return (squares / 2 if self.metric == "cosine" else np.sqrt(squares)).astype(np.float32, copy=False)
+
+
+class _ExactIndex(_Index):
+    """Search that no row escapes, and ties by lower row. One of them says what is nearest among `n_asked`."""
+
+    def _nearest(self, queries, k):
+        # A search may leave out any of several rows at the same distance as the last. So ask for some more than k: once
+        # one of them is surely farther than the k-th, none that is missing can be as near. Ask for more till then.
+        n, d = self._shape()
+        distances = np.empty((len(queries), k), dtype=np.float32)
+        neighbours = np.empty((len(queries), k), dtype=np.int64)
+        open_rows, n_asked = np.arange(len(queries)), min(k + 16, n)
+        while len(open_rows):
+            settled = np.zeros(len(open_rows), dtype=bool)
+            step = _rows_a_batch(max(d, n_asked))
+            for start in range(0, len(open_rows), step):
+                rows = open_rows[start : start + step]
+                distances[rows], neighbours[rows], settled[start : start + step] = self._among(
+                    queries[rows], k, n_asked
+                )
+            open_rows, n_asked = open_rows[~settled], min(4 * n_asked, n)
+        return distances, neighbours
+
+
+class FlatIndex(_ExactIndex):
+    """Exact search: each query is compared with the whole gallery.
 
     >>> index = FlatIndex("l2").fit(np.array([[0, 0], [3, 4], [0, 0]], dtype=np.float32))
     >>> distances, neighbours = index.search(np.array([[0, 0]], dtype=np.float32), k=3)
@@ -40,82 +166,16 @@ class FlatIndex:
     kind = "flat"
 
     def __init__(self, metric="cosine"):
-        if metric not in METRICS:
-            raise ValueError(f"metric is {metric!r}, allowed: {', '.join(map(repr, METRICS))}")
-        self.metric = metric
-        self._index = None
+        super().__init__(metric)
 
-    def fit(self, gallery):
-        """Take in the gallery (n, d), in place of an earlier one. Returns the index itself."""
-        gallery = checked_embeddings(gallery, "gallery", self.metric)
-        if len(gallery) == 0:
-            raise ValueError("gallery has 0 rows, allowed: 1 or more")
-        n_columns = gallery.shape[1]
-        index = faiss.IndexFlatIP(n_columns) if self.metric == "cosine" else faiss.IndexFlatL2(n_columns)
-        for start in range(0, len(gallery), _rows_a_batch(n_columns)):
-            index.add(self._prepared(gallery[start : start + _rows_a_batch(n_columns)]))
-        self._index = index
-        self._longest = _longest(index)
-        return self
+    def _built(self, gallery):
+        d = gallery.shape[1]
+        return self._add(faiss.IndexFlatIP(d) if self.metric == "cosine" else faiss.IndexFlatL2(d), gallery)
 
-    def search(self, queries, k):
-        """The k nearest gallery rows of each query: distances float32 (q, k), neighbours int64 (q, k).
+    def _hold(self, index):
+        self._index, self._longest = index, _longest(index)
 
-        Refused with a ValueError: k above the gallery, another dimension than the gallery's, NaN, infinity, and for
-        cosine rows of zeros, which have no direction.
-        """
-        index = self._fitted()
-        queries = checked_embeddings(queries, "queries", self.metric, n_columns=index.d)
-        k = checked_k(k, index.ntotal)
-        distances = np.empty((len(queries), k), dtype=np.float32)
-        neighbours = np.empty((len(queries), k), dtype=np.int64)
-        # FAISS may leave out any of several rows at the same distance as the last. So ask for some more than k: once
-        # one of them is surely farther than the k-th, none that is missing can be as near. Ask for more till then.
-        open_rows, n_asked = np.arange(len(queries)), min(k + 16, index.ntotal)
-        while len(open_rows):
-            settled = np.zeros(len(open_rows), dtype=bool)
-            step = _rows_a_batch(max(index.d, n_asked))
-            for start in range(0, len(open_rows), step):
-                rows = open_rows[start : start + step]
-                distances[rows], neighbours[rows], settled[start : start + step] = self._nearest(
-                    self._prepared(queries[rows]), k, n_asked
-                )
-            open_rows, n_asked = open_rows[~settled], min(4 * n_asked, index.ntotal)
-        return distances, neighbours
-
-    def save(self, path):
-        """Write the index to one file: first a header with a digest, then the vectors. No pickle.
-
-        The file appears under its name only once it is complete.
-        """
-        write_index(path, self._header(), faiss.serialize_index(self._fitted()).tobytes())
-
-    @classmethod
-    def load(cls, path):
-        """Read what `save` wrote. ValueError that names the file, if it is damaged or holds another kind of index."""
-        header, payload = read_index(path, cls.kind)
-        index = cls(header["metric"])
-        index._index = faiss.deserialize_index(np.frombuffer(payload, dtype=np.uint8))
-        index._longest = _longest(index._index)
-        return index
-
-    @property
-    def nbytes(self):
-        """Bytes of the file that `save` writes."""
-        return len(_head(self._header(), b"")) + faiss.serialize_index(self._fitted()).nbytes
-
-    def _header(self):
-        return {"kind": self.kind, "metric": self.metric}
-
-    def _fitted(self):
-        if self._index is None:
-            raise ValueError("the index holds no gallery yet, call fit(gallery) first")
-        return self._index
-
-    def _prepared(self, embeddings):
-        return _unit_rows(embeddings) if self.metric == "cosine" else embeddings
-
-    def _nearest(self, queries, k, n_asked):
+    def _among(self, queries, k, n_asked):
         """Distances and neighbours (b, k), and bool (b,): whether no row outside the n_asked can be among them."""
         index = self._index
         approximate, candidates = index.search(queries, n_asked)
@@ -136,7 +196,210 @@ class FlatIndex:
             scale = 1 if self.metric == "cosine" else (np.linalg.norm(queries, axis=1) + self._longest) ** 2
             rounding = 4 * np.sqrt(index.d) * np.finfo(np.float32).eps * scale
             settled = np.take_along_axis(raw, order, axis=1)[:, -1] < farthest - rounding
-        return np.take_along_axis(distances, order, axis=1), np.take_along_axis(candidates, order, axis=1), settled
+        return *_in_order(order, distances, candidates), settled
+
+
+class KDTreeIndex(_ExactIndex):
+    """Exact search by a tree: the gallery is halved again and again along its widest coordinate (Bentley 1975).
+
+    A query goes down to its leaf of about `leaf_size` rows, then looks into every box that may hold a nearer row than
+    those found: few boxes in 2 dimensions, nearly all of them in 50. One thread. The file holds the rows, and `load`
+    builds the same tree from them; `tree_nbytes` is what the tree takes in memory, or in a pickle: float64 rows, their
+    order, and two corners of each box.
+
+    >>> index = KDTreeIndex("l2").fit(np.array([[0, 0], [3, 4], [0, 0]], dtype=np.float32))
+    >>> index.search(np.array([[0, 0]], dtype=np.float32), k=3)[1].tolist()
+    [[0, 2, 1]]
+    """
+
+    kind = "kd-tree"
+
+    def __init__(self, metric="cosine", leaf_size=40):
+        super().__init__(metric, leaf_size=leaf_size)
+
+    @property
+    def tree_nbytes(self):
+        """Bytes of the tree in memory."""
+        return sum(np.asarray(array).nbytes for array in self._fitted().get_arrays())
+
+    def _built(self, gallery):
+        return KDTree(self._prepared(gallery), leaf_size=self.settings["leaf_size"])
+
+    def _shape(self):
+        return self._fitted().data.shape
+
+    def _header(self):
+        return {**super()._header(), "n_columns": self._shape()[1]}
+
+    def _payload(self):
+        return np.asarray(self._fitted().data, dtype="<f4")  # they were float32 before the tree took them
+
+    def _restored(self, payload, header):
+        rows = payload.view("<f4").reshape(-1, header["n_columns"])
+        return KDTree(rows, leaf_size=self.settings["leaf_size"])
+
+    def _among(self, queries, k, n_asked):
+        distances, candidates = self._index.query(queries, n_asked)  # float64, pair by pair
+        distances = self._from_squares(np.square(distances)).astype(np.float32)
+        order = np.lexsort((candidates, distances))[:, :k]
+        nearest, neighbours = _in_order(order, distances, candidates)
+        return nearest, neighbours, (nearest[:, -1] < distances[:, -1]) | (n_asked == self._shape()[0])
+
+
+class LSHIndex(_Index):
+    """Locality-sensitive hashing: rows on the same side of most random planes are near (Charikar 2002).
+
+    `n_bits` planes through 0 give each row as many bits; the share of bits that differ tells the angle, and the
+    distances are 1 - cosine of that angle, an estimate. All codes are compared, 64 bits at a time. cosine only: a
+    plane through 0 does not see lengths. Of rows with as many different bits as the last, any may be left out.
+
+    >>> index = LSHIndex(n_bits=64).fit(np.array([[1, 0], [0, 1], [-1, 0]], dtype=np.float32))
+    >>> distances, neighbours = index.search(np.array([[2, 0]], dtype=np.float32), k=3)
+    >>> neighbours.tolist(), float(distances[0, 0]), float(distances[0, 2])
+    ([[0, 1, 2]], 0.0, 2.0)
+    """
+
+    kind, metrics = "lsh", ("cosine",)
+
+    def __init__(self, metric="cosine", n_bits=256):
+        super().__init__(metric, n_bits=n_bits)
+
+    def _built(self, gallery):
+        return self._add(faiss.IndexLSH(gallery.shape[1], self.settings["n_bits"], True, False), gallery)
+
+    def _nearest(self, queries, k):
+        n_different, candidates = self._index.search(queries, k)
+        return _sorted(1 - np.cos(np.pi * n_different / self.settings["n_bits"]), candidates)
+
+
+class HNSWIndex(_Index):
+    """A graph of neighbours (HNSW), walked greedily towards the query, first by far steps (Malkov and Yashunin 2016).
+
+    Each row is joined to about `n_links` others (twice as many on the lowest level), found by a search that keeps
+    `build_width` candidates. A query keeps the best `search_width` rows on its way, at least k: more of them find more
+    and take longer. A query that the graph leads to fewer than k rows is compared with the whole gallery, which the
+    index holds.
+
+    >>> index = HNSWIndex("l2").fit(np.array([[0, 0], [3, 4], [0, 0]], dtype=np.float32))
+    >>> index.search(np.array([[0, 0]], dtype=np.float32), k=3)[0].tolist()
+    [[0.0, 0.0, 5.0]]
+    """
+
+    kind = "hnsw"
+
+    def __init__(self, metric="cosine", n_links=32, build_width=80, search_width=64):
+        super().__init__(metric, n_links=n_links, build_width=build_width, search_width=search_width)
+
+    def _built(self, gallery):
+        index = faiss.IndexHNSWFlat(gallery.shape[1], self.settings["n_links"])
+        index.hnsw.efConstruction = self.settings["build_width"]
+        return self._add(index, gallery)
+
+    def _nearest(self, queries, k):
+        self._index.hnsw.efSearch = self.settings["search_width"]
+        squares, candidates = self._index.search(queries, k)
+        lost = candidates[:, -1] < 0
+        if lost.any():
+            squares[lost], candidates[lost] = self._index.storage.search(queries[lost], k)
+        return _sorted(self._from_squares(squares), candidates)
+
+
+class IVFPQIndex(_Index):
+    """Inverted lists of product-quantised rows: a few lists are read, each row a few bytes (Jegou, Douze, Schmid 2011).
+
+    k-means finds `n_lists` centres, and a row goes into the list of its nearest. What is left of it after the centre
+    is cut into `n_bytes` parts, each kept as the number of the nearest of 256 typical parts; distances are to these
+    parts, an estimate. A query reads `n_probe` lists, and more where they hold fewer than k rows.
+
+    Default `n_lists`: 4 times the root of the gallery, but 39 rows a list at least. Default `n_bytes`: the most that
+    divide the dimension into parts of 4 or more coordinates. The gallery needs 256 rows or more.
+    """
+
+    kind = "ivf-pq"
+
+    def __init__(self, metric="cosine", n_lists=None, n_bytes=None, n_probe=16):
+        super().__init__(metric, n_lists=n_lists, n_bytes=n_bytes, n_probe=n_probe)
+
+    def _built(self, gallery):
+        n, d = gallery.shape
+        n_lists, n_bytes = self.settings["n_lists"], self.settings["n_bytes"]
+        n_lists = max(1, min(int(4 * n**0.5), n // 39)) if n_lists is None else n_lists
+        n_bytes = max(m for m in range(1, max(1, d // 4) + 1) if d % m == 0) if n_bytes is None else n_bytes
+        if d % n_bytes:
+            raise ValueError(f"n_bytes is {n_bytes}, allowed: divisors of the dimension {d}")
+        if n < max(n_lists, 256):
+            raise ValueError(f"gallery has {n} rows, allowed: {max(n_lists, 256)} or more, one a centre")
+        index = faiss.IndexIVFPQ(faiss.IndexFlatL2(d), d, n_lists, n_bytes, 8)
+        for clustering in (index.cp, index.pq.cp):
+            clustering.min_points_per_centroid = 1  # said above instead of on the error stream
+        n_train = min(n, 256 * max(n_lists, 256))  # as many as k-means would look at
+        index.train(self._prepared(gallery[np.random.default_rng(0).permutation(n)[:n_train]]))
+        return self._add(index, gallery)
+
+    def _nearest(self, queries, k):
+        index, n_probe = self._index, min(self.settings["n_probe"], self._index.nlist)
+        squares = np.empty((len(queries), k), dtype=np.float32)
+        candidates = np.full((len(queries), k), -1, dtype=np.int64)
+        while len(short := np.flatnonzero(candidates[:, -1] < 0)):
+            index.nprobe = n_probe
+            squares[short], candidates[short] = index.search(queries[short], k)
+            n_probe = min(2 * n_probe, index.nlist)
+        return _sorted(self._from_squares(squares), candidates)
+
+
+KINDS = {index.kind: index for index in (FlatIndex, KDTreeIndex, LSHIndex, HNSWIndex, IVFPQIndex)}
+
+
+def recall_of_neighbours(found, exact):
+    """The share of the exact neighbours (q, k) that are among those found (q, k), in any order: float64 (q,).
+
+    Rows count as themselves: of two equally far ones only that which is in `exact` does.
+
+    >>> recall_of_neighbours([[3, 1, 7, 0]], [[1, 2, 3, 4]]).tolist()  # 1 and 3 of four
+    [0.5]
+    """
+    found, exact = np.asarray(found), np.asarray(exact)
+    if found.ndim != 2 or found.shape != exact.shape or found.shape[1] == 0:
+        raise ValueError(f"found is {found.shape}, exact {exact.shape}; both are needed as (q, k), k from 1")
+    both = np.sort(np.concatenate([found, exact], axis=1), axis=1)  # each row once in either: a pair is in both
+    return (both[:, 1:] == both[:, :-1]).sum(axis=1) / found.shape[1]
+
+
+def measure(index, gallery, queries, k, exact=None, threads=1, n_alone=100, n_rounds=5):
+    """Fit the index, search with it, and say what that cost: a dict, one row of a table.
+
+    kind, metric, n, d, k, n_queries, threads; build_s: seconds of `fit`; index_bytes: `nbytes`; recall: mean over
+    queries of the share of the `exact` neighbours (q, k) that were found (by default those of a FlatIndex of the same
+    metric). alone_ms, alone_p99_ms: milliseconds of a query that comes alone, median and 99th percentile of `n_alone`
+    searches, which go through the queries again where there are fewer. batch_ms, batch_p99_ms: the same of a query when
+    all come at once, over `n_rounds` searches. Searches are run once before they are timed. The clock is that of the
+    wall, and counts the checks of `search`. Libraries are held to `threads` threads while this runs.
+
+    >>> rows = np.eye(3, dtype=np.float32)
+    >>> costs = measure(FlatIndex(), rows, rows, k=2, n_alone=3)
+    >>> costs["recall"], costs["threads"], costs["alone_ms"] <= costs["alone_p99_ms"]
+    (1.0, 1, True)
+    """
+    n_alone, n_rounds = _count(n_alone, "n_alone"), _count(n_rounds, "n_rounds")
+    if len(queries) == 0:
+        raise ValueError("there is no query to measure with")
+    if exact is None:
+        exact = FlatIndex(index.metric).fit(gallery).search(queries, k)[1]
+    with threadpool_limits(_count(threads, "threads")):
+        build_s, _ = _timed(index.fit, gallery)
+        _, (_, found) = _timed(index.search, queries, k)
+        batches = [_timed(index.search, queries, k)[0] for _ in range(n_rounds)]
+        ones = [np.ascontiguousarray(queries[i : i + 1]) for i in np.arange(n_alone) % len(queries)]
+        _timed(index.search, ones[0], k)
+        alone = [_timed(index.search, one, k)[0] for one in ones]
+    batch_ms, alone_ms = 1000 * np.array(batches) / len(queries), 1000 * np.array(alone)
+    return {
+        "kind": index.kind, "metric": index.metric, "n": len(gallery), "d": gallery.shape[1], "k": k,
+        "n_queries": len(queries), "threads": threads, "build_s": build_s, "index_bytes": index.nbytes,
+        "alone_ms": float(np.median(alone_ms)), "alone_p99_ms": float(np.quantile(alone_ms, 0.99)),
+        "batch_ms": float(np.median(batch_ms)), "batch_p99_ms": float(np.quantile(batch_ms, 0.99)),
+        "recall": float(recall_of_neighbours(found, exact).mean()),
+    }  # fmt: skip
 
 
 def search_leave_self_out(embeddings, k, rows=None, metric="cosine"):
@@ -198,9 +461,7 @@ def checked_embeddings(embeddings, name, metric, n_columns=None):
 
 def checked_k(k, n_rows, of="the gallery"):
     """k as int, or a ValueError: a whole number from 1 to n_rows."""
-    if isinstance(k, (bool, np.bool_)) or not isinstance(k, (int, np.integer)) or k < 1:
-        raise ValueError(f"k is {k!r}, allowed: a whole number from 1")
-    if k > n_rows:
+    if _count(k, "k") > n_rows:
         raise ValueError(f"k is {k}, but {of} has {n_rows} rows")
     return int(k)
 
@@ -256,3 +517,23 @@ def _longest(index):
 
 def _rows_a_batch(n_columns):
     return max(1, _BATCH_ELEMENTS // n_columns)
+
+
+def _count(value, name):
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)) or value < 1:
+        raise ValueError(f"{name} is {value!r}, allowed: a whole number from 1")
+    return int(value)
+
+
+def _in_order(order, *arrays):
+    return tuple(np.take_along_axis(array, order, axis=1) for array in arrays)
+
+
+def _sorted(distances, candidates):
+    return _in_order(np.lexsort((candidates, distances)), distances, candidates)
+
+
+def _timed(act, *arguments):
+    start = time.perf_counter()
+    result = act(*arguments)
+    return time.perf_counter() - start, result

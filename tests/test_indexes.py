@@ -9,7 +9,16 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.neighbors import NearestNeighbors
 
 from lib import indexes
-from lib.indexes import FlatIndex, search_leave_self_out
+from lib.indexes import (
+    FlatIndex,
+    HNSWIndex,
+    IVFPQIndex,
+    KDTreeIndex,
+    LSHIndex,
+    measure,
+    recall_of_neighbours,
+    search_leave_self_out,
+)
 
 BOTH_METRICS = pytest.mark.parametrize("metric", indexes.METRICS)
 
@@ -325,3 +334,223 @@ def test_an_index_without_a_gallery_is_not_saved(tmp_path):
     with pytest.raises(ValueError, match="no gallery yet"):
         FlatIndex().save(tmp_path / "empty.index")
     assert os.listdir(tmp_path) == []
+
+
+# --------------------------------------------------------------------------------- the other structures, side by side
+
+EVERY_KIND = pytest.mark.parametrize(
+    "make",
+    [
+        FlatIndex,
+        KDTreeIndex,
+        LSHIndex,
+        HNSWIndex,
+        lambda metric="cosine": IVFPQIndex(metric, n_lists=4, n_bytes=4, n_probe=1),
+    ],
+    ids=list(indexes.KINDS),
+)
+
+
+@BOTH_METRICS
+@pytest.mark.parametrize(("n", "d", "k"), [(400, 3, 10), (60, 33, 60), (1, 5, 1)])
+def test_the_tree_equals_a_float64_oracle(metric, n, d, k):
+    gallery, queries = normal(0, n, d), normal(1, 30, d)
+    distances, neighbours = KDTreeIndex(metric, leaf_size=5).fit(gallery).search(queries, k)
+    expected_distances, expected_neighbours = nearest(queries, gallery, k, metric)
+    assert_allclose(distances, expected_distances, atol=2e-6)
+    assert_array_equal(neighbours, expected_neighbours)
+
+
+@BOTH_METRICS
+@pytest.mark.parametrize("k", [1, 5, 30])
+def test_ties_go_by_lower_row_in_the_tree_too(metric, k):
+    gallery = signs(0, 9)[np.random.default_rng(1).integers(0, 9, 500)]
+    queries = np.concatenate([signs(2, 30), gallery[:5]])
+    _, neighbours = KDTreeIndex(metric).fit(gallery).search(queries, k)
+    assert_array_equal(neighbours, nearest(queries, gallery, k, metric)[1])
+
+
+def test_the_tree_in_memory_is_larger_than_its_file():
+    gallery = normal(0, 200, 6)
+    tree = KDTreeIndex("l2", leaf_size=10).fit(gallery)
+    assert tree.tree_nbytes > 2 * gallery.nbytes  # float64 rows alone are twice as many bytes
+    assert gallery.nbytes < tree.nbytes < gallery.nbytes + 400  # and a header
+
+
+def test_codes_of_many_planes_estimate_the_angle():
+    angles = np.radians([0, 30, 60, 90, 135, 180])
+    gallery = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    distances, neighbours = LSHIndex(n_bits=1024).fit(gallery).search(gallery[:1], 6)
+    assert_array_equal(neighbours, [[0, 1, 2, 3, 4, 5]])
+    assert_allclose(distances[0], 1 - np.cos(angles), atol=0.1)
+
+
+def test_codes_take_an_eighth_of_a_byte_a_bit():
+    sizes = [LSHIndex(n_bits=256).fit(normal(0, n, 8)).nbytes for n in (100, 300)]
+    assert sizes[1] - sizes[0] == 200 * 256 / 8
+
+
+@BOTH_METRICS
+def test_a_wide_walk_finds_nearly_all_and_tells_true_distances(metric):
+    gallery, queries = normal(0, 500, 8), normal(1, 40, 8)
+    distances, neighbours = HNSWIndex(metric, search_width=200).fit(gallery).search(queries, 10)
+    _, exact = nearest(queries, gallery, 10, metric)
+    assert recall_of_neighbours(neighbours, exact).mean() > 0.98
+    expected = np.take_along_axis(all_distances(queries, gallery, metric), neighbours, axis=1)
+    assert_allclose(distances, expected, atol=2e-6)
+
+
+def test_rows_that_the_graph_does_not_reach_are_found_all_the_same():
+    gallery, queries = normal(0, 3, 16)[np.arange(300) % 3], normal(1, 5, 16)
+    index = HNSWIndex("l2", n_links=4).fit(gallery)
+    assert (index._index.search(queries, 300)[1] == -1).any(), "the graph reaches all: this test shows nothing"
+    _, neighbours = index.search(queries, 300)
+    assert_array_equal(np.sort(neighbours, axis=1), np.tile(np.arange(300), (5, 1)))
+
+
+@BOTH_METRICS
+def test_all_lists_with_parts_of_one_coordinate_come_near_to_exact(metric):
+    gallery, queries = normal(0, 600, 4), normal(1, 40, 4)
+    index = IVFPQIndex(metric, n_lists=2, n_bytes=4, n_probe=2).fit(gallery)
+    distances, neighbours = index.search(queries, 10)
+    expected, exact = nearest(queries, gallery, 10, metric)
+    assert recall_of_neighbours(neighbours, exact).mean() > 0.9
+    assert_allclose(distances, expected, atol=0.1)
+
+
+def test_more_lists_are_read_where_few_hold_too_few_rows():
+    gallery = normal(0, 300, 8)
+    index = IVFPQIndex("l2", n_lists=8, n_bytes=2, n_probe=1).fit(gallery)
+    assert (index._index.search(gallery[:5], 300)[1] == -1).any()
+    _, neighbours = index.search(gallery[:5], 300)
+    assert_array_equal(np.sort(neighbours, axis=1), np.tile(np.arange(300), (5, 1)))
+    few = index.search(gallery[:5], 3)[1]  # and the next search reads few again
+    assert_array_equal(few, IVFPQIndex("l2", n_lists=8, n_bytes=2, n_probe=1).fit(gallery).search(gallery[:5], 3)[1])
+
+
+def test_parts_must_divide_the_dimension_and_need_rows_to_learn_from():
+    with pytest.raises(ValueError, match="n_bytes is 3, allowed: divisors of the dimension 8"):
+        IVFPQIndex(n_bytes=3).fit(normal(0, 300, 8))
+    with pytest.raises(ValueError, match="gallery has 255 rows, allowed: 256 or more"):
+        IVFPQIndex().fit(normal(0, 255, 8))
+    with pytest.raises(ValueError, match="gallery has 300 rows, allowed: 301 or more"):
+        IVFPQIndex(n_lists=301).fit(normal(0, 300, 8))
+    for d, n_parts in ((1, 1), (2, 1), (7, 1), (10, 2), (64, 16)):
+        assert IVFPQIndex().fit(normal(0, 256, d))._index.pq.M == n_parts
+
+
+def test_planes_do_not_see_lengths():
+    with pytest.raises(ValueError, match="metric is 'l2', allowed: 'cosine'"):
+        LSHIndex("l2")
+
+
+@EVERY_KIND
+def test_each_gives_k_different_rows_in_ascending_order(make):
+    gallery = np.concatenate([normal(0, 300, 16), normal(0, 20, 16)])  # 20 rows twice
+    for k in (1, 7, 320):
+        distances, neighbours = make().fit(gallery).search(normal(1, 6, 16), k)
+        assert (distances.shape, distances.dtype, neighbours.dtype) == ((6, k), np.float32, np.int64)
+        assert neighbours.min() >= 0 and all(len(set(row)) == k for row in neighbours)
+        tied = np.diff(distances, axis=1) == 0
+        assert np.all(np.diff(distances, axis=1) >= 0) and np.all(np.diff(neighbours, axis=1)[tied] > 0)
+    assert make().fit(gallery).search(np.zeros((0, 16), np.float32), 3)[1].shape == (0, 3)
+
+
+@EVERY_KIND
+def test_each_answers_after_loading_as_before_saving(make, tmp_path):
+    gallery, queries = normal(0, 300, 16), normal(1, 9, 16)
+    index, path = make().fit(gallery), tmp_path / "an.index"
+    index.save(path)
+    loaded = type(index).load(path)
+    for found, expected in zip(loaded.search(queries, 12), index.search(queries, 12), strict=True):
+        assert_array_equal(found, expected)
+    assert (loaded.metric, loaded.settings) == (index.metric, index.settings)
+    assert index.nbytes == loaded.nbytes == path.stat().st_size
+    assert b"sklearn" not in path.read_bytes()  # as a pickle of the tree would have
+
+
+@EVERY_KIND
+def test_each_refuses_a_damaged_file_with_its_name(make, tmp_path):
+    path = tmp_path / "some.index"
+    make().fit(normal(0, 300, 16)).save(path)
+    whole = path.read_bytes()
+    middle = len(whole) // 2
+    for damaged in (whole[:-1], whole[:middle], whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]):
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"some\.index: damaged"):
+            type(make()).load(path)
+
+
+@EVERY_KIND
+def test_each_refuses_bad_input(make):
+    good = normal(0, 300, 16)
+    bad = good.copy()
+    bad[7, 2] = np.nan
+    with pytest.raises(ValueError, match=r"gallery has 1 rows with NaN .* the first is row 7"):
+        make().fit(bad)
+    index = make().fit(good)
+    with pytest.raises(ValueError, match="queries has 1 rows with NaN"):
+        index.search(bad, 1)
+    with pytest.raises(ValueError, match="queries has 15 dimensions, the gallery 16"):
+        index.search(good[:, :15], 1)
+    with pytest.raises(ValueError, match="k is 301, but the gallery has 300 rows"):
+        index.search(good, 301)
+    with pytest.raises(ValueError, match=r"call fit\(gallery\) first"):
+        make().search(good, 1)
+    with pytest.raises(ValueError, match=r"call fit\(gallery\) first"):
+        make().nbytes  # noqa: B018
+    with pytest.raises(ValueError, match="metric is 'dot'"):
+        type(index)("dot")
+
+
+def test_settings_are_whole_numbers_from_1():
+    for make in (lambda n: KDTreeIndex(leaf_size=n), lambda n: LSHIndex(n_bits=n), lambda n: IVFPQIndex(n_probe=n)):
+        for value in (0, 2.0, True):
+            with pytest.raises(ValueError, match=f"is {value!r}, allowed: a whole number from 1"):
+                make(value)
+
+
+# ------------------------------------------------------------------------------------------------------ measuring
+
+
+def test_recall_by_hand():
+    found, exact = [[5, 2, 9], [0, 1, 2], [4, 5, 6]], [[2, 5, 7], [2, 0, 1], [1, 2, 3]]
+    assert_allclose(recall_of_neighbours(found, exact), [2 / 3, 3 / 3, 0 / 3])
+    with pytest.raises(ValueError, match=r"found is \(1, 2\), exact \(1, 3\)"):
+        recall_of_neighbours([[1, 2]], [[1, 2, 3]])
+
+
+@EVERY_KIND
+def test_measure_fits_searches_and_counts(make):
+    gallery, queries = normal(0, 300, 16), normal(1, 20, 16)
+    costs = measure(make(), gallery, queries, 5, n_alone=25, n_rounds=2)
+    index = make().fit(gallery)
+    expected = recall_of_neighbours(index.search(queries, 5)[1], nearest(queries, gallery, 5, "cosine")[1]).mean()
+    assert costs["recall"] == pytest.approx(expected, abs=0 if index.kind != "hnsw" else 0.05)
+    assert [costs[name] for name in ("kind", "n", "d", "k", "n_queries", "threads")] == [index.kind, 300, 16, 5, 20, 1]
+    assert costs["index_bytes"] == index.nbytes
+    assert 0 < costs["alone_ms"] <= costs["alone_p99_ms"] and 0 < costs["batch_ms"] <= costs["batch_p99_ms"]
+    assert costs["build_s"] > 0
+
+
+def test_measure_takes_known_answers_holds_to_its_threads_and_gives_them_back():
+    gallery, before, seen = normal(0, 50, 4), faiss.omp_get_max_threads(), []
+
+    class Watched(FlatIndex):
+        def search(self, queries, k):
+            seen.append(faiss.omp_get_max_threads())
+            return super().search(queries, k)
+
+    exact = np.full((6, 2), 49)
+    exact[:, 1] = 48
+    exact[0] = FlatIndex().fit(gallery).search(gallery[:1], 2)[1]
+    costs = measure(Watched(), gallery, gallery[:6], 2, exact=exact, threads=2, n_alone=1, n_rounds=1)
+    assert set(seen) == {2} and faiss.omp_get_max_threads() == before
+    truth = FlatIndex().fit(gallery).search(gallery[:6], 2)[1]
+    assert costs["recall"] == recall_of_neighbours(truth, exact).mean()
+    assert 1 / 6 <= costs["recall"] < 1
+    for wrong in ({"threads": 0}, {"n_alone": 0}, {"n_rounds": 1.5}):
+        with pytest.raises(ValueError, match="allowed: a whole number from 1"):
+            measure(FlatIndex(), gallery, gallery, 2, **wrong)
+    with pytest.raises(ValueError, match="there is no query"):
+        measure(FlatIndex(), gallery, gallery[:0], 2)

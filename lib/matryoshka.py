@@ -1,0 +1,293 @@
+"""Coarse first, fine later: search with the first coordinates of nested embeddings, then judge the best by all of them.
+
+What is in it
+    truncate               the first d coordinates, scaled to length 1
+    shortlist_and_rerank   a shortlist by the first coordinates, in the order of the whole embedding
+    funnel                 the same in several steps, each with more coordinates and fewer rows
+    Funnel                 both for repeated use: `fit(gallery)` once, then `search(queries, k)`
+    plan                   which measured way fits so many milliseconds, megabytes and so much mAP, and why
+
+Embeddings whose first 8, 16, 32, ... coordinates are embeddings themselves come from the nested loss (Kusupati et al.,
+Matryoshka Representation Learning, 2022). Any embedding can be cut here; one without that training loses more by it.
+
+distances are 1 - cosine at full width, float32 (q, k), ascending; neighbours are int64 (q, k) gallery rows. Ties go by
+lower row, also at the last place of each shortlist. With a shortlist as long as the gallery the search is exact.
+
+Needs numpy and faiss. Copy this file alone: it imports nothing else of the course.
+"""
+
+from typing import NamedTuple
+
+import faiss
+import numpy as np
+
+_BATCH_ELEMENTS = 4_000_000  # of a temporary array: 16 MB of float32
+
+
+def truncate(embeddings, d):
+    """The first d coordinates of embeddings (n, width), each row scaled to length 1: float32 (n, d).
+
+    ValueError: d outside 1 to width, NaN or infinite values, rows whose first d coordinates are all 0.
+
+    >>> truncate(np.array([[3.0, 4.0, 12.0]]), 2).tolist()  # 3 and 4 over 5
+    [[0.6000000238418579, 0.800000011920929]]
+    """
+    embeddings = _checked(embeddings, "embeddings")
+    if _count(d, "d") > embeddings.shape[1]:
+        raise ValueError(f"d is {d}, but embeddings have {embeddings.shape[1]} coordinates")
+    return _unit_rows(embeddings[:, :d], "embeddings")
+
+
+def shortlist_and_rerank(gallery, queries, shortlist_d, shortlist, k):
+    """The k best of a shortlist: `shortlist` rows by the first shortlist_d coordinates, ordered by the cosine of all.
+
+    gallery (n, width), queries (q, width). shortlist is k at least and n at most, shortlist_d 1 to width. For a second
+    search in the same gallery keep a `Funnel`, which need not be fitted again.
+
+    Rows 0 and 1 look alike by the first coordinate; by all three, row 1 is the nearer:
+
+    >>> gallery = np.array([[3, 0, 4], [3, 4, 0], [-5, 0, 0]], dtype=np.float32)
+    >>> query = np.array([[3, 4, 0]], dtype=np.float32)
+    >>> distances, neighbours = shortlist_and_rerank(gallery, query, shortlist_d=1, shortlist=2, k=2)
+    >>> neighbours.tolist(), (25 * distances).round().tolist()  # cosines 25/25 and 9/25
+    ([[1, 0]], [[0.0, 16.0]])
+    """
+    return funnel(gallery, queries, [(shortlist_d, shortlist)], k)
+
+
+def funnel(gallery, queries, steps, k):
+    """The k best after several steps: `Funnel(steps).fit(gallery).search(queries, k)`.
+
+    steps: (d, rows that stay) one after the other, with more coordinates and fewer rows each time: [(16, 400), (64,
+    100)] keeps 400 rows by 16 coordinates and 100 of them by 64, which are then ordered by all.
+    """
+    return Funnel(steps).fit(gallery).search(queries, k)
+
+
+class Funnel:
+    """Search in steps of more coordinates and fewer rows, the last of them at full width. cosine.
+
+    The first step compares all rows (FAISS, flat); each later one only the rows that are left, pair by pair. The index
+    holds the rows once for each step and once in full, each scaled to length 1. Has what the indexes of the course
+    have but a file: `fit`, `search`, `nbytes`, `kind`, `metric`.
+
+    >>> index = Funnel([(1, 2)]).fit(np.array([[3, 4, 0], [3, 0, 4], [-5, 0, 0]], dtype=np.float32))
+    >>> index.search(np.array([[3, 4, 0]], dtype=np.float32), k=1)[1].tolist(), index.multiply_adds
+    ([[0]], 9)
+    """
+
+    kind, metric = "funnel", "cosine"
+
+    def __init__(self, steps):
+        self.steps = [(_count(d, "d of a step"), _count(rows, "rows of a step")) for d, rows in steps]
+        if not self.steps:
+            raise ValueError("steps is empty, allowed: one (d, rows that stay) or more")
+        for (d, rows), (more_d, fewer_rows) in zip(self.steps, self.steps[1:], strict=False):
+            if more_d <= d or fewer_rows > rows:
+                raise ValueError(f"after the step ({d}, {rows}) comes ({more_d}, {fewer_rows}): more d, no more rows")
+        self._indexes = None
+
+    def fit(self, gallery):
+        """Take in the gallery (n, width), in place of an earlier one. Returns the index itself."""
+        gallery = _checked(gallery, "gallery")
+        n, width = gallery.shape
+        if n == 0:
+            raise ValueError("gallery has 0 rows, allowed: 1 or more")
+        if self.steps[-1][0] > width:
+            raise ValueError(f"a step has {self.steps[-1][0]} coordinates, the gallery {width}")
+        if self.steps[0][1] > n:
+            raise ValueError(f"the shortlist is {self.steps[0][1]} rows, but the gallery has {n}")
+        indexes = []
+        for d in [d for d, _ in self.steps] + [width]:
+            index = faiss.IndexFlatIP(d)
+            for start in range(0, n, _rows_a_batch(width)):
+                index.add(_unit_rows(gallery[start : start + _rows_a_batch(width), :d], "gallery", start))
+            indexes.append(index)
+        self._indexes = indexes
+        return self
+
+    def search(self, queries, k):
+        """The k nearest rows of what the steps leave: distances float32 (q, k), neighbours int64 (q, k).
+
+        ValueError: k above the rows of the last step, another width than the gallery's, NaN, infinity, rows of zeros.
+        """
+        if self._indexes is None:
+            raise ValueError("the index holds no gallery yet, call fit(gallery) first")
+        queries, width = _checked(queries, "queries"), self._indexes[-1].d
+        if queries.shape[1] != width:
+            raise ValueError(f"queries has {queries.shape[1]} dimensions, the gallery {width}")
+        if _count(k, "k") > self.steps[-1][1]:
+            raise ValueError(f"k is {k}, but the shortlist has {self.steps[-1][1]} rows")
+        distances = np.empty((len(queries), k), dtype=np.float32)
+        neighbours = np.empty((len(queries), k), dtype=np.int64)
+        step = _rows_a_batch(max(width, self.steps[0][1]))
+        for start in range(0, len(queries), step):
+            part = slice(start, start + step)
+            (d, n_rows), *later = self.steps
+            _, candidates = _nearest(self._indexes[0], _unit_rows(queries[part, :d], "queries", start), n_rows)
+            keep = [rows for _, rows in later] + [k]
+            for index, n_rows in zip(self._indexes[1:], keep, strict=True):
+                compared = _unit_rows(queries[part, : index.d], "queries", start)
+                distances_now, candidates = _ordered(index, compared, candidates, n_rows)
+            distances[part], neighbours[part] = distances_now, candidates
+        return distances, neighbours
+
+    @property
+    def nbytes(self):
+        """Bytes of the rows that are held, float32, for all steps."""
+        if self._indexes is None:
+            raise ValueError("the index holds no gallery yet, call fit(gallery) first")
+        return sum(4 * index.ntotal * index.d for index in self._indexes)
+
+    @property
+    def multiply_adds(self):
+        """Products that are summed for one query: all rows at the first step's d, those left at each later one's."""
+        if self._indexes is None:
+            raise ValueError("the index holds no gallery yet, call fit(gallery) first")
+        compared = [self._indexes[0].ntotal] + [rows for _, rows in self.steps]
+        return sum(rows * index.d for rows, index in zip(compared, self._indexes, strict=True))
+
+
+class Plan(NamedTuple):
+    """What `plan` chose: whether it fits all limits, the measured row (a dict), and the reason in a sentence."""
+
+    fits: bool
+    row: dict
+    why: str
+
+
+def plan(table, ms=None, megabytes=None, wanted_map=None):
+    """Choose a way to search from a measured table, within so many milliseconds and megabytes, with at least that mAP.
+
+    table: a DataFrame, or a list of dicts, one row a way that was measured: structure, dimensions, shortlist (0 for
+    none), ms (a query), megabytes, mAP. Limits that are None are not asked for.
+
+    Of the rows that keep every limit: where a mAP is wanted, the fastest; where none is, the one of the highest mAP.
+    Ties go by mAP, then milliseconds, then megabytes, then the earlier row. If no row keeps every limit, `fits` is
+    False and the row is that whose worst breach is least, counted as a factor: twice the milliseconds, half the mAP.
+
+    >>> measured = [
+    ...     {"structure": "flat", "dimensions": 512, "shortlist": 0, "ms": 8.0, "megabytes": 200, "mAP": 0.40},
+    ...     {"structure": "flat", "dimensions": 32, "shortlist": 0, "ms": 0.5, "megabytes": 13, "mAP": 0.35},
+    ... ]
+    >>> plan(measured, ms=1.0).why
+    'flat at 32 dimensions: 0.5 ms (1 at most), 13 MB, mAP 0.35; of 2 ways 1 fits, this one has the highest mAP.'
+    >>> plan(measured, ms=1.0, wanted_map=0.40).fits
+    False
+    """
+    rows = table.to_dict("records") if hasattr(table, "to_dict") else [dict(row) for row in table]
+    limits = {"ms": ms, "megabytes": megabytes, "mAP": wanted_map}
+    for name, limit in limits.items():
+        if limit is not None and not (np.isfinite(limit) and limit > 0):
+            raise ValueError(f"the limit of {name} is {limit!r}, allowed: a number above 0, or None")
+    if not rows:
+        raise ValueError("the table has no row to choose from")
+    for i, row in enumerate(rows):
+        missing = {"structure", "dimensions", "shortlist", *limits} - set(row)
+        if missing:
+            raise ValueError(f"row {i} of the table has no {', '.join(sorted(missing))}")
+        if not all(np.isfinite(row[name]) and row[name] >= 0 for name in limits):
+            raise ValueError(f"row {i} of the table has {[row[name] for name in limits]}, allowed: 0 or more, finite")
+    breaches = [_breaches(row, limits) for row in rows]
+    fitting = [row for row, breach in zip(rows, breaches, strict=True) if not breach]
+    if fitting:
+        by_time = wanted_map is not None
+        best = min(fitting, key=lambda row: ((row["ms"] if by_time else 0), -row["mAP"], row["ms"], row["megabytes"]))
+        reason = "is the fastest" if by_time else "has the highest mAP"
+        verb = "fits" if len(fitting) == 1 else "fit"
+        why = f"{_described(best, limits)}; of {len(rows)} ways {len(fitting)} {verb}, this one {reason}."
+        return Plan(True, best, why)
+    nearest = min(range(len(rows)), key=lambda i: (max(breaches[i].values()), sum(breaches[i].values())))
+    broken = ", ".join(f"{name} by a factor of {factor:.3g}" for name, factor in breaches[nearest].items())
+    why = f"None of {len(rows)} ways fits. Nearest: {_described(rows[nearest], limits)}; it misses {broken}."
+    return Plan(False, rows[nearest], why)
+
+
+# ---------------------------------------------------------------------------------------------------- within a step
+
+
+def _nearest(index, queries, n_rows):
+    """The n_rows nearest of the whole index, ties by lower row: distances and rows (q, n_rows)."""
+    # FAISS may leave out any of several rows at the same distance as the last, so ask for some more; where the last of
+    # those is still as near as the last that stays, within the rounding of a matrix product, ask for more still.
+    distances = np.empty((len(queries), n_rows), dtype=np.float32)
+    rows = np.empty((len(queries), n_rows), dtype=np.int64)
+    rounding = 4 * np.sqrt(index.d) * np.finfo(np.float32).eps
+    pending, n_asked = np.arange(len(queries)), min(n_rows + 16, index.ntotal)
+    while len(pending):
+        asking = queries[pending]
+        similarities, candidates = index.search(asking, n_asked)
+        distances[pending], rows[pending] = _ordered(index, asking, candidates, n_rows)
+        if n_asked == index.ntotal:
+            break
+        pending = pending[distances[pending, -1] >= 1 - similarities[:, -1] - rounding]
+        n_asked = min(4 * n_asked, index.ntotal)
+    return distances, rows
+
+
+def _ordered(index, queries, candidates, n_rows):
+    """The n_rows nearest of each query's candidates (q, c), ties by lower row: distances and rows (q, n_rows)."""
+    candidates = np.ascontiguousarray(candidates)
+    cosines = np.empty(candidates.shape, dtype=np.float32)
+    index.compute_distance_subset(
+        len(queries), faiss.swig_ptr(queries), candidates.shape[1], faiss.swig_ptr(cosines), faiss.swig_ptr(candidates)
+    )
+    distances = np.maximum(1 - cosines, 0)
+    order = np.lexsort((candidates, distances))[:, :n_rows]
+    return np.take_along_axis(distances, order, axis=1), np.take_along_axis(candidates, order, axis=1)
+
+
+def _breaches(row, limits):
+    """The limits that a row breaks, each with the factor it is off by, above 1."""
+    factors = {}
+    for name, limit in limits.items():
+        if limit is not None and (row[name] < limit if name == "mAP" else row[name] > limit):
+            factors[name] = (limit / row[name] if row[name] else np.inf) if name == "mAP" else row[name] / limit
+    return factors
+
+
+def _described(row, limits):
+    units = {"ms": "{:.3g} ms", "megabytes": "{:.4g} MB", "mAP": "mAP {:.3g}"}
+    parts = []
+    for name, limit in limits.items():
+        asked = "" if limit is None else f" ({limit:.3g} at {'least' if name == 'mAP' else 'most'})"
+        parts.append(units[name].format(row[name]) + asked)
+    shortlist = f", shortlist of {row['shortlist']}" if row["shortlist"] else ""
+    return f"{row['structure']} at {row['dimensions']} dimensions{shortlist}: {', '.join(parts)}"
+
+
+# ----------------------------------------------------------------------------------------------------------- checks
+
+
+def _checked(embeddings, name):
+    embeddings = np.asarray(embeddings)
+    if embeddings.ndim != 2 or embeddings.shape[1] == 0:
+        raise ValueError(f"{name} has shape {embeddings.shape}, allowed: (rows, dimensions)")
+    if embeddings.dtype not in (np.float16, np.float32, np.float64):
+        raise ValueError(f"{name} has dtype {embeddings.dtype}, allowed: float32 (float16 and float64 are converted)")
+    with np.errstate(over="ignore"):  # what leaves float32 becomes infinite, and is refused
+        embeddings = np.ascontiguousarray(embeddings, dtype=np.float32)
+    bad = ~np.isfinite(np.einsum("nd,nd->n", embeddings, embeddings, dtype=np.float64))
+    if bad.any():
+        raise ValueError(f"{name} has {bad.sum()} rows with NaN or infinite values, the first is row {np.argmax(bad)}")
+    return embeddings
+
+
+def _unit_rows(embeddings, name, first=0):
+    """Rows of length 1, C-contiguous. ValueError for a row of zeros; `first` is the number of the first row here."""
+    lengths = np.sqrt(np.einsum("nd,nd->n", embeddings, embeddings, dtype=np.float64))
+    if not lengths.all():
+        d, row = embeddings.shape[1], first + int(np.argmin(lengths))
+        raise ValueError(f"{name}: the first {d} coordinates of row {row} are 0, they have no direction")
+    out = np.empty(embeddings.shape, dtype=np.float32)
+    return np.divide(embeddings, lengths[:, None], out=out, casting="same_kind")
+
+
+def _count(value, name):
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)) or value < 1:
+        raise ValueError(f"{name} is {value!r}, allowed: a whole number from 1")
+    return int(value)
+
+
+def _rows_a_batch(n_columns):
+    return max(1, _BATCH_ELEMENTS // n_columns)

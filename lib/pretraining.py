@@ -65,8 +65,8 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's photos
 class Settings:
     """The numbers of the recipe. The defaults are those that made the weights in data/backbones."""
 
-    n_small: int = 11  # epochs at small_side pixels and the full learning rate, after one epoch of warm-up
-    n_full: int = 7  # epochs on whole crops, while the rate falls to 0
+    n_small: int = 26  # epochs at small_side pixels and the full learning rate, after one epoch of warm-up
+    n_full: int = 8  # epochs on whole crops, while the rate falls to 0
     small_side: int = 48
     n_views: int = 4  # fixed crops of each photo; the first is the photo itself
     smallest: float = 0.35  # share of the area that a crop may have

@@ -795,7 +795,7 @@ def _pack(label_sets):
     """Label sets as 64-bit words: uint64 (n, w)."""
     padding = -label_sets.shape[1] % 64
     padded = np.pad(label_sets, ((0, 0), (0, padding)))
-    return np.packbits(padded, axis=1).view(np.uint64).reshape(len(label_sets), -1)
+    return np.ascontiguousarray(np.packbits(padded, axis=1)).view(np.uint64).reshape(len(label_sets), -1)
 
 
 def _paths_from_root(labels, hierarchy):

@@ -912,3 +912,11 @@ def test_mask_iou_of_two_empty_masks_is_left_out_and_of_disjoint_ones_is_zero():
 def test_mask_iou_refuses(predicted, true, message):
     with pytest.raises(ValueError, match=message):
         metrics.mask_iou(predicted, true)
+
+
+def test_label_iou_takes_label_sets_in_any_layout():
+    sets = np.random.default_rng(5).random((9, 70)) < 0.3
+    chosen = sets[:, sets.any(axis=0)]  # numpy lays the columns chosen out one after the other
+    neighbours = np.tile(np.arange(9), (9, 1))
+    expected = metrics.label_iou(np.ascontiguousarray(chosen), np.ascontiguousarray(chosen), neighbours)
+    assert_array_equal(metrics.label_iou(chosen, chosen, neighbours), expected)

@@ -1,0 +1,132 @@
+"""Trained networks are found if nothing changed, trained again if anything did, and never taken from a bad file."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from lib import checkpoints, training
+
+KEY = {"photos": "abc", "rate": 0.1}
+
+
+def line(weight=2.0):
+    model = nn.Linear(1, 1, bias=False)
+    nn.init.constant_(model.weight, weight)
+    return model
+
+
+class AddOne:
+    """A training of one step, which counts how often it was done."""
+
+    def __init__(self, model):
+        self.model, self.n_done = model, 0
+
+    def __call__(self, checkpoint):
+        self.n_done += 1
+        with torch.no_grad():
+            self.model.weight += 1
+        history = pd.DataFrame({"epoch": [1, 2], "loss": [1 / 3, 0.1], "validation_loss": [np.pi, 1e-12]})
+        history.attrs = {"best_epoch": 2, "stopped_early": False}
+        return history
+
+
+def kept(folder, key=KEY, weight=2.0):
+    model = line(weight)
+    train = AddOne(model)
+    return model.weight.item(), checkpoints.kept(folder, key, model, train), model.weight.item(), train.n_done
+
+
+def test_a_training_is_done_once_and_found_with_its_history(tmp_path):
+    _, first, trained, n_first = kept(tmp_path)
+    _, again, found, n_again = kept(tmp_path)
+    assert (trained, n_first, found, n_again) == (3.0, 1, 3.0, 0)
+    pd.testing.assert_frame_equal(first, again, rtol=1e-12)
+    assert again.attrs == first.attrs == {"best_epoch": 2, "stopped_early": False}
+
+
+@pytest.mark.parametrize(("key", "weight"), [({**KEY, "rate": 0.2}, 2.0), ({"photos": "abc"}, 2.0), (KEY, 2.5)])
+def test_another_key_or_other_starting_weights_are_another_training(tmp_path, key, weight):
+    kept(tmp_path)
+    _, _, trained, n_done = kept(tmp_path, key, weight)
+    assert (trained, n_done) == (weight + 1, 1)
+
+
+def test_a_damaged_file_is_said_and_trained_again(tmp_path):
+    kept(tmp_path)
+    (path,) = tmp_path.glob("*/*.safetensors")
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    with pytest.warns(UserWarning, match="damaged"):
+        _, _, trained, n_done = kept(tmp_path)
+    assert (trained, n_done) == (3.0, 1)
+    assert kept(tmp_path)[3] == 0
+
+
+def test_a_half_written_file_is_not_trusted(tmp_path):
+    kept(tmp_path)
+    (path,) = tmp_path.glob("*/*.safetensors")
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.warns(UserWarning, match="damaged"):
+        assert kept(tmp_path)[3] == 1
+
+
+def test_a_training_that_failed_leaves_nothing_that_is_found(tmp_path):
+    model = line()
+
+    def fail(checkpoint):
+        raise RuntimeError("out of light")
+
+    with pytest.raises(RuntimeError, match="out of light"):
+        checkpoints.kept(tmp_path, KEY, model, fail)
+    assert kept(tmp_path)[3] == 1
+
+
+def test_a_killed_training_goes_on_behind_its_last_epoch(tmp_path):
+    square = lambda model, batch: (model(batch) - 1).square().mean()  # noqa: E731
+    seen = []
+
+    def train_on(model, epochs, stop=None):
+        def step(model, batch):
+            seen.append(1)
+            if len(seen) == stop:
+                raise KeyboardInterrupt
+            return square(model, batch)
+
+        optimiser = torch.optim.Adam(model.parameters(), lr=0.1)
+        return lambda checkpoint: training.fit(
+            model, step, [torch.ones(1, 1)], optimiser, epochs, checkpoint=checkpoint, progress=False
+        )
+
+    killed, whole = line(), line()
+    with pytest.raises(KeyboardInterrupt):
+        checkpoints.kept(tmp_path / "a", KEY, killed, train_on(killed, 5, stop=4))
+    seen.clear()
+    again = line()
+    history = checkpoints.kept(tmp_path / "a", KEY, again, train_on(again, 5))
+    assert (len(seen), len(history)) == (2, 5)  # three epochs were there already
+    checkpoints.kept(tmp_path / "b", KEY, whole, train_on(whole, 5))
+    assert torch.equal(again.weight, whole.weight)
+    assert not list(tmp_path.glob("a/*/unfinished*"))
+
+
+def test_weights_in_channels_last_and_counts_are_kept_exactly(tmp_path):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)).to(memory_format=torch.channels_last)
+    model(torch.randn(2, 3, 8, 8))
+    other = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+    other.load_state_dict(model.state_dict())
+    digest = checkpoints.digest_weights(model)
+    assert digest == checkpoints.digest_weights(other)
+    history = pd.DataFrame({"epoch": [1]})
+    checkpoints.kept(tmp_path, KEY, model, lambda checkpoint: history)
+    checkpoints.kept(tmp_path, KEY, other, None)  # found: nothing to train
+    assert checkpoints.digest_weights(other) == digest
+
+
+@pytest.mark.parametrize("key", [{}, None, {"seed": float("nan")}, {"photos": np.zeros(2)}])
+def test_a_key_that_says_nothing_or_that_json_cannot_hold_is_refused(tmp_path, key):
+    with pytest.raises(ValueError, match="key must be"):
+        kept(tmp_path, key)

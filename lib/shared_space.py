@@ -1,0 +1,299 @@
+"""Text and images in one space, in Keras: the autoencoder, the text tower, and what pulls the two together.
+
+An autoencoder makes image embeddings small: its code. A text tower reads a caption and gives a point among the codes.
+A search is then one step: the images whose codes are nearest to the point of the text.
+
+What is in it
+    autoencoder     image embedding -> code -> image embedding; its layer "encoder" gives the code
+    text_tower      captions as text -> points among the codes: words, their vectors, a hidden layer
+    rmse, InBatchTriplet, InBatchSoftmax   the three losses between points and codes
+    fit             trains a model by one of them and returns what each epoch gave
+    embed           rows, or texts, through a model: float32 (n, d)
+    save, load      Keras's own format (.keras), which holds words and weights and no pickle
+
+Needs numpy, pandas, keras 3 on tensorflow (an import of torch or torchvision must come before it). Copy this file
+alone: it imports nothing else of the course.
+"""
+
+import os
+from pathlib import Path
+from uuid import uuid4
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # no notes on the processor; read when tensorflow is imported
+
+import keras
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+from keras import layers, ops
+
+if keras.backend.backend() != "tensorflow":
+    raise ImportError(f"keras runs on {keras.backend.backend()} here; set KERAS_BACKEND=tensorflow: texts need it")
+
+__all__ = [
+    "InBatchSoftmax",
+    "InBatchTriplet",
+    "MeanOfWords",
+    "autoencoder",
+    "embed",
+    "fit",
+    "load",
+    "rmse",
+    "save",
+    "text_tower",
+]
+
+_registered = keras.saving.register_keras_serializable(package="shared_space")
+
+
+# ------------------------------------------------------------------------------------------------------- two models
+
+
+def autoencoder(embeddings, dimension=100, seed=0):
+    """A network from an embedding to `dimension` numbers and back, for rows like these: a keras.Model, not yet trained.
+
+    One linear map each way, which is all that the least squares need: without a bend between them, the best that they
+    can learn is the space of the first principal components (Baldi and Hornik, 1989), so PCA is the yardstick.
+    embeddings (n, d) are the training rows: their mean is taken off and put back, one number scales all coordinates.
+    The layer "encoder" gives the code, each coordinate of which has mean 0 and variance 1 over a training batch.
+
+    >>> model = autoencoder(np.eye(6, dtype=np.float32), dimension=2)
+    >>> model.output_shape, model.get_layer("encoder").output_shape
+    ((None, 6), (None, 2))
+    """
+    embeddings = _rows(embeddings, "embeddings")
+    keras.utils.set_random_seed(seed)
+    d = embeddings.shape[1]
+    mean = embeddings.mean(axis=0)
+    scale = {"mean": mean, "variance": np.full(d, max(float(((embeddings - mean) ** 2).mean()), 1e-12), np.float32)}
+    encoder = keras.Sequential(
+        [
+            keras.Input((d,)),
+            layers.Normalization(**scale),
+            layers.Dense(dimension),
+            layers.BatchNormalization(center=False, scale=False, momentum=0.9),
+        ],
+        name="encoder",
+    )
+    decoder = keras.Sequential(
+        [keras.Input((dimension,)), layers.Dense(d), layers.Normalization(**scale, invert=True)], name="decoder"
+    )
+    return keras.Sequential([keras.Input((d,)), encoder, decoder], name="autoencoder")
+
+
+def text_tower(captions, dimension=100, word_dimension=128, hidden=256, n_words=10_000, length=40, dropout=0.0, seed=0):
+    """A network from captions, as text, to points of `dimension` numbers: a keras.Model, not yet trained.
+
+    TextVectorization (lower case, signs left out) numbers the words of the training captions, at most n_words, the most
+    frequent; every other word is the same one, "unknown". Each word has a vector of word_dimension numbers; they are
+    averaged, so the order of the words is lost; a hidden layer with ReLU and a linear map follow. Words beyond the
+    first `length` are not read. A caption without any word is a point too: that of an empty text. dropout: the share of
+    the averaged vector and of the hidden layer that is left out at random in training.
+
+    >>> tower = text_tower(["a red shirt", "a blue shirt"], dimension=2, word_dimension=4, hidden=4)
+    >>> embed(tower, ["a red shirt", "", "something unheard of"]).shape
+    (3, 2)
+    """
+    captions = _texts(captions)
+    keras.utils.set_random_seed(seed)
+    words = layers.TextVectorization(max_tokens=n_words, output_sequence_length=length, name="words")
+    words.adapt(tf.constant(captions))
+    if words.vocabulary_size() <= 2:  # the empty place and the unknown word
+        raise ValueError(f"{len(captions)} captions without a word, allowed: one word at least")
+    return keras.Sequential(
+        [
+            keras.Input((), dtype="string"),
+            words,
+            layers.Embedding(words.vocabulary_size(), word_dimension, mask_zero=True, name="word_vectors"),
+            MeanOfWords(),
+            layers.Dropout(dropout, seed=seed),
+            layers.Dense(hidden, activation="relu"),
+            layers.Dropout(dropout, seed=seed + 1),
+            layers.Dense(dimension),
+        ],
+        name="text_tower",
+    )
+
+
+@_registered
+class MeanOfWords(layers.Layer):
+    """The mean of the vectors of a text's words; zeros for a text without any, where Keras's own pooling gives NaN."""
+
+    def call(self, vectors, mask=None):
+        is_word = ops.ones(ops.shape(vectors)[:2]) if mask is None else ops.cast(mask, vectors.dtype)  # (b, words)
+        total = ops.sum(vectors * is_word[:, :, None], axis=1)  # (b, d)
+        return total / ops.maximum(ops.sum(is_word, axis=1, keepdims=True), 1.0)
+
+    def compute_mask(self, vectors, mask=None):
+        return None
+
+    def compute_output_shape(self, shape):
+        return shape[0], shape[2]
+
+
+# ------------------------------------------------------------------------------------------------------- three losses
+
+
+@_registered
+def rmse(targets, points):
+    """The root of the mean squared difference, over all rows and coordinates of a batch: a number.
+
+    >>> round(float(rmse(np.zeros((1, 2), np.float32), np.array([[7, 1]], np.float32))), 3)  # root of (49 + 1) / 2
+    5.0
+    """
+    return ops.sqrt(ops.mean(ops.square(points - ops.cast(targets, points.dtype))) + 1e-12)
+
+
+@_registered
+class InBatchTriplet(keras.losses.Loss):
+    """The right code must be nearer to the text than any other code of the batch, by `margin` of cosine.
+
+    For each text, margin - cosine(text, its code) + cosine(text, another code), where above 0: the largest of the batch
+    (`hardest`; Faghri et al., 2018) or the mean. Codes equal to its own, as of another caption of the same photo, are
+    no wrong answer.
+    """
+
+    def __init__(self, margin=0.2, hardest=False, name="in_batch_triplet", **more):
+        super().__init__(name=name, **more)
+        self.margin, self.hardest = margin, hardest
+
+    def call(self, codes, points):
+        cosines, right, is_wrong = _in_batch(codes, points)
+        excess = ops.relu(self.margin - right[:, None] + cosines) * is_wrong  # (b, b)
+        if self.hardest:
+            return ops.max(excess, axis=1)
+        return ops.sum(excess, axis=1) / ops.maximum(ops.sum(is_wrong, axis=1), 1.0)
+
+    def get_config(self):
+        return {**super().get_config(), "margin": self.margin, "hardest": self.hardest}
+
+
+@_registered
+class InBatchSoftmax(keras.losses.Loss):
+    """Which of the codes of the batch belongs to the text? Cross-entropy of the softmax of cosine / temperature.
+
+    From text to code and, with `both_ways`, from code to text too, on average. Codes equal to its own, as of another
+    caption of the same photo, are no wrong answer. A text alone in its batch has nothing to be told from: loss 0.
+    """
+
+    def __init__(self, temperature=0.07, both_ways=True, name="in_batch_softmax", **more):
+        super().__init__(name=name, **more)
+        self.temperature, self.both_ways = temperature, both_ways
+
+    def call(self, codes, points):
+        cosines, right, is_wrong = _in_batch(codes, points)
+        wrong = ops.where(is_wrong > 0, cosines, -1e9)
+        losses = []
+        for others in (wrong, ops.transpose(wrong))[: 1 + self.both_ways]:
+            candidates = ops.concatenate([right[:, None], others], axis=1) / self.temperature  # (b, 1 + b)
+            losses.append(ops.logsumexp(candidates, axis=1) - right / self.temperature)
+        return sum(losses) / len(losses)
+
+    def get_config(self):
+        return {**super().get_config(), "temperature": self.temperature, "both_ways": self.both_ways}
+
+
+def _in_batch(codes, points):
+    """Cosine of every text to every code (b, b), to its own (b,), and 1.0 where a code is not its own (b, b)."""
+    codes = ops.normalize(ops.cast(codes, points.dtype), axis=1)
+    cosines = ops.normalize(points, axis=1) @ ops.transpose(codes)
+    is_wrong = ops.cast(codes @ ops.transpose(codes) < 1 - 1e-6, points.dtype)
+    return cosines, ops.diagonal(cosines), is_wrong
+
+
+# ------------------------------------------------------------------------------------------------- train, use, keep
+
+
+def fit(model, inputs, targets, loss, epochs=15, batch_size=128, learning_rate=1e-3, validation=None, seed=0):
+    """Train the model (in place) and return a DataFrame: epoch, loss and, with `validation`, validation_loss.
+
+    inputs: rows (n, d), or texts; targets: the rows (n, d) that they are to become. validation: (inputs, targets) that
+    are not trained on. Adam; rows are drawn in a new order each epoch. The last batch of an epoch, where not full, is
+    left out (in-batch losses compare only batches of one size), unless it is the only one.
+
+    >>> rows = np.random.default_rng(0).normal(size=(64, 4)).astype(np.float32)
+    >>> list(fit(autoencoder(rows, 2), rows, rows, rmse, epochs=2, batch_size=16))
+    ['epoch', 'loss']
+    """
+    pairs = _pairs(inputs, targets)
+    n = len(targets)
+    keras.utils.set_random_seed(seed)
+    batches = pairs.shuffle(n, seed=seed, reshuffle_each_iteration=True)
+    batches = batches.batch(batch_size, drop_remainder=n >= batch_size).prefetch(1)
+    if validation is not None:
+        validation = _pairs(*validation).batch(batch_size, drop_remainder=len(validation[1]) >= batch_size)
+    model.compile(optimizer=keras.optimizers.Adam(learning_rate), loss=loss)
+    history = model.fit(batches, epochs=epochs, validation_data=validation, shuffle=False, verbose=0).history
+    table = pd.DataFrame({"epoch": np.arange(1, epochs + 1), "loss": history["loss"]})
+    if validation is not None:
+        table["validation_loss"] = history["val_loss"]
+    if not np.isfinite(table["loss"].to_numpy()).all():
+        first = table["epoch"][~np.isfinite(table["loss"])].iloc[0]
+        raise ValueError(f"the loss is not finite from epoch {first} on; a smaller learning_rate may help")
+    return table
+
+
+def embed(model, inputs, batch_size=512):
+    """Rows (n, d), or a list of texts, through the model, as it is after training: float32 (n, dimension)."""
+    is_text = not isinstance(inputs, np.ndarray)
+    inputs = _texts(inputs) if is_text else _rows(inputs, "inputs", empty=True)
+    found = [np.zeros((0, model.output_shape[-1]), np.float32)]
+    for start in range(0, len(inputs), batch_size):
+        batch = inputs[start : start + batch_size]
+        found.append(model(tf.constant(batch) if is_text else batch, training=False).numpy())
+    return np.ascontiguousarray(np.concatenate(found), np.float32)
+
+
+def save(model, path):
+    """Write the model, words and weights, to a file that ends in .keras. It appears once it is complete."""
+    path = Path(path)
+    if path.suffix != ".keras":
+        raise ValueError(f"{path} does not end in .keras, which is what Keras calls its own format")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{uuid4().hex}.keras")
+    try:
+        model.save(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def load(path):
+    """Read what `save` wrote, for use (to train it further, call `fit`). Code is never loaded, only named layers."""
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no model in {path}: save(model, path) writes one")
+    return keras.saving.load_model(path, compile=False, safe_mode=True)
+
+
+# -------------------------------------------------------------------------------------------------------------- checks
+
+
+def _pairs(inputs, targets):
+    is_text = not isinstance(inputs, np.ndarray)
+    inputs = _texts(inputs) if is_text else _rows(inputs, "inputs")
+    targets = _rows(targets, "targets")
+    if len(inputs) != len(targets):
+        raise ValueError(f"{len(inputs)} inputs and {len(targets)} targets: one target for each is needed")
+    return tf.data.Dataset.from_tensor_slices((inputs, targets))
+
+
+def _rows(rows, name, empty=False):
+    rows = np.asarray(rows)
+    if rows.ndim != 2 or not np.issubdtype(rows.dtype, np.floating) or (not len(rows) and not empty):
+        raise ValueError(f"{name} are {rows.dtype} {rows.shape}; floating point (n, d), a row at least, is needed")
+    broken = np.flatnonzero(~np.isfinite(rows).all(axis=1))
+    if broken.size:
+        raise ValueError(f"{name} hold NaN or infinite values in {broken.size} rows, the first is row {broken[0]}")
+    return np.ascontiguousarray(rows, np.float32)
+
+
+def _texts(texts):
+    if isinstance(texts, str):
+        raise ValueError("one text came, allowed: a list of texts")
+    texts = list(texts)
+    for text in texts:
+        if not isinstance(text, str):
+            raise ValueError(f"a text is {type(text).__name__}, allowed: str")
+    return texts

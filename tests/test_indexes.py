@@ -549,6 +549,9 @@ def test_measure_takes_known_answers_holds_to_its_threads_and_gives_them_back():
     truth = FlatIndex().fit(gallery).search(gallery[:6], 2)[1]
     assert costs["recall"] == recall_of_neighbours(truth, exact).mean()
     assert 1 / 6 <= costs["recall"] < 1
+    ticks = iter(range(100))
+    costs = measure(FlatIndex(), gallery, gallery[:4], 2, n_alone=3, n_rounds=2, clock=lambda: float(next(ticks)))
+    assert (costs["build_s"], costs["alone_ms"], costs["batch_ms"]) == (1.0, 1000 * 1.0, 1000 * 1.0 / 4)
     for wrong in ({"threads": 0}, {"n_alone": 0}, {"n_rounds": 1.5}):
         with pytest.raises(ValueError, match="allowed: a whole number from 1"):
             measure(FlatIndex(), gallery, gallery, 2, **wrong)

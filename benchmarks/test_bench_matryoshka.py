@@ -1,0 +1,116 @@
+"""Shortlist by 32 coordinates and re-rank by 2,048, against flat search: batches and single queries, one thread.
+
+    pytest benchmarks/test_bench_matryoshka.py --benchmark-enable -s
+
+100,000 rows of 2,048 coordinates whose spread falls as i^-0.75, as that of nested embeddings does; the queries are
+drawn alike. Top 200 by the first 32, then the best 10. All times are medians of rounds in turns, warmed up, in one
+process: its CPU time, which with one thread is that of the wall on a quiet machine. Flat is FAISS's IndexFlatIP over
+the same rows, called without our checks; ours is timed with them. Takes about 3 GB of memory and some minutes.
+
+The paper of the method (Kusupati et al. 2022) reports "up to 14 times" in wall-clock time, against graphs (HNSW), whose
+work hardly grows with the gallery: a walk at 2,048 coordinates looks at some thousand rows, not at all of them. Flat
+search reads every row, so there is more to save, and most for single queries: one query reads the whole gallery from
+memory (0.8 GB against 13 MB), while a batch reads it once for many and is bound by arithmetic.
+"""
+
+from statistics import median
+from time import process_time
+
+import faiss
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_limits
+
+from lib.indexes import recall_of_neighbours
+from lib.matryoshka import Funnel, truncate
+
+N, WIDTH, SHORTLIST_D, SHORTLIST, K = 100_000, 2048, 32, 200, 10
+N_BATCH, N_ALONE, ROUNDS = 256, 20, 3
+
+
+@pytest.fixture(scope="module")
+def searches():
+    """The fitted funnel, its own flat index of the whole rows, and the queries."""
+    rng = np.random.default_rng(0)
+    spread = np.arange(1, WIDTH + 1, dtype=np.float32) ** -0.75
+    gallery = rng.standard_normal((N, WIDTH), dtype=np.float32)
+    gallery *= spread
+    queries = truncate(rng.standard_normal((N_BATCH, WIDTH), dtype=np.float32) * spread, WIDTH)
+    with threadpool_limits(1):
+        index = Funnel([(SHORTLIST_D, SHORTLIST)]).fit(gallery)
+        yield index, index._indexes[-1], queries
+
+
+def in_turns(*functions, rounds):
+    """Median milliseconds of each, called one after the other, `rounds` times over; warmed up."""
+    times = [[] for _ in functions]
+    for function in functions:
+        function()
+    for _ in range(rounds):
+        for function, spent in zip(functions, times, strict=True):
+            start = process_time()
+            function()
+            spent.append(1000 * (process_time() - start))
+    return [median(spent) for spent in times]
+
+
+def one_after_another(search, queries):
+    """A function that searches for the next query each time it is called."""
+    place = iter(range(10**9))
+    return lambda: search(np.ascontiguousarray(queries[[next(place) % len(queries)]]), K)
+
+
+def test_batches_are_8_times_and_single_queries_75_times_as_fast_as_flat(benchmark, searches):
+    index, flat, queries = searches
+    recall = recall_of_neighbours(index.search(queries, K)[1], flat.search(queries, K)[1]).mean()
+    batch = in_turns(lambda: index.search(queries, K), lambda: flat.search(queries, K), rounds=ROUNDS)
+    alone = in_turns(*(one_after_another(each.search, queries) for each in (index, flat)), rounds=N_ALONE)
+    benchmark.pedantic(index.search, args=(queries, K), rounds=1)
+    work = N * WIDTH / index.multiply_adds
+    benchmark.extra_info.update(batch_ratio=batch[1] / batch[0], alone_ratio=alone[1] / alone[0], recall=recall)
+    print(
+        f"\nbatches of {N_BATCH}: ours {batch[0] / N_BATCH:.2f} ms a query, flat {batch[1] / N_BATCH:.2f}: "
+        f"{batch[1] / batch[0]:.1f} times; single queries: ours {alone[0]:.2f} ms, flat {alone[1]:.1f}: "
+        f"{alone[1] / alone[0]:.0f} times; multiply-adds: {work:.0f} times fewer; recall@{K} against flat {recall:.4f}"
+    )
+    assert recall >= 0.99
+    assert batch[1] / batch[0] >= 8
+    assert alone[1] / alone[0] >= 75
+
+
+def test_re_ranking_against_gather_and_einsum_and_index_refine_flat(benchmark, searches):
+    """The order of a shortlist that is there, and the whole search: ours is not slower than either."""
+    index, flat, queries = searches
+    rows = np.ascontiguousarray(flat.search(queries, SHORTLIST)[1][:, ::-1])
+    gallery = faiss.rev_swig_ptr(flat.get_xb(), N * WIDTH).reshape(N, WIDTH)
+
+    def ours():
+        cosines = np.empty(rows.shape, dtype=np.float32)
+        pointers = (faiss.swig_ptr(array) for array in (cosines, rows))
+        flat.compute_distance_subset(len(queries), faiss.swig_ptr(queries), SHORTLIST, *pointers)
+        return cosines
+
+    def gather_and_einsum():
+        parts = range(0, len(queries), 16)  # 16 x 200 rows are 26 MB
+        return np.concatenate([np.einsum("qsd,qd->qs", gallery[rows[i : i + 16]], queries[i : i + 16]) for i in parts])
+
+    np.testing.assert_allclose(ours(), gather_and_einsum(), atol=1e-5)
+    cut = faiss.IndexPreTransform(faiss.NormalizationTransform(SHORTLIST_D), faiss.IndexFlatIP(SHORTLIST_D))
+    cut.prepend_transform(faiss.RemapDimensionsTransform(WIDTH, SHORTLIST_D, False))
+    refined = faiss.IndexRefineFlat(cut)
+    refined.add(gallery)
+    refined.k_factor = SHORTLIST / K
+    same = recall_of_neighbours(refined.search(queries, K)[1], index.search(queries, K)[1]).mean()
+    assert same > 0.999
+    order = in_turns(ours, gather_and_einsum, rounds=ROUNDS)
+    whole = in_turns(lambda: index.search(queries, K), lambda: refined.search(queries, K), rounds=ROUNDS)
+    alone = in_turns(*(one_after_another(each.search, queries) for each in (index, refined)), rounds=N_ALONE)
+    benchmark.pedantic(ours, rounds=1)
+    benchmark.extra_info.update(einsum_ratio=order[1] / order[0], refine_ratio=whole[1] / whole[0])
+    print(
+        f"\nre-ranking {SHORTLIST} rows: ours {order[0] / N_BATCH:.3f} ms a query, gather and einsum "
+        f"{order[1] / N_BATCH:.3f} ({order[1] / order[0]:.1f} times); the whole search against IndexRefineFlat: "
+        f"batches {whole[0] / N_BATCH:.2f} and {whole[1] / N_BATCH:.2f} ms a query ({whole[1] / whole[0]:.2f} times), "
+        f"single {alone[0]:.2f} and {alone[1]:.2f} ms ({alone[1] / alone[0]:.2f} times)"
+    )
+    assert order[1] / order[0] >= 1

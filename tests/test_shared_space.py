@@ -54,7 +54,7 @@ COSINES = np.array([[1, 0, -1], [0.6, 0.8, -0.6], [0, 1, 0]])
 
 @pytest.mark.parametrize("hardest", [False, True])
 def test_triplet_by_hand(hardest):
-    # 0.5 - right + wrong. Text 0: 0.5 - 1 + 0 or - 1, none; text 1: 0.5 - 0.8 + 0.6 or - 0.6; text 2: 0.5 - 0 + 0 or + 1
+    # 0.5 - right + wrong. Text 0: 0.5 - 1 + 0 or - 1: none; text 1: 0.5 - 0.8 + 0.6, - 0.6; text 2: 0.5 - 0 + 0, + 1
     excess = np.array([[0, 0], [0.3, 0], [0.5, 1.5]])
     expected = excess.max(axis=1) if hardest else excess.mean(axis=1)
     loss = shared_space.InBatchTriplet(margin=0.5, hardest=hardest)

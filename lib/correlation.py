@@ -1,0 +1,68 @@
+"""Two views of the same things, such as captions and photos: the directions that both share.
+
+What is in it
+    CanonicalCorrelation   maps both views into one space, where what belongs together is near
+
+Needs numpy and scikit-learn. Copy this file alone: it imports nothing else of the course.
+"""
+
+import numpy as np
+from sklearn.cross_decomposition import PLSSVD
+from sklearn.decomposition import PCA
+
+__all__ = ["CanonicalCorrelation"]
+
+
+class CanonicalCorrelation:
+    """Directions of x and of y along which rows that belong together correlate the most (Hotelling, 1936).
+
+    Each side first keeps its main directions, at most n_x and n_y of them (fewer, where some have no variance), since
+    the last ones are noise that correlates by chance. They are scaled to the same variance (whitened); the singular
+    value decomposition of what both sides have in common then gives all shared directions at once, where scikit-learn's
+    CCA finds one after the other. Each is multiplied by its correlation on the training rows, so that what is shared
+    most counts most in a cosine (Gong et al., 2014).
+
+    With `whiten=False` it is partial least squares instead: directions of the largest covariance, unweighted. What
+    varies much wins there, whether or not the other side can tell.
+
+    >>> rng = np.random.default_rng(0)
+    >>> shared = rng.normal(size=(500, 1))
+    >>> x, y = np.hstack([shared, rng.normal(size=(500, 2))]), np.hstack([rng.normal(size=(500, 1)), -3 * shared])
+    >>> CanonicalCorrelation(n_shared=1).fit(x, y).correlations.round(3).tolist()
+    [1.0]
+    """
+
+    def __init__(self, n_x=200, n_y=128, n_shared=64, whiten=True, seed=0):
+        for name, value in {"n_x": n_x, "n_y": n_y, "n_shared": n_shared}.items():
+            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+                raise ValueError(f"{name} is {value!r}, allowed: a whole number from 1")
+        self.n_x, self.n_y, self.n_shared, self.whiten, self.seed = n_x, n_y, n_shared, whiten, seed
+
+    def fit(self, x, y):
+        """x (n, d) and y (n, e): row i of one belongs to row i of the other. Sets `correlations`, largest first."""
+        x, y = np.asarray(x), np.asarray(y)
+        if x.ndim != 2 or y.ndim != 2 or len(x) != len(y) or len(x) < 3:
+            raise ValueError(f"x is {x.shape} and y {y.shape}; needed are (n, d) and (n, e), n the same and at least 3")
+        self._x, self._y = self._main_directions(x, self.n_x, "x"), self._main_directions(y, self.n_y, "y")
+        x, y = self._x(x), self._y(y)
+        model = PLSSVD(min(self.n_shared, x.shape[1], y.shape[1]), scale=False).fit(x, y)
+        self._to_shared_x, self._to_shared_y = model.x_weights_, model.y_weights_
+        x, y = x @ self._to_shared_x, y @ self._to_shared_y
+        self.correlations = (x * y).mean(axis=0) / (x.std(axis=0) * y.std(axis=0))
+        self._weight = self.correlations if self.whiten else 1.0
+        return self
+
+    def transform_x(self, x):
+        """Rows of the first view in the shared space: float32 (n, n_shared)."""
+        return np.ascontiguousarray(self._x(np.asarray(x)) @ self._to_shared_x * self._weight, np.float32)
+
+    def transform_y(self, y):
+        """Rows of the second view in the shared space: float32 (n, n_shared)."""
+        return np.ascontiguousarray(self._y(np.asarray(y)) @ self._to_shared_y * self._weight, np.float32)
+
+    def _main_directions(self, rows, n, name):
+        pca = PCA(min(n, rows.shape[1], len(rows) - 1), whiten=self.whiten, random_state=self.seed).fit(rows)
+        n_kept = int((pca.explained_variance_ > 1e-6 * pca.explained_variance_[0]).sum())
+        if not n_kept:
+            raise ValueError(f"all rows of {name} are equal: there is nothing to correlate")
+        return lambda some: pca.transform(some)[:, :n_kept]

@@ -62,7 +62,7 @@ class CanonicalCorrelation:
 
     def _main_directions(self, rows, n, name):
         pca = PCA(min(n, rows.shape[1], len(rows) - 1), whiten=self.whiten, random_state=self.seed).fit(rows)
-        n_kept = int((pca.explained_variance_ > 1e-6 * pca.explained_variance_[0]).sum())
+        n_kept = int((pca.explained_variance_ > 1e-9 * pca.explained_variance_[0]).sum())
         if not n_kept:
             raise ValueError(f"all rows of {name} are equal: there is nothing to correlate")
         return lambda some: pca.transform(some)[:, :n_kept]

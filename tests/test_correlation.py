@@ -13,8 +13,8 @@ def two_views(n=400, noise=(0.3, 1.0), seed=0):
     rng = np.random.default_rng(seed)
     shared = rng.normal(size=(n, 2))
     told = shared + np.array(noise) * rng.normal(size=(n, 2))
-    x = np.hstack([told, 9 * rng.normal(size=(n, 3))]) @ rng.normal(size=(5, 5))
-    y = np.hstack([shared, 5 * rng.normal(size=(n, 2))]) @ rng.normal(size=(4, 4)) + 7
+    x = np.hstack([told, 9 * rng.normal(size=(n, 3))]) @ (np.eye(5) + 0.3 * rng.normal(size=(5, 5)))
+    y = np.hstack([shared, 5 * rng.normal(size=(n, 2))]) @ (np.eye(4) + 0.3 * rng.normal(size=(4, 4))) + 7
     return x, y
 
 

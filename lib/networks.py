@@ -452,7 +452,7 @@ class TwoTower(nn.Module):
 
     Each tower is linear layers with a ReLU between them: 2 for images and 3 for texts in Conde, Martin and López, Image
     retrieval, who do not say how wide they are; here the inner ones are `hidden` wide. `dropout` is before every
-    layer, while training. Weights are drawn by `initialise_he`. Each tower works alone, too: `network.images(x)`,
+    layer, while training: one number, or one for images and one for texts. Weights are drawn by `initialise_he`. Each tower works alone, too: `network.images(x)`,
     `network.texts(x)`. A row that comes out as zeros stays zeros. ValueError for no layer, or a dropout outside
     0 <= dropout < 1.
 
@@ -471,13 +471,12 @@ class TwoTower(nn.Module):
         hidden: int = 512,
         image_layers: int = 2,
         text_layers: int = 3,
-        dropout: float = 0.0,
+        dropout: float | Sequence[float] = 0.0,
     ):
         super().__init__()
-        if not 0 <= dropout < 1:
-            raise ValueError(f"dropout must be at least 0 and below 1, got {dropout}")
-        self.image_tower = _tower(n_image, dimension, hidden, image_layers, dropout)
-        self.text_tower = _tower(n_text, dimension, hidden, text_layers, dropout)
+        of_images, of_texts = dropout if isinstance(dropout, Sequence) else (dropout, dropout)
+        self.image_tower = _tower(n_image, dimension, hidden, image_layers, of_images)
+        self.text_tower = _tower(n_text, dimension, hidden, text_layers, of_texts)
 
     def images(self, features: Tensor) -> Tensor:
         return functional.normalize(self.image_tower(features))
@@ -493,6 +492,8 @@ def _tower(n_in, n_out, hidden, n_layers, dropout):
     """Linear layers with a ReLU between them."""
     if n_layers < 1:
         raise ValueError(f"a tower has at least 1 layer, got {n_layers}")
+    if not 0 <= dropout < 1:
+        raise ValueError(f"dropout must be at least 0 and below 1, got {dropout}")
     widths = [n_in, *[hidden] * (n_layers - 1), n_out]
     parts = []
     for i in range(n_layers):

@@ -397,6 +397,12 @@ def test_dropout_acts_while_training_and_not_afterwards():
     assert torch.equal(towers.images(x), towers.images(x))
 
 
+def test_each_tower_may_have_a_dropout_of_its_own():
+    towers, x, y = TwoTower(7, 5, dropout=(0.5, 0.0)), embeddings(4, 7), embeddings(4, 5)
+    assert not torch.equal(towers.images(x), towers.images(x))
+    assert torch.equal(towers.texts(y), towers.texts(y))
+
+
 def test_no_layer_and_a_dropout_of_one_are_refused():
     with pytest.raises(ValueError, match="at least 1 layer, got 0"):
         TwoTower(7, 5, text_layers=0)

@@ -451,10 +451,10 @@ class TwoTower(nn.Module):
     """Features of images (n, n_image) and of texts (n, n_text) into one space, each (n, dimension), of unit length.
 
     Each tower is linear layers with a ReLU between them: 2 for images and 3 for texts in Conde, Martin and López, Image
-    retrieval, who do not say how wide they are; here the inner ones are `hidden` wide. `dropout` is before every
-    layer, while training: one number, or one for images and one for texts. Weights are drawn by `initialise_he`. Each tower works alone, too: `network.images(x)`,
-    `network.texts(x)`. A row that comes out as zeros stays zeros. ValueError for no layer, or a dropout outside
-    0 <= dropout < 1.
+    retrieval, who do not say how wide they are; here the inner ones are `hidden` wide. `dropout` is before every layer,
+    while training: one number, or one for images and one for texts. Weights are drawn by `initialise_he`. Each tower
+    works alone, too: `network.images(x)`, `network.texts(x)`. A row that comes out as zeros stays zeros. ValueError for
+    no layer, or a dropout outside 0 <= dropout < 1.
 
     >>> import torch
     >>> towers = TwoTower(n_image=512, n_text=100, dimension=256)

@@ -274,8 +274,8 @@ class DocVectors:
     """doc2vec (Le and Mikolov, 2014), the distributed bag of words: a vector that guesses the words of its caption.
 
     `transform` finds the vector of any caption, a training one too, with the network held fixed: float32 (n, d). It
-    depends on the caption alone, not on what else is transformed or on its place. Unknown words are left out; a caption
-    without a known one is a row of zeros.
+    depends on the known words of the caption alone: not on their order, not on what else is transformed. A caption
+    without a known word is a row of zeros.
 
     >>> vectors = DocVectors(dimension=4, epochs=1, min_count=1).fit(["a red shirt", "a blue shirt"])
     >>> vectors.transform(["a red shirt", ""]).shape, bool(vectors.transform([""]).any())
@@ -300,7 +300,7 @@ class DocVectors:
         captions = _texts(captions)
         rows = np.zeros((len(captions), self.dimension), np.float32)
         for i, caption in enumerate(captions):
-            words = [word for word in tokens(caption) if self.knows(word)]
+            words = sorted(word for word in tokens(caption) if self.knows(word))  # else the draws would know an order
             if words:
                 rows[i] = self._infer(words)
         return rows

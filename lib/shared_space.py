@@ -8,6 +8,7 @@ What is in it
     text_tower      captions as text -> points among the codes: words, their vectors, a hidden layer
     rmse, InBatchTriplet, InBatchSoftmax   the three losses between points and codes
     fit             trains a model by one of them and returns what each epoch gave
+    unknown_words   the words of a text that a tower has not seen
     embed           rows, or texts, through a model: float32 (n, d)
     save, load      Keras's own format (.keras), which holds words and weights and no pickle
 
@@ -41,6 +42,7 @@ __all__ = [
     "rmse",
     "save",
     "text_tower",
+    "unknown_words",
 ]
 
 _registered = keras.saving.register_keras_serializable(package="shared_space")
@@ -242,6 +244,17 @@ def embed(model, inputs, batch_size=512):
         batch = inputs[start : start + batch_size]
         found.append(model(tf.constant(batch) if is_text else batch, training=False).numpy())
     return np.ascontiguousarray(np.concatenate(found), np.float32)
+
+
+def unknown_words(tower, text):
+    """The words of a text, split at spaces, that the tower holds to be one and the same unknown word.
+
+    >>> unknown_words(text_tower(["a red shirt"], dimension=2), "A red T-shirt")
+    ['T-shirt']
+    """
+    words = _texts([text])[0].split()
+    numbers = tower.get_layer("words")(tf.constant(words)).numpy()[:, 0] if words else []
+    return [word for word, number in zip(words, numbers, strict=True) if number == 1]
 
 
 def save(model, path):

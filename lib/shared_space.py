@@ -83,14 +83,17 @@ def autoencoder(embeddings, dimension=100, seed=0):
     return keras.Sequential([keras.Input((d,)), encoder, decoder], name="autoencoder")
 
 
-def text_tower(captions, dimension=100, word_dimension=128, hidden=256, n_words=10_000, length=40, dropout=0.0, seed=0):
+def text_tower(
+    captions, dimension=100, word_dimension=128, hidden=256, n_words=10_000, length=None, dropout=0.0, seed=0
+):
     """A network from captions, as text, to points of `dimension` numbers: a keras.Model, not yet trained.
 
     TextVectorization (lower case, signs left out) numbers the words of the training captions, at most n_words, the most
     frequent; every other word is the same one, "unknown". Each word has a vector of word_dimension numbers; they are
     averaged, so the order of the words is lost; a hidden layer with ReLU and a linear map follow. Words beyond the
-    first `length` are not read. A caption without any word is a point too: that of an empty text. dropout: the share of
-    the averaged vector and of the hidden layer that is left out at random in training.
+    first `length` are not read (None: as many as the longest training caption has). A caption without any word is a
+    point too: that of an empty text. dropout: the share of the averaged vector and of the hidden layer that is left out
+    at random in training.
 
     >>> tower = text_tower(["a red shirt", "a blue shirt"], dimension=2, word_dimension=4, hidden=4)
     >>> embed(tower, ["a red shirt", "", "something unheard of"]).shape
@@ -98,6 +101,8 @@ def text_tower(captions, dimension=100, word_dimension=128, hidden=256, n_words=
     """
     captions = _texts(captions)
     keras.utils.set_random_seed(seed)
+    if length is None:
+        length = max((len(caption.split()) for caption in captions), default=1) or 1
     words = layers.TextVectorization(max_tokens=n_words, output_sequence_length=length, name="words")
     words.adapt(tf.constant(captions))
     if words.vocabulary_size() <= 2:  # the empty place and the unknown word

@@ -297,7 +297,7 @@ def test_files_that_hold_no_weights_are_refused(tmp_path):
     }.items():
         with pytest.raises(ValueError, match=message):
             load_weights(ResNet18(width=4), tmp_path / name)
-    with pytest.raises(FileNotFoundError, match="absent.pth is not there"):
+    with pytest.raises(FileNotFoundError, match=r"absent\.pth is not there"):
         load_weights(ResNet18(width=4), tmp_path / "absent.pth")
 
 

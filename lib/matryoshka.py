@@ -124,7 +124,7 @@ class Funnel:
         for start in range(0, len(queries), step):
             part = slice(start, start + step)
             (d, n_rows), *later = self.steps
-            _, candidates = _nearest(self._indexes[0], _unit_rows(queries[part, :d], "queries", start), n_rows)
+            candidates = _nearest(self._indexes[0], _unit_rows(queries[part, :d], "queries", start), n_rows)
             keep = [rows for _, rows in later] + [k]
             for index, n_rows in zip(self._indexes[1:], keep, strict=True):
                 compared = _unit_rows(queries[part, : index.d], "queries", start)
@@ -207,22 +207,24 @@ def plan(table, ms=None, megabytes=None, wanted_map=None):
 
 
 def _nearest(index, queries, n_rows):
-    """The n_rows nearest of the whole index, ties by lower row: distances and rows (q, n_rows)."""
-    # FAISS may leave out any of several rows at the same distance as the last, so ask for some more; where the last of
-    # those is still as near as the last that stays, within the rounding of a matrix product, ask for more still.
-    distances = np.empty((len(queries), n_rows), dtype=np.float32)
-    rows = np.empty((len(queries), n_rows), dtype=np.int64)
+    """The n_rows nearest of the whole index, in any order, ties at the last place by lower row: int64 (q, n_rows)."""
+    n_asked = min(n_rows + 1, index.ntotal)
+    similarities, candidates = index.search(queries, n_asked)
+    rows = np.ascontiguousarray(candidates[:, :n_rows])
+    if n_rows == index.ntotal:
+        return rows
+    # FAISS may leave out any of several rows at the same distance as the last, and may go through a matrix product,
+    # whose rounding depends on the place of a row. Where the next row is not surely farther than the last that stays,
+    # compare pair by pair, which gives equal rows equal distances, and ask for more, till one surely is.
     rounding = 4 * np.sqrt(index.d) * np.finfo(np.float32).eps
-    pending, n_asked = np.arange(len(queries)), min(n_rows + 16, index.ntotal)
+    pending = np.flatnonzero(similarities[:, -2] - similarities[:, -1] <= 2 * rounding)
     while len(pending):
-        asking = queries[pending]
-        similarities, candidates = index.search(asking, n_asked)
-        distances[pending], rows[pending] = _ordered(index, asking, candidates, n_rows)
-        if n_asked == index.ntotal:
-            break
-        pending = pending[distances[pending, -1] >= 1 - similarities[:, -1] - rounding]
         n_asked = min(4 * n_asked, index.ntotal)
-    return distances, rows
+        similarities, candidates = index.search(queries[pending], n_asked)
+        distances, rows[pending] = _ordered(index, queries[pending], candidates, n_rows)
+        is_open = distances[:, -1] >= 1 - similarities[:, -1] - rounding
+        pending = pending[is_open & (n_asked < index.ntotal)]
+    return rows
 
 
 def _ordered(index, queries, candidates, n_rows):

@@ -557,3 +557,19 @@ def test_measure_takes_known_answers_holds_to_its_threads_and_gives_them_back():
             measure(FlatIndex(), gallery, gallery, 2, **wrong)
     with pytest.raises(ValueError, match="there is no query"):
         measure(FlatIndex(), gallery, gallery[:0], 2)
+
+
+@pytest.mark.parametrize(("n_queries", "by_products"), [(1, False), (3, False), (4, True), (300, True)])
+def test_faiss_multiplies_matrices_from_four_queries_on_and_keeps_its_threshold(n_queries, by_products):
+    usual = faiss.cvar.distance_compute_blas_threshold
+
+    class Watched:
+        def search(self, queries, n_asked):
+            self.seen = faiss.cvar.distance_compute_blas_threshold
+            raise RuntimeError("searched")
+
+    index = Watched()
+    with pytest.raises(RuntimeError, match="searched"):
+        indexes._search(index, np.zeros((n_queries, 2), np.float32), 1)
+    assert index.seen == (1 if by_products else usual)
+    assert faiss.cvar.distance_compute_blas_threshold == usual

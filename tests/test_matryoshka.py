@@ -259,3 +259,19 @@ def test_bad_tables_and_limits_are_refused():
         plan(MEASURED.drop(columns=["mAP", "shortlist"]), ms=1)
     with pytest.raises(ValueError, match=r"row 0 of the table has .* allowed: 0 or more, finite"):
         plan(MEASURED.assign(mAP=np.nan))
+
+
+@pytest.mark.parametrize(("n_queries", "by_products"), [(1, False), (3, False), (4, True), (300, True)])
+def test_faiss_multiplies_matrices_from_four_queries_on_and_keeps_its_threshold(n_queries, by_products):
+    usual = faiss.cvar.distance_compute_blas_threshold
+
+    class Watched:
+        def search(self, queries, n_asked):
+            self.seen = faiss.cvar.distance_compute_blas_threshold
+            raise RuntimeError("searched")
+
+    index = Watched()
+    with pytest.raises(RuntimeError, match="searched"):
+        matryoshka._search(index, np.zeros((n_queries, 2), np.float32), 1)
+    assert index.seen == (1 if by_products else usual)
+    assert faiss.cvar.distance_compute_blas_threshold == usual

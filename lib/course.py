@@ -1,4 +1,4 @@
-"""The course on the command line: python -m lib.course list | run | check | expect | notebooks | results | pretrain
+"""The course on the command line: python -m lib.course COMMAND
 
     list       the notebooks, their questions, minutes and parameters
     run        execute notebooks headlessly and write a report of pages, results and claims
@@ -6,6 +6,7 @@
     expect     write notebooks/expected.toml from the last quick run, for review
     notebooks  run profile quick and put the outputs into the notebooks themselves
     results    show again what was measured and which claims held
+    publish    keep finished full runs in results/full and write RESULTS.md from what is kept there
     pretrain   train the project's own network again (hours on a CPU)
 
 Each notebook runs in a process of its own, so that one which dies, hangs or ends its kernel does no harm to the others.
@@ -28,10 +29,11 @@ from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from lib import execution, expectations, notebook_files, progress, reports, results
+from lib import execution, expectations, full_runs, headlines, notebook_files, progress, reports, results
 
 ROOT = Path(__file__).resolve().parent.parent
-OWN = {f"{name}.py" for name in ("course", "execution", "expectations", "notebook_files", "progress", "reports")}
+RUNNERS = "course execution expectations full_runs headlines notebook_files progress reports"
+OWN = {f"{name}.py" for name in RUNNERS.split()}
 PICTURES = (".png", ".jpg")
 CELL_SECONDS = {"quick": 600, "smoke": 300}
 LONG_CELL_SECONDS = 4 * 3600
@@ -216,6 +218,9 @@ class Run:
                 f"it wrote no results: {notebook.name}.json is missing; call results.begin({notebook.name!r}, profile)"
             )
         state |= {"status": "ok" if failure is None else "failed", "seconds": time.monotonic() - began}
+        state["ended"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        if failure is None:
+            state["results_digest"] = hashlib.sha256(self.result_path(notebook.name).read_bytes()).hexdigest()
         if self.stopping.is_set() and failure is not None:
             state["status"], failure = "stopped", execution.Failure("it was stopped")
             (self.states / f"{notebook.name}.log").unlink(missing_ok=True)
@@ -241,7 +246,8 @@ class Run:
             "timeout": self.timeout,
         }
         log = self.states / f"{notebook.name}.log"
-        return execution.execute_apart(arguments, environment, self.folder, log, started, reached)
+        failure = execution.execute_apart(arguments, environment, self.folder, log, started, reached)
+        return failure and execution.with_advice(failure, notebook.parameters)
 
     def fail(self, name, cause):
         """Note that notebook `name` failed for a reason that lies outside of it."""
@@ -382,7 +388,11 @@ def run_notebooks(options, notebooks) -> tuple[Run, list[dict]]:
 
 def command_list(options) -> int:
     profiles = read_profiles(options.notebooks)
-    for path in select(find(options.notebooks), options.only):
+    paths = select(find(options.notebooks), options.only)
+    if options.json:
+        print(json.dumps([path.stem for path in paths]))
+        return 0
+    for path in paths:
         node = notebook_files.read(path)
         minutes = notebook_files.minutes(node)
         print(f"{path.stem}  {notebook_files.question(node)}" + (f"  (about {minutes:g} min)" if minutes else ""))
@@ -430,6 +440,22 @@ def command_notebooks(options) -> int:
 def command_results(options) -> int:
     paths = select(find(options.notebooks), options.only)
     _print_tables(options.reports, options.profile, [path.stem for path in paths])
+    return 0
+
+
+def command_publish(options) -> int:
+    """Merge finished full runs into the committed folder, then write RESULTS.md from that folder alone."""
+    only = [path.stem for path in select(find(options.notebooks), options.only)] if options.only else None
+    for folder in options.reports:
+        for line in full_runs.take_over(folder, options.kept, only=only):
+            print(line)
+    try:
+        sources = tomllib.loads(options.headlines.read_text(encoding="utf-8"))["source"]
+        page = headlines.page(sources, full_runs.read_runs(options.kept))
+    except (OSError, ValueError, KeyError) as error:
+        raise UsageError(f"{options.page.name} was not written: {error}") from error
+    _write(options.page, page)
+    print(f"written: {options.page}")
     return 0
 
 
@@ -583,7 +609,8 @@ def parser() -> argparse.ArgumentParser:
             )
         return sub
 
-    command("list", command_list, "list the notebooks: question, minutes, parameters of each profile", "only")
+    listing = command("list", command_list, "list the notebooks: question, minutes, parameters of each profile", "only")
+    listing.add_argument("--json", action="store_true", help="their names alone, as a JSON list")
     command(
         "run", command_run, "execute notebooks and write a report", "only", "reports", "profile", "run", "parameter"
     )
@@ -598,6 +625,21 @@ def parser() -> argparse.ArgumentParser:
         "run",
     )
     command("results", command_results, "show what was measured and which claims held", "only", "reports", "profile")
+    publish = command("publish", command_publish, "keep finished full runs and write RESULTS.md from them", "only")
+    publish.add_argument(
+        "--reports",
+        type=Path,
+        nargs="+",
+        default=[ROOT / "reports"],
+        metavar="FOLDER",
+        help="where runs left their reports (default: reports)",
+    )
+    for option, place, text in (
+        ("--kept", "results/full", "where the runs are kept"),
+        ("--headlines", "data/headlines.toml", "what the sources published"),
+        ("--page", "RESULTS.md", "the page to write"),
+    ):
+        publish.add_argument(option, type=Path, default=ROOT / place, metavar="PATH", help=f"{text} (default: {place})")
     pretrain = command("pretrain", command_pretrain, "train the project's own network again (hours on a CPU)")
     pretrain.add_argument(
         "--teacher",

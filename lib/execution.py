@@ -18,13 +18,18 @@ import re
 import signal
 import subprocess
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-__all__ = ["Failure", "execute", "execute_apart", "failure_in", "prepare"]
+__all__ = ["Failure", "execute", "execute_apart", "failure_in", "memory_advice", "prepare", "with_advice"]
 
 START_SECONDS = 120  # for a kernel to answer on a busy machine
 MARK = "papermill-error-cell-tag"  # papermill's own banners, which would shift the numbers of cells
+# how torch, TensorFlow, NumPy, CUDA's libraries and `how_it_died` say that memory ran out
+WITHOUT_MEMORY = re.compile(
+    r"out ?of ?memory|ResourceExhausted|MemoryError|OOM when|allocate memory|ALLOC_FAILED|bad_alloc|memory runs out",
+    re.I,
+)
 
 
 @dataclass
@@ -44,6 +49,55 @@ class Failure:
         no results were written
         """
         return self.cause if self.cell is None else f"cell [{self.cell}] `{self.line}`: {self.cause}"
+
+
+def memory_advice(cause: str, parameters: dict) -> str:
+    """Which `parameters` of a notebook to lower where `cause` says that memory ran out, the GPU's or the machine's.
+
+    Named are whole numbers above 1 that bound memory: batches first, then the sides of images, then the largest of
+    those that count things (n_...), five at most. Another cause gives an empty text.
+
+    >>> memory_advice("OutOfMemoryError: CUDA out of memory.", {"n_train": 6000, "batch_size": 256, "seed": 7})
+    'too little memory: lower batch_size (now 256) or n_train (now 6000), for example with -p batch_size=128'
+    >>> memory_advice("ZeroDivisionError: division by zero", {"batch_size": 256})
+    ''
+    """
+    if not WITHOUT_MEMORY.search(cause):
+        return ""
+    numbers = {name: value for name, value in parameters.items() if type(value) is int and value > 1}
+    batches = [name for name in numbers if "batch" in name]
+    sides = [name for name in numbers if re.fullmatch(r"((image|mask|pixel)_)?size", name)]
+    counts = sorted((name for name in numbers if name.startswith("n_")), key=lambda name: -numbers[name])
+    names = [*batches, *sides, *counts][:5]
+    if not names:
+        return "too little memory, and none of its parameters bounds it: a machine with more is needed"
+    told = [f"{name} (now {numbers[name]})" for name in names]
+    lower = " or ".join(filter(None, (", ".join(told[:-1]), told[-1])))
+    return f"too little memory: lower {lower}, for example with -p {names[0]}={numbers[names[0]] // 2}"
+
+
+def with_advice(failure: Failure, parameters: dict) -> Failure:
+    """The same failure; where memory ran out, its cause also says which `parameters` to lower."""
+    advice = memory_advice(failure.cause, parameters)
+    return replace(failure, cause=f"{failure.cause} -- {advice}") if advice else failure
+
+
+def how_it_died(status: int | None) -> str:
+    """What the exit status of a kernel that died tells: below 0 it is the signal that ended it, None is unknown.
+
+    >>> how_it_died(-9)
+    'the kernel was killed (SIGKILL), which the system does when memory runs out'
+    >>> how_it_died(3)
+    'the kernel died: it ended itself with status 3'
+    """
+    if status is None:
+        return "the kernel died (out of memory, a crash in a library, or os._exit)"
+    if status >= 0:
+        return f"the kernel died: it ended itself with status {status}"
+    name = {number.value: number.name for number in signal.Signals}.get(-status, f"signal {-status}")
+    if name == "SIGKILL":
+        return "the kernel was killed (SIGKILL), which the system does when memory runs out"
+    return f"the kernel died ({name}: a crash in a library)"
 
 
 class _Ended(Exception):
@@ -104,7 +158,7 @@ def execute(source: str, target: str, parameters: dict, cwd: str, timeout: float
         if any(item.get("source") == "ask_exit" for item in execute_reply["content"].get("payload", [])):
             raise _Ended
 
-    cause = None
+    cause, statuses = None, []
     try:
         papermill.execute_notebook(
             notebook,
@@ -120,13 +174,14 @@ def execute(source: str, target: str, parameters: dict, cwd: str, timeout: float
             shutdown_kernel="immediate",
             on_cell_execute=on_cell_execute,
             on_cell_executed=on_cell_executed,
+            kernel_manager_class=_watching(statuses),
         )
     except PapermillExecutionError:
         pass  # the notebook says where, see failure_in
     except _Ended:
         cause = "exit() ended the kernel; the cells after it did not run"
     except DeadKernelError:
-        cause = "the kernel died (out of memory, a crash in a library, or os._exit)"
+        cause = how_it_died(statuses[0] if statuses else None)
     except CellTimeoutError:
         cause = f"it ran longer than the {timeout:g} s that a cell may take"
     except RuntimeError as error:  # the kernel did not start
@@ -199,6 +254,22 @@ def failure_in(notebook) -> Failure | None:
         if cell.execution_count is None:
             return Failure("it did not run", number, _first_line(cell.source))
     return None
+
+
+def _watching(statuses):
+    """A kernel manager that adds to `statuses` the exit status of a kernel found to have ended."""
+    from jupyter_client.manager import AsyncKernelManager
+
+    class Watching(AsyncKernelManager):
+        async def _async_is_alive(self):
+            status = await self.provisioner.poll() if self.has_kernel else None
+            if status is not None:
+                statuses.append(status)
+            return self.has_kernel and status is None
+
+        is_alive = _async_is_alive
+
+    return Watching
 
 
 def _has_code(cell):

@@ -1,6 +1,7 @@
 """The runner on toy notebooks: every way to fail, for real. One run of all failures serves most tests."""
 
 import contextlib
+import hashlib
 import io
 import json
 import os
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 import tomllib
+from datetime import datetime
 from pathlib import Path
 
 import nbformat
@@ -18,17 +20,28 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from lib import course, progress, reports
 
-PARAMETERS = 'profile = "quick"\ndataset = "toy"\nn = 3  # images'
+PARAMETERS = 'profile = "quick"\ndataset = "toy"\nn = 3  # images\nbatch_size = 8'
 BEGIN = "from lib import results\nresults.begin({name!r}, profile)"
 FAILURES = {
     # name: (cells after the parameters, what the failure must say)
     "01_error": (["{begin}", "x = 1\n1 / 0", "x"], ["cell [3] `x = 1`", "ZeroDivisionError: division by zero"]),
     "02_sys_exit": (["{begin}", "import sys\nsys.exit(0)", "2"], ["cell [3] `import sys`", "sys.exit(0) ended"]),
     "03_exit": (["{begin}", "exit()", "2"], ["cell [3] `exit()`", "exit() ended the kernel"]),
-    "04_dies": (["print('before')", "import os\nos._exit(3)"], ["cell [3] `import os`", "the kernel died"]),
+    "04_dies": (
+        ["print('before')", "import os\nos._exit(3)"],
+        ["cell [3] `import os`", "the kernel died: it ended itself with status 3"],
+    ),
     "05_hangs": (["{begin}", "import time\ntime.sleep(600)"], ["cell [3] `import time`", "longer than the 8 s"]),
     "06_skipped": (["{begin}", "#skip\n1 + 1"], ["cell [3] `1 + 1`", "did not run"]),
     "07_silent": (["1 + 1"], ["it wrote no results", "results.begin('07_silent', profile)"]),
+    "10_killed": (
+        ["{begin}", "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)"],
+        ["cell [3] `import os, signal`", "the kernel was killed (SIGKILL)", "lower batch_size (now 8)"],
+    ),
+    "11_too_large": (
+        ["{begin}", "import numpy\nnumpy.ones((10**9, 10**9))"],
+        ["cell [3] `import numpy`", "MemoryError: Unable to allocate", "lower batch_size (now 8)"],
+    ),
 }
 
 
@@ -81,7 +94,7 @@ def failing(tmp_path_factory):
 def test_a_failing_notebook_makes_the_exit_status_one(failing):
     _, status, said = failing
     assert status == 1
-    assert "1 of 10 notebooks ran to their end" in said
+    assert "1 of 12 notebooks ran to their end" in said
 
 
 @pytest.mark.parametrize("name", FAILURES)
@@ -104,7 +117,7 @@ def test_a_damaged_notebook_fails_by_name(failing):
     assert "FAILED 09_no_notebook: 09_no_notebook.ipynb is not a notebook" in failing[2]
 
 
-@pytest.mark.parametrize("name", ["01_error", "02_sys_exit", "03_exit", "04_dies", "05_hangs"])
+@pytest.mark.parametrize("name", ["01_error", "02_sys_exit", "03_exit", "04_dies", "05_hangs", "10_killed"])
 def test_the_partial_notebook_and_its_page_are_kept(failing, name):
     folder = failing[0] / "quick"
     executed = nbformat.read(folder / f"{name}.ipynb", as_version=4)
@@ -118,12 +131,20 @@ def test_what_was_printed_before_the_kernel_died_is_in_the_page(failing):
     assert "before" in (failing[0] / "quick" / "04_dies.html").read_text()
 
 
+def test_only_a_run_that_ended_well_carries_the_digest_of_its_results(failing):
+    states = {path.stem: json.loads(path.read_text()) for path in (failing[0] / "quick" / "state").glob("*.json")}
+    written = failing[0] / "results" / "quick" / "00_good.json"
+    assert states["00_good"]["results_digest"] == hashlib.sha256(written.read_bytes()).hexdigest()
+    assert [name for name, state in states.items() if "results_digest" in state] == ["00_good"]
+    assert all(datetime.fromisoformat(state["ended"]).tzinfo for state in states.values())
+
+
 def test_the_others_go_on_and_their_results_are_kept(failing):
     reports_folder, _, said = failing
     assert (reports_folder / "results" / "quick" / "00_good.json").is_file()
     assert "three quarters is more than half" in said
     index = (reports_folder / "quick" / "index.html").read_text()
-    assert index.count("✓ ran") == 1 and index.count("✗ failed") == 9
+    assert index.count("✓ ran") == 1 and index.count("✗ failed") == 11
     assert "three quarters is more than half" in index and 'href="00_good.html"' in index
 
 
@@ -337,6 +358,12 @@ def test_list_shows_question_minutes_and_parameters(folder):
     assert status == 0
     assert "00_good  What is a toy?  (about 1 min)" in said
     assert "full   n = 30, share = 1" in said
+
+
+def test_list_as_json_names_the_notebooks_alone(folder):
+    toy(folder, "01_other", ["1"])
+    status, said = call("list", "--notebooks", folder, "--json")
+    assert (status, json.loads(said)) == (0, ["00_good", "01_other"])
 
 
 @pytest.mark.parametrize("arguments", [["--jobs", "0"], ["--timeout", "-1"], ["--jobs", "two"]])

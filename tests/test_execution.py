@@ -1,0 +1,68 @@
+"""What is said of a notebook that ran out of memory; the ways to fail themselves are run in test_course.py."""
+
+import pytest
+
+from lib import execution
+from lib.execution import Failure, memory_advice
+
+PARAMETERS = {"dataset": "scenes15", "batch_size": 64, "image_size": 224, "n_train": 6000, "n_test": 1000, "seed": 7}
+OUT_OF_MEMORY = [
+    "OutOfMemoryError: CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a total capacity of 7.79 GiB",
+    "ResourceExhaustedError: Graph execution error:",
+    "InternalError: OOM when allocating tensor with shape[4096,4096] on /device:GPU:0",
+    "RuntimeError: CUDA error: out of memory",
+    "RuntimeError: cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+    "RuntimeError: [enforce fail at alloc_cpu.cpp:117] . DefaultCPUAllocator: can't allocate memory",
+    "MemoryError: std::bad_alloc",
+    "_ArrayMemoryError: Unable to allocate 7.28 TiB for an array with shape (1000000, 1000000)",
+    execution.how_it_died(-9),
+]
+
+
+@pytest.mark.parametrize("cause", OUT_OF_MEMORY)
+def test_whatever_says_that_memory_ran_out_gets_the_parameters_to_lower(cause):
+    advice = memory_advice(cause, PARAMETERS)
+    assert advice == (
+        "too little memory: lower batch_size (now 64), image_size (now 224), n_train (now 6000) or n_test (now 1000), "
+        "for example with -p batch_size=32"
+    )
+
+
+@pytest.mark.parametrize(
+    "cause",
+    ["ZeroDivisionError: division by zero", "RuntimeError: CUDA error: device-side assert triggered"]
+    + [execution.how_it_died(status) for status in (-11, -6, 1)],
+)
+def test_another_cause_gets_no_advice(cause):
+    assert memory_advice(cause, PARAMETERS) == ""
+    assert execution.with_advice(Failure(cause, 3, "x = 1"), PARAMETERS) == Failure(cause, 3, "x = 1")
+
+
+def test_the_advice_joins_the_cause_and_leaves_the_place_alone():
+    failure = execution.with_advice(Failure("MemoryError: x", 4, "y", "trace"), {"n_train": 10})
+    assert str(failure) == (
+        "cell [4] `y`: MemoryError: x -- too little memory: lower n_train (now 10), for example with -p n_train=5"
+    )
+    assert failure.trace == "trace"
+
+
+def test_only_whole_numbers_above_one_that_bound_memory_are_named():
+    parameters = {"batch_size": 1, "mining_batch_size": True, "size": 0.5, "n_photos": "all", "code_size": 100, "n": 9}
+    assert memory_advice("MemoryError", parameters) == (
+        "too little memory, and none of its parameters bounds it: a machine with more is needed"
+    )
+
+
+def test_batches_come_first_then_sides_then_the_largest_counts():
+    parameters = {f"n_{letter}": 10 + i for i, letter in enumerate("abcdef")} | {"mask_size": 96, "best_batch": 512}
+    advice = memory_advice("MemoryError", parameters)
+    names = [word for word in advice.replace(" or ", ", ").replace("lower ", ", ").split(", ") if "(now" in word]
+    assert names == ["best_batch (now 512)", "mask_size (now 96)", "n_f (now 15)", "n_e (now 14)", "n_d (now 13)"]
+
+
+@pytest.mark.parametrize(
+    ("status", "words"), [(-11, "SIGSEGV: a crash in a library"), (-6, "SIGABRT"), (0, "status 0"), (None, "os._exit")]
+)
+def test_the_exit_status_of_a_kernel_says_how_it_died(status, words):
+    assert words in execution.how_it_died(status)
+    assert "the kernel died" in execution.how_it_died(status)

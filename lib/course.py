@@ -8,6 +8,7 @@
     results    show again what was measured and which claims held
     publish    keep finished full runs in results/full and write RESULTS.md from what is kept there
     pretrain   train the project's own network again (hours on a CPU)
+    data       list, fetch, prepare and check the collections
 
 Each notebook runs in a process of its own, so that one which dies, hangs or ends its kernel does no harm to the others.
 The way in to the course: this module may import its siblings.
@@ -29,10 +30,11 @@ from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from lib import execution, expectations, full_runs, headlines, notebook_files, progress, reports, results
+from lib import data_commands, execution, expectations, full_runs, headlines, notebook_files, progress, reports, results
 
 ROOT = Path(__file__).resolve().parent.parent
-RUNNERS = "course execution expectations full_runs headlines notebook_files progress reports"
+RUNNERS = """course data_commands execution expectations fetching full_runs headlines notebook_files preparing progress
+reports"""
 OWN = {f"{name}.py" for name in RUNNERS.split()}
 PICTURES = (".png", ".jpg")
 CELL_SECONDS = {"quick": 600, "smoke": 300}
@@ -522,6 +524,18 @@ def command_pretrain(options) -> int:
     return 0
 
 
+def command_data(options) -> int:
+    """List, fetch, prepare or check collections; see lib/data_commands.py."""
+    from lib import catalogue, datasets, fetching, preparing
+
+    data = ROOT / "data"
+    tools = data_commands.Tools(datasets, fetching, preparing, catalogue, data / "collections.toml")
+    try:
+        return data_commands.run(options, tools, data)
+    except data_commands.Refused as error:
+        raise UsageError(str(error)) from error
+
+
 def _last_quick_run(options, names):
     """Its tables, refused where a notebook failed or ran with other parameters than the profile's."""
     run = Run("quick", options.reports)
@@ -655,6 +669,7 @@ def parser() -> argparse.ArgumentParser:
         pretrain.add_argument(
             option, type=Path, default=default, metavar="FOLDER", help=f"{text} (default: data/{name})"
         )
+    data_commands.add_commands(command("data", command_data, "list, fetch, prepare and check the collections"))
     return main
 
 
@@ -682,7 +697,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        again = "the same command goes on" if options.command == "pretrain" else "--resume takes it over"
+        again = "the same command goes on" if options.command in ("pretrain", "data") else "--resume takes it over"
         print(f"\nstopped; what was done is kept: {again}", file=sys.stderr)
         return 130
 

@@ -270,7 +270,12 @@ def test_an_unknown_name_lists_what_is_known_and_where_it_looked(shop, tmp_path,
 
 
 @pytest.mark.parametrize(
-    ("name", "advice"), [("catalogue", "lib.catalogue.write()"), ("scenes15", "Put it into one of the folders below")]
+    ("name", "advice"),
+    [
+        ("catalogue", "python -m lib.course data fetch catalogue"),
+        ("scenes15", "python -m lib.course data fetch scenes15"),
+        ("flickr8k", "python -m lib.course data prepare flickr8k --from"),
+    ],
 )
 def test_a_known_collection_that_is_absent_says_how_it_is_got(name, advice, tmp_path, monkeypatch):
     monkeypatch.delenv("RETRIEVAL_DATA", raising=False)

@@ -1,0 +1,251 @@
+"""Nested (Matryoshka) training: one network whose first coordinates are embeddings of their own.
+
+A body embeds a photo; a head names its class from the first 8, 16, ... coordinates of the embedding at once, with one
+classifier a size (MRL) or one for all (MRL-E), and the losses of all sizes are added up (Kusupati et al., Matryoshka
+Representation Learning, 2022). With one size alone this is ordinary training, and a body of that width is a training
+for that size: all are trained by the same function, so that what differs is what is asked of the first coordinates.
+
+Contents
+    Settings        the numbers of a training
+    Nested          a body and a nested head
+    train           train it
+    Streamed        batches of photos that are read when they are needed: more photos than memory holds
+    class_scores    what the classifier of each size says of embeddings
+    groups_at       classes by their ancestors in a tree of classes
+    step_seconds    how long a step of several trainings takes, in turns
+
+Under torchrun `train` works as it does alone, with `training.processes` around it. Needs numpy, pandas and torch. The
+body, the head, the loss and the training loop are handed in, so this file imports nothing else of the course. Copy
+this file alone.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, distributed, nn
+
+__all__ = ["RECIPE", "Nested", "Settings", "Streamed", "class_scores", "groups_at", "step_seconds", "train"]
+
+RECIPE = 1  # raise it with every change that changes what a training ends with
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The numbers of a training, the same for every variant that is compared."""
+
+    epochs: int = 20
+    batch_size: int = 128  # for whoever makes the batches
+    rate: float = 2e-3  # of AdamW: up in the first epoch, then down to 0 by half a cosine
+    weight_decay: float = 0.05  # of matrices; scales, shifts and biases have none
+    clip_norm: float = 5.0  # the largest length of the gradient
+    seed: int = 0
+
+
+class Nested(nn.Module):
+    """A body that embeds, float (n, 3, h, w) -> (n, d), and a head that gives the logits of each size: [(n, classes)].
+
+    >>> head = lambda embeddings: [embeddings[:, :2], embeddings]
+    >>> [tuple(logits.shape) for logits in Nested(nn.Flatten(), head)(torch.zeros(5, 1, 2, 2))]
+    [(5, 2), (5, 4)]
+    """
+
+    def __init__(self, body: nn.Module, head: Callable):
+        super().__init__()
+        self.body, self.head = body, head
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        return self.head(self.body(x))
+
+
+def train(
+    model: nn.Module,
+    batches: Iterable,
+    settings: Settings,
+    *,
+    nested_loss: Callable,
+    fit: Callable,
+    schedule: Callable,
+    weights: Sequence[float] | None = None,
+    validate: Callable | None = None,
+    checkpoint=None,
+    progress: bool = False,
+) -> pd.DataFrame:
+    """Train `model` (`Nested`) in place, and return the history (see training.fit), one row an epoch.
+
+    batches         of (photos float (b, 3, h, w), classes int64 (b,)), with a length: a `training.Batches`, `Streamed`
+    nested_loss     losses.nested_loss. `weights`, one a size, are scaled to a sum of 1 (None: alike for all), so that
+                    the rate means the same for one size and for seven
+    fit, schedule   training.fit and training.warm_up_cosine
+    validate, checkpoint, progress    of fit
+
+    ValueError for weights that are negative, not finite or all 0, and for another number of them than of sizes.
+    """
+    if weights is not None and not (np.isfinite(weights).all() and min(weights) >= 0 and sum(weights) > 0):
+        raise ValueError(f"weights must be finite, not negative and not all 0, got {list(weights)}")
+
+    def step(model, batch):
+        x, classes = batch
+        logits = model(x)
+        each = [1.0] * len(logits) if weights is None else weights
+        return nested_loss(logits, classes, [weight / sum(each) for weight in each])
+
+    n_steps = len(batches)
+    optimiser = _optimiser(model, settings)
+    return fit(
+        model,
+        step,
+        batches,
+        optimiser,
+        settings.epochs,
+        validate=validate,
+        schedule=schedule(optimiser, settings.epochs * n_steps, n_steps if settings.epochs > 1 else 0),
+        schedule_each="batch",
+        clip_norm=settings.clip_norm,
+        checkpoint=checkpoint,
+        seed=settings.seed,
+        progress=progress,
+    )
+
+
+class Streamed:
+    """Batches of photos that are read when they are needed, the next batch while one is trained on.
+
+    read        read(rows) -> the photos of these rows, uint8 (b, h, w, 3): for a collection
+                `lambda rows: collection.subset(rows).images(64, progress=False)`
+    labels      int (n,), the classes of all photos
+    size        photos a batch, of all processes together; their number must divide it
+    transform   transform(photos, classes, rng) -> what a batch is; None: both as tensors
+
+    Order, random numbers and shares are those of `training.Batches` with `drop_last`, so a training that reads from
+    disk ends with the same numbers as one from memory. ValueError for a size that does not fit.
+
+    >>> batches = Streamed(lambda rows: np.zeros((len(rows), 2, 2, 3), np.uint8), np.arange(7), size=3)
+    >>> len(batches), sorted(len(classes) for _, classes in batches)
+    (2, [3, 3])
+    """
+
+    def __init__(self, read: Callable, labels: np.ndarray, size: int, transform: Callable | None = None, seed: int = 0):
+        self.rank, self.world = _rank_and_world()
+        if not 1 <= size <= len(labels) or size % self.world:
+            raise ValueError(
+                f"size must be from 1 to the {len(labels)} photos and a multiple of {self.world} processes, got {size}"
+            )
+        self.read, self.labels, self.size, self.transform = read, np.asarray(labels), size, transform
+        self.seed, self.epoch = seed, 0
+
+    def __len__(self) -> int:
+        return len(self.labels) // self.size
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __iter__(self):
+        order = np.random.default_rng([self.seed, self.epoch]).permutation(len(self.labels))
+        with ThreadPoolExecutor(1) as reader:
+            coming = reader.submit(self._batch, order, 0)
+            for number in range(len(self)):
+                batch = coming.result()
+                if number + 1 < len(self):
+                    coming = reader.submit(self._batch, order, number + 1)
+                yield batch
+
+    def _batch(self, order, number):
+        start = number * self.size
+        rows = order[start : start + self.size][self.rank :: self.world]
+        photos, classes = torch.from_numpy(self.read(rows)), torch.from_numpy(self.labels[rows])
+        if self.transform is None:
+            return photos, classes
+        return self.transform(photos, classes, np.random.default_rng([self.seed, self.epoch, start, self.rank]))
+
+
+def class_scores(head: nn.Module, embeddings: np.ndarray, batch_size: int = 4096) -> list[np.ndarray]:
+    """The logits of each size, float32 (n, n_classes), for embeddings float32 (n, d) that are there already.
+
+    >>> [scores.tolist() for scores in class_scores(lambda rows: [rows[:, :1], 2 * rows], np.float32([[3, 4]]))]
+    [[[3.0]], [[6.0, 8.0]]]
+    """
+    device = next((each.device for each in getattr(head, "parameters", lambda: ())()), torch.device("cpu"))
+    with torch.inference_mode():
+        parts = [head(rows.to(device)) for rows in torch.from_numpy(np.asarray(embeddings)).split(batch_size)]
+    return [torch.cat(scores).float().cpu().numpy() for scores in zip(*parts, strict=True)]
+
+
+def groups_at(hierarchy, classes: Sequence[str], level: int) -> np.ndarray:
+    """The ancestor of each class `level` steps below the root, or the class itself where it lies higher: (n_classes,).
+
+    `hierarchy` has the columns class and parent (a DataFrame, or a dict of lists); the parent of a root is empty,
+    missing or itself. Level 0 is the root, and a level below all leaves gives the classes. ValueError for a class that
+    is not in the tree, a tree that runs in a circle, a negative level.
+
+    >>> tree = {"class": ["all", "cat", "truck", "tiger", "lion"], "parent": ["", "all", "all", "cat", "cat"]}
+    >>> groups_at(tree, ["tiger", "lion", "truck"], 1).tolist()
+    ['cat', 'cat', 'truck']
+    """
+    if level < 0:
+        raise ValueError(f"level is {level}, allowed: 0, the root, or more")
+    parent_of = dict(zip(hierarchy["class"], hierarchy["parent"], strict=True))
+    found = []
+    for name in classes:
+        path = [name]
+        while (parent := parent_of.get(path[-1])) and parent == parent and parent != path[-1]:  # NaN is not NaN
+            path.append(parent)
+            if len(path) > len(parent_of) + 1:
+                raise ValueError(f"{name!r} is its own ancestor")
+        missing = [each for each in path if each not in parent_of]
+        if missing:
+            raise ValueError(f"class {missing[0]!r} is not in the tree, which has {len(parent_of)} classes")
+        found.append(path[::-1][min(level, len(path) - 1)])
+    return np.array(found)
+
+
+def step_seconds(
+    models: dict[str, nn.Module],
+    batch: tuple[Tensor, Tensor],
+    settings: Settings,
+    nested_loss: Callable,
+    n_rounds: int = 20,
+    n_warm_up: int = 3,
+    clock: Callable = time.process_time,
+) -> pd.DataFrame:
+    """Seconds of one step of each training (forward, loss, backward, AdamW): one row a round, one column a model.
+
+    In every round each model takes one step on the same `batch`, every second round in the other order, so that what
+    else the machine does hits all of them alike and rows can be compared as pairs. `clock` is by default the
+    processor's time, of all threads. The models are trained a little by it: give copies of those that are needed.
+    ValueError for less than one round.
+    """
+    if n_rounds < 1:
+        raise ValueError(f"n_rounds is {n_rounds}, allowed: 1 or more")
+    optimisers = {name: _optimiser(model, settings) for name, model in models.items()}
+    x, classes = batch
+    rows = []
+    for number in range(n_warm_up + n_rounds):
+        row = {}
+        for name in list(models)[:: -1 if number % 2 else 1]:
+            started = clock()
+            loss = nested_loss(models[name].train()(x), classes)
+            optimisers[name].zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(models[name].parameters(), settings.clip_norm)
+            optimisers[name].step()
+            row[name] = clock() - started
+        rows.append(row)
+    return pd.DataFrame(rows[n_warm_up:], columns=list(models))
+
+
+def _optimiser(model, settings):
+    decays = [each for each in model.parameters() if each.ndim > 1]
+    others = [each for each in model.parameters() if each.ndim <= 1]
+    groups = [{"params": decays, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return torch.optim.AdamW([group for group in groups if group["params"]], lr=settings.rate)
+
+
+def _rank_and_world():
+    if distributed.is_available() and distributed.is_initialized():
+        return distributed.get_rank(), distributed.get_world_size()
+    return 0, 1

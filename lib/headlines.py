@@ -4,8 +4,8 @@
 numbers stand in the runs) and the runs as lib/full_runs.py reads them. The same two give the same page.
 
 A look-up is a table of what a measure is known by: `{name = "mAP@10", method = "resnet18", data = "fashion-*"}`. It
-names all that the measure is known by; `*` and `?` stand for any text. Where several runs hold a number, the first
-counts.
+names all that the measure is known by; `*` and `?` stand for any text. `with` in it names parameters that the run must
+have had. Where several runs hold a number, the first counts.
 
 Needs: the standard library. Copy this file alone and it works.
 """
@@ -17,9 +17,10 @@ __all__ = ["find_claim", "find_measure", "page"]
 # of a measure, what does not say what it is of
 ANSWERS = {"value", "low", "high", "unit", "n"}
 # of a look-up and of a column, what says how the number is shown
-SHOWN = {"title", "label", "scale", "digits", "notebook"}
+SHOWN = {"title", "label", "scale", "digits", "unit", "notebook", "with"}
 VERDICTS = {True: "holds", False: "does not hold", None: "not run"}
 NO_RUN = "no finished full run of this notebook yet"
+NOT_NOTED = "the full run that is kept did not note it"
 
 HEAD = """\
 # What the full runs gave
@@ -47,9 +48,7 @@ def find_measure(runs: list[dict], look_up: dict) -> dict | None:
     >>> find_measure([run], {"notebook": "00_toy", "name": "AP"})  # it is known by its method, too
     """
     wanted = {key: value for key, value in look_up.items() if key not in SHOWN}
-    for run in runs:
-        if run["notebook"] != look_up["notebook"]:
-            continue
+    for run in _runs_of(runs, look_up):
         hits = [measure for measure in run["measures"] if _fits(_known_by(measure), wanted)]
         if len(hits) > 1:
             raise ValueError(
@@ -60,14 +59,29 @@ def find_measure(runs: list[dict], look_up: dict) -> dict | None:
     return None
 
 
-def find_claim(runs: list[dict], notebook: str, text: str) -> dict | None:
-    """The claim of `notebook` that reads like `text` (`*` stands for any words), from the first run that made it."""
-    for run in runs:
-        if run["notebook"] == notebook:
-            for claim in run["claims"]:
-                if fnmatch.fnmatchcase(claim["claim"], _pattern(text)):
-                    return claim
+def find_claim(runs: list[dict], look_up: dict) -> dict | None:
+    """The claim that `look_up` names by notebook and `claim` (`*` for any words), from the first run that made it.
+
+    >>> run = {"notebook": "00_toy", "parameters": {"n": 3}, "claims": [{"claim": "3 is more than 2", "holds": True}]}
+    >>> find_claim([run], {"notebook": "00_toy", "claim": "* is more than 2", "with": {"n": 3}})["holds"]
+    True
+    """
+    for run in _runs_of(runs, look_up):
+        for claim in run["claims"]:
+            if fnmatch.fnmatchcase(claim["claim"], _pattern(look_up["claim"])):
+                return claim
     return None
+
+
+def _runs_of(runs, look_up):
+    """Those of the notebook of a look-up that had the parameters it asks for."""
+    asked = look_up.get("with", {})
+    return [
+        run
+        for run in runs
+        if run["notebook"] == look_up["notebook"]
+        and all(run["parameters"].get(name) == value for name, value in asked.items())
+    ]
 
 
 def _known_by(measure):
@@ -102,15 +116,22 @@ def _in_short(sources, runs):
     for source in sources:
         for claim in source["claim"]:
             if claim.get("short"):
-                ours = "; ".join(filter(None, (_labelled(runs, look_up) for look_up in claim.get("ours", []))))
-                rows.append([source["title"], claim["asks"], claim["theirs"], ours or "–", _verdict(runs, claim)[0]])
+                verdict, evidence = _verdict(runs, claim)
+                ours = _ours(runs, claim) or evidence or "–"
+                rows.append([source["title"], claim["asks"], claim["theirs"], ours, verdict])
     head = ["source", "question", "their number", "ours", "does the claim hold here?"]
     return "## In short\n\n" + _table(head, rows)
 
 
-def _labelled(runs, look_up):
-    measure = find_measure(runs, look_up)
-    return measure and f"{look_up.get('label', '')} {_number(measure, look_up)}".strip()
+def _ours(runs, claim):
+    """The numbers that a claim shows beside its verdict, as far as they are there."""
+    texts = []
+    for look_up in claim.get("ours", []):
+        measure = find_measure(runs, look_up)
+        if measure:
+            words = (look_up.get("label"), _number(measure, look_up), look_up.get("unit"))
+            texts.append(" ".join(filter(None, words)))
+    return "; ".join(texts)
 
 
 def _about(source):
@@ -125,44 +146,62 @@ def _tables(source, runs):
 
 
 def _source_table(source, table, runs):
-    """One table of a source: its columns in the order of data/headlines.toml; one with a look-up is ours."""
-    columns = [{"title": column} if isinstance(column, str) else column for column in table["columns"]]
+    """One table of a source: a column that is a text is theirs, one that is a table is ours."""
+    columns = table["columns"]
     rows, found, waiting = [], [], {}
     for row in table["row"]:
-        theirs, own = iter(row.get("theirs", [])), iter(row.get("cells", []))
+        theirs, look_ups = iter(row.get("theirs", [])), iter(_look_ups(table, row))
         cells, here = [row["title"]], []
         for column in columns:
-            if column.keys() == {"title"}:
-                value = next(theirs, "")
-                cells.append("" if value == "" else str(value))
-            elif row.get("ours", True):
-                look_up = {**table.get("look_up", {}), **column, **row.get("look_up", {}), **next(own, {})}
-                measure = find_measure(runs, look_up)
-                here.append(measure)
-                cells.append("not run" if measure is None else _number(measure, look_up))
-            else:
+            if isinstance(column, str):
+                cells.append(str(next(theirs, "")))
+                continue
+            look_up = next(look_ups)
+            if look_up is None:
                 cells.append("")
+                continue
+            asked = look_up
+            here.append(find_measure(runs, look_up))
+            cells.append(VERDICTS[None] if here[-1] is None else _number(here[-1], look_up))
         rows.append(cells)
         found += [measure for measure in here if measure]
-        if here and not any(here):
-            waiting.setdefault(row.get("needs", ""), []).append(row["title"])
-    lines = [f"### {table['title']}\n", _table([table["corner"], *(column["title"] for column in columns)], rows)]
+        if not any(here):
+            waiting.setdefault((row.get("needs"), asked["notebook"]), []).append(row["title"])
+    titles = [column if isinstance(column, str) else column["title"] for column in columns]
+    lines = [f"### {table['title']}\n", _table([table["corner"], *titles], rows)]
     on = sorted({measure["data"] for measure in found if measure.get("data")})
-    queries = sorted({measure["n"] for measure in found if measure.get("n")})
+    counts = {measure["n"] for measure in found if measure.get("n")}
     if on:
-        count = f"; each a mean over {queries[0]:,}" if len(queries) == 1 else ""
-        lines.append(f"Ours on {_list(on)}{count}.\n")
+        lines.append(f"Ours on {_list(on)}" + (f", n = {counts.pop():,}.\n" if len(counts) == 1 else ".\n"))
     if table.get("note"):
         lines.append(f"{table['note']}\n")
-    for need, names in waiting.items():
-        lines.append(f"Not run: {'; '.join(names)}. {_needed(source, need, table['look_up']['notebook'])}\n")
+    for (need, notebook), names in waiting.items():
+        what = "all of it" if len(names) == len(rows) else "; ".join(names)
+        lines.append(f"Not run: {what}. {_needed(source, need, notebook, runs)}\n")
     return "\n".join(lines)
 
 
-def _needed(source, need, notebook):
-    """Why something was not run and the command that would run it."""
-    entry = source.get("needs", {}).get(need) or {"why": NO_RUN, "command": f"make full ONLY={notebook[:2]}"}
-    return f"Why: {entry['why']}. To run it: `{entry['command']}`."
+def _look_ups(table, row):
+    """For each column of ours the look-up of one row; None for those that the row leaves empty.
+
+    What is said of a cell comes before what is said of its row, its column, the table. `cells` are in the order of the
+    columns of ours; `filled`, how many of these the row fills (all). A cell drops what it lists in `without`.
+    """
+    ours = [column for column in table["columns"] if not isinstance(column, str)]
+    cells = [*row.get("cells", []), *[{}] * len(ours)]
+    for place, (column, cell) in enumerate(zip(ours, cells, strict=False)):
+        look_up = {**table["look_up"], **column, **row.get("look_up", {}), **cell}
+        dropped = {"without", *look_up.get("without", [])}
+        filled = place < row.get("filled", len(ours))
+        yield {key: value for key, value in look_up.items() if key not in dropped} if filled else None
+
+
+def _needed(source, need, notebook, runs):
+    """Why something was not run, and the command that runs it."""
+    entry = source["needs"][need] if need else {"command": f"make full ONLY={notebook[:2]}"}
+    there = any(run["notebook"] == notebook for run in runs)
+    why = entry.get("why") or (NOT_NOTED if there else NO_RUN)
+    return f"Why: {why}. To run it: `{entry['command']}`."
 
 
 def _claims(source, runs):
@@ -170,15 +209,19 @@ def _claims(source, runs):
     for claim in source["claim"]:
         verdict, evidence = _verdict(runs, claim)
         if verdict == VERDICTS[None]:
-            evidence = _needed(source, claim.get("needs", ""), claim["notebook"])
-        ours = "; ".join(filter(None, (_labelled(runs, look_up) for look_up in claim.get("ours", []))))
-        rows.append([claim["asks"], claim["theirs"], verdict, "; ".join(filter(None, [ours, evidence]))])
+            evidence = _needed(source, claim.get("needs"), claim["notebook"], runs)
+        told = "; ".join(filter(None, (_ours(runs, claim), evidence)))
+        rows.append([claim["asks"], claim["theirs"], verdict, told])
     return "### Claims\n\n" + _table(["question", "their answer", "here", "evidence"], rows)
 
 
 def _verdict(runs, claim):
-    found = find_claim(runs, claim["notebook"], claim["claim"]) if "claim" in claim else None
-    return (VERDICTS[found["holds"]], found.get("evidence") or "") if found else (VERDICTS[None], "")
+    """In words, and the evidence: as the notebook claimed it, or by whether our first number is `at_least` so high."""
+    if "claim" in claim:
+        found = find_claim(runs, claim)
+        return (VERDICTS[found["holds"]], found.get("evidence") or "") if found else (VERDICTS[None], "")
+    measure = find_measure(runs, claim["ours"][0]) if claim.get("ours") else None
+    return (VERDICTS[None if measure is None else measure["value"] >= claim["at_least"]], "")
 
 
 def _other_claims(runs, told):

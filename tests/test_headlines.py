@@ -1,0 +1,291 @@
+"""The page of published numbers beside ours: on a small source made up here, and on the committed files."""
+
+import re
+import shlex
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from lib import course, full_runs, headlines, notebook_files
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCES = tomllib.loads((ROOT / "data" / "headlines.toml").read_text(encoding="utf-8"))["source"]
+RUNS = full_runs.read_runs(ROOT / "results" / "full")
+
+TOY = tomllib.loads("""
+title = "A toy"
+theirs = "Toys, 9 of them."
+ours = "Blocks."
+differ = ["Blocks are not toys."]
+needs.weights = { why = "the weights are not here", command = "make full ONLY=09" }
+
+[[table]]
+title = "AP, in %"
+corner = "method"
+columns = ["theirs", { title = "raw, ours", head = "raw" }, { title = "boosted, ours", head = "boosted" }]
+look_up = { notebook = "00_toy", name = "AP", data = "blocks *", scale = 100, digits = 1 }
+note = "A note."
+row = [
+    { title = "HOG", theirs = [12.5], look_up = { method = "HOG" } },
+    { title = "ResNet", theirs = [50], look_up = { method = "resnet" }, needs = "weights" },
+    { title = "time", filled = 1, cells = [
+        { name = "time", scale = 1, digits = 0, without = ["head"], method = "HOG" },
+    ] },
+]
+
+[[claim]]
+asks = "Does it help?"
+theirs = "yes"
+notebook = "00_toy"
+claim = "boosting * helps"
+short = true
+
+[[claim]]
+asks = "Is it enough?"
+theirs = "0.12"
+notebook = "00_toy"
+ours = [
+    { notebook = "00_toy", name = "AP", data = "blocks *", method = "HOG", head = "raw", label = "HOG", unit = "AP" },
+]
+at_least = 0.12
+
+[[claim]]
+asks = "With ResNet?"
+theirs = "yes"
+notebook = "00_toy"
+claim = "boosting * helps"
+with = { backbone = "resnet" }
+needs = "weights"
+short = true
+""")
+
+
+def measure(value, low=None, high=None, n=None, **names):
+    return {"name": "AP", **names, "value": value, "low": low, "high": high, "unit": None, "n": n}
+
+
+def toy_run(holds=True, given=None, **changes):
+    measures = [
+        measure(0.125, 0.1, 0.15, 40, method="HOG", head="raw", data="blocks test"),
+        measure(0.25, 0.2, 0.3, 40, method="HOG", head="boosted", data="blocks test"),
+        measure(7.6, name="time", method="HOG", data="blocks test"),
+    ]
+    claims = [
+        {"claim": "boosting HOG helps", "holds": holds, "source": None, "evidence": "+0.125 (+0.1 to +0.2)"},
+        {"claim": "blocks | toys", "holds": False, "source": None, "evidence": None},
+    ]
+    return {
+        "notebook": "00_toy", "profile": "full", "given": given or {}, "ended": "2026-11-26T12:00:00Z", "seconds": 3725,
+        "command": "python -m lib.course run --profile full --only 00", "parameters": {"dataset": "blocks"},
+        "made_with": {"cpu": "a processor", "cores": 2, "gpu": "a card", "python": "3.11.7",
+                      "libraries": {"numpy": "2.4.6"}},
+        "measures": measures, "claims": claims, **changes,
+    }  # fmt: skip
+
+
+def test_ours_stands_beside_theirs_with_its_interval():
+    page = headlines.page([TOY], [toy_run()])
+    assert "| method | theirs | raw, ours | boosted, ours |" in page
+    assert "| HOG | 12.5 | 12.5 (10.0 to 15.0) | 25.0 (20.0 to 30.0) |" in page
+    assert "Ours on blocks test, n = 40.\n\nA note.\n" in page
+
+
+def test_a_row_that_is_not_there_says_why_and_how_to_run_it():
+    page = headlines.page([TOY], [toy_run()])
+    assert "| ResNet | 50 | not run | not run |" in page
+    assert "Not run: ResNet. Why: the weights are not here. To run it: `make full ONLY=09`." in page
+
+
+def test_a_cell_may_be_of_another_measure_and_a_row_may_leave_columns_empty():
+    assert "| time |  | 8 |  |" in headlines.page([TOY], [toy_run()])
+
+
+@pytest.mark.parametrize(("holds", "words"), [(True, "holds"), (False, "does not hold")])
+def test_a_claim_has_its_verdict_and_evidence_in_short_and_at_length(holds, words):
+    page = headlines.page([TOY], [toy_run(holds)])
+    assert f"| A toy | Does it help? | yes | +0.125 (+0.1 to +0.2) | {words} |" in page
+    assert f"| Does it help? | yes | {words} | +0.125 (+0.1 to +0.2) |" in page
+
+
+@pytest.mark.parametrize(("value", "words"), [(0.12, "holds"), (0.119, "does not hold")])
+def test_a_number_is_judged_by_what_it_must_reach(value, words):
+    run = toy_run(measures=[measure(value, method="HOG", head="raw", data="blocks test")])
+    assert f"| Is it enough? | 0.12 | {words} | HOG {value:.3f} AP |" in headlines.page([TOY], [run])
+
+
+def test_a_claim_that_asks_for_other_parameters_takes_no_other_run():
+    page = headlines.page([TOY], [toy_run()])
+    assert "| With ResNet? | yes | not run | Why: the weights are not here. To run it: `make full ONLY=09`. |" in page
+    with_resnet = toy_run(given={"backbone": "resnet"}, parameters={"backbone": "resnet"})
+    assert "| With ResNet? | yes | holds |" in headlines.page([TOY], [toy_run(), with_resnet])
+
+
+def test_claims_told_with_a_source_are_not_told_again_among_the_others():
+    others = headlines.page([TOY], [toy_run()]).split("## The other claims")[1]
+    assert "| blocks \\| toys | does not hold |  |" in others
+    assert "boosting" not in others
+
+
+def test_the_runs_name_collection_date_time_hardware_command_and_versions():
+    page = headlines.page([TOY], [toy_run()])
+    row = "| 00_toy | blocks | 2026-11-26 | 1:02 h | a processor, 2 cores, a card | `python -m lib.course run"
+    assert row in page
+    assert "Versions: numpy 2.4.6, python 3.11.7." in page
+
+
+def test_without_runs_everything_is_not_run():
+    page = headlines.page([TOY], [])
+    assert "holds" not in page.replace("claim holds", "").replace("does the claim hold here", "")
+    assert "Not run: HOG; time. Why: no finished full run of this notebook yet. To run it: `make full ONLY=00`." in page
+    assert "None is finished yet" in page
+
+
+def test_a_run_that_lacks_a_number_is_not_said_to_be_missing():
+    page = headlines.page([TOY], [toy_run(measures=[])])
+    assert "Not run: HOG; time. Why: the full run that is kept did not note it." in page
+
+
+def test_a_look_up_names_all_that_a_measure_is_known_by():
+    run = toy_run()
+    asked = {"notebook": "00_toy", "name": "AP", "data": "blocks test", "method": "HOG"}
+    assert headlines.find_measure([run], asked) is None
+    assert headlines.find_measure([run], asked | {"head": "r*"})["value"] == 0.125
+    assert headlines.find_measure([run], asked | {"head": "raw", "data": "blocks"}) is None
+    assert headlines.find_measure([run], asked | {"head": "raw", "notebook": "01_other"}) is None
+
+
+def test_brackets_in_a_look_up_stand_for_themselves():
+    run = toy_run(measures=[measure(1.0, method="[a]"), measure(2.0, method="a")])
+    assert headlines.find_measure([run], {"notebook": "00_toy", "name": "AP", "method": "[a]"})["value"] == 1.0
+
+
+def test_a_look_up_that_fits_two_measures_is_an_error_that_shows_them():
+    asked = {"notebook": "00_toy", "name": "AP", "data": "*", "method": "HOG", "head": "*"}
+    with pytest.raises(ValueError, match=r"fits several measures of 00_toy: .*raw.*boosted"):
+        headlines.find_measure([toy_run()], asked)
+
+
+def test_the_first_run_that_has_a_number_counts():
+    asked = {"notebook": "00_toy", "name": "AP", "method": "HOG"}
+    runs = [toy_run(measures=values) for values in ([], [measure(1.0, method="HOG")], [measure(2.0, method="HOG")])]
+    assert headlines.find_measure(runs, asked)["value"] == 1.0
+
+
+# ---- the committed files -------------------------------------------------------------------------------------------
+
+
+def look_ups():
+    """All of data/headlines.toml: (what needs it, look-up), in tables and claims."""
+    for source in SOURCES:
+        for table in source.get("table", []):
+            for row in table["row"]:
+                for look_up in headlines._look_ups(table, row):
+                    if look_up is not None:
+                        yield row.get("needs"), look_up
+        for claim in source["claim"]:
+            for look_up in claim.get("ours", []):
+                yield claim.get("needs"), look_up
+
+
+def commands():
+    """Each command that the page may give, by itself."""
+    for source in SOURCES:
+        for entry in source.get("needs", {}).values():
+            yield from entry["command"].split(" && ")
+
+
+def test_the_committed_page_is_what_the_committed_runs_give():
+    assert (ROOT / "RESULTS.md").read_text(encoding="utf-8") == headlines.page(SOURCES, RUNS), "run `make results`"
+
+
+def test_each_number_asked_for_is_in_the_run_that_is_kept():
+    kept = {run["notebook"] for run in RUNS if not run["given"]}
+    missing = [look_up for needs, look_up in look_ups() if not needs and look_up["notebook"] in kept]
+    missing = [look_up for look_up in missing if headlines.find_measure(RUNS, look_up) is None]
+    assert missing == []
+
+
+def test_each_claim_asked_for_is_in_the_run_that_is_kept():
+    kept = {run["notebook"] for run in RUNS if not run["given"]}
+    claims = [claim for source in SOURCES for claim in source["claim"] if "claim" in claim and not claim.get("needs")]
+    missing = [c["claim"] for c in claims if c["notebook"] in kept and headlines.find_claim(RUNS, c) is None]
+    assert missing == []
+
+
+def test_look_ups_are_of_the_collections_of_the_full_profile():
+    profiles = course.read_profiles(ROOT / "notebooks")
+    n_checked = 0
+    for needs, look_up in look_ups():
+        if needs or look_up["notebook"] not in profiles:
+            continue
+        full = profiles[look_up["notebook"]]["full"]
+        known = {value for item in full.values() for value in (item if isinstance(item, list) else [item])
+                 if isinstance(value, str)}  # fmt: skip
+        assert re.match(r"[\w-]+", look_up["data"])[0].rstrip("*") in known, look_up
+        n_checked += 1
+    assert n_checked > 50
+
+
+def test_every_row_and_claim_that_needs_something_says_what():
+    for source in SOURCES:
+        named = {row["needs"] for table in source.get("table", []) for row in table["row"] if "needs" in row}
+        named |= {claim["needs"] for claim in source["claim"] if "needs" in claim}
+        assert named == source.get("needs", {}).keys(), source["title"]
+        for claim in source["claim"]:
+            assert ("claim" in claim) + ("at_least" in claim) + ("needs" in claim) >= 1, claim["asks"]
+            assert "at_least" not in claim or claim["ours"], claim["asks"]
+
+
+@pytest.mark.parametrize("command", dict.fromkeys(commands()))
+def test_each_command_of_the_page_can_be_given(command):
+    words = shlex.split(command)
+    if words[:2] == ["make", "full"]:
+        variables = dict(word.split("=", 1) for word in words[2:])
+        words = [
+            "run",
+            "--profile",
+            "full",
+            "--only",
+            *variables["ONLY"].split(),
+            *shlex.split(variables.get("ARGS", "")),
+        ]
+    else:
+        assert words[:3] == ["python", "-m", "lib.course"]
+        words = words[3:]
+    if words[0] == "data" and "data" not in course.parser().format_help():
+        pytest.skip("the collections have no commands yet")
+    options = course.parser().parse_args(words)
+    if options.command != "run":
+        return
+    there = {path.stem[:2] for path in course.find(options.notebooks)}
+    if not set(options.only) <= there:
+        pytest.skip(f"notebook {options.only} is to come")
+    chosen = course.select(course.find(options.notebooks), options.only)
+    planned = course.plan(chosen, course.read_profiles(options.notebooks), options.profile, options.parameter)
+    assert [notebook.problem for notebook in planned] == [None] * len(planned)
+
+
+def test_each_notebook_that_is_asked_for_exists_or_is_to_come():
+    names = {path.stem for path in course.find(ROOT / "notebooks")} | {"11_matryoshka_training"}
+    assert {claim["notebook"] for source in SOURCES for claim in source["claim"]} <= names
+    assert {look_up["notebook"] for _, look_up in look_ups()} <= names
+
+
+def test_parameters_that_a_look_up_asks_for_exist():
+    asked = {(look_up["notebook"], name) for _, look_up in look_ups() for name in look_up.get("with", {})}
+    asked |= {(c["notebook"], name) for source in SOURCES for c in source["claim"] for name in c.get("with", {})}
+    for notebook, name in asked:
+        node = notebook_files.read(ROOT / "notebooks" / f"{notebook}.ipynb")
+        assert name in notebook_files.parameters(node), (notebook, name)
+    assert asked
+
+
+def test_publish_keeps_finished_runs_and_writes_the_page(tmp_path, capsys):
+    arguments = ["publish", "--reports", tmp_path / "none", "--kept", tmp_path / "kept", "--page", tmp_path / "page.md"]
+    assert course.main([str(word) for word in arguments]) == 0
+    assert (tmp_path / "page.md").read_text(encoding="utf-8") == headlines.page(SOURCES, [])
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "00_toy.json").write_text("{")
+    assert course.main([str(word) for word in arguments]) == 2
+    assert "00_toy.json is not the file of a run" in capsys.readouterr().err

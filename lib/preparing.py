@@ -543,7 +543,7 @@ def _present(table, files, listing, skip_missing):
             f"{len(absent):,} of {len(files):,} images that {listing} lists are absent: {', '.join(absent[:5])}{more}; "
             "skip_missing (--skip-missing) leaves them out"
         )
-    return table[there], [file for file, is_there in zip(files, there, strict=True) if is_there], absent
+    return table[np.array(there, bool)], [file for file, is_there in zip(files, there, strict=True) if is_there], absent
 
 
 def _under(split, table, files):

@@ -1,0 +1,603 @@
+"""preparing: small folders in the official layouts become collections with the columns of the real ones."""
+
+import os
+import pickle
+
+import numpy as np
+import official_layouts as official
+import pandas as pd
+import pytest
+from PIL import Image
+
+from lib import datasets, preparing
+
+COLUMNS = {
+    "fashion-products": "file_name id gender masterCategory subCategory articleType baseColour season year usage "
+    "productDisplayName",
+    "clothing-co-parsing": "file_name mask_file_name labels",
+    "flickr8k": "file_name caption_1 caption_2 caption_3 caption_4 caption_5",
+    "flickr30k": "file_name caption_1 caption_2 caption_3 caption_4 caption_5",
+    "scenes15": "file_name label outdoor8",
+    "scenes8": "file_name label outdoor8",
+    "tiny-imagenet": "file_name label",
+    "cifar10": "file_name label",
+    "fashion-mnist": "file_name label",
+    "imagenet": "file_name label",
+    "places365": "file_name label",
+}
+SCENES = {"coast": 360, "forest": 328, "highway": 260, "insidecity": 308}
+SCENES |= {"mountain": 374, "opencountry": 410, "street": 292, "tallbuilding": 356}
+
+
+def prepared(layout, sources, folder, long_side=None, movable=None, **options):
+    """The collection as `datasets.load` reads it after read and write."""
+    contents = preparing.read(layout, sources, **options)
+    folder.mkdir()
+    preparing.write(contents, folder, long_side=long_side, movable=movable, progress=False)
+    return datasets.load(folder)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Every layout, built once: layout -> official folder. Nothing may be moved out of them."""
+    root = tmp_path_factory.mktemp("official")
+    folders = {
+        "fashion-products": official.fashion_products(root / "fashion" / "archive"),
+        "clothing-co-parsing": official.clothing_co_parsing(root / "clothing" / "clothing-co-parsing-1234"),
+        "flickr8k": official.flickr8k(root / "flickr8k"),
+        "flickr30k": official.flickr30k(root / "flickr30k"),
+        "scenes15": official.scenes15(root / "scenes15" / "scene_categories", 101),
+        "scenes8": official.scenes8(root / "scenes8" / "spatial_envelope", dict.fromkeys(preparing.OUTDOOR8, 5)),
+        "tiny-imagenet": official.tiny_imagenet(root / "tiny" / "tiny-imagenet-200"),
+        "cifar10": official.cifar10(root / "cifar" / "cifar-10-batches-bin"),
+        "fashion-mnist": official.fashion_mnist(root / "mnist"),
+        "imagenet": official.imagenet(root / "imagenet"),
+        "places365": official.places365(root / "places" / "places365_standard"),
+    }
+    return {layout: root / folder.relative_to(root).parts[0] for layout, folder in folders.items()}
+
+
+OPTIONS = {"fashion-products": {"skip_missing": True}}
+
+
+@pytest.mark.parametrize("layout", COLUMNS)
+def test_each_layout_becomes_a_sound_collection_with_the_columns_of_the_real_one(layout, made, tmp_path):
+    collection = prepared(layout, made[layout], tmp_path / layout, **OPTIONS.get(layout, {}))
+    assert list(collection.table.columns) == [*COLUMNS[layout].split(), "split"]
+    readable, broken = collection.check(progress=False)
+    assert len(broken) == 0
+    assert len(readable) == len(collection) > 0
+
+
+@pytest.mark.parametrize(
+    "name", ["fashion-products", "clothing-co-parsing", "flickr8k", "scenes15", "tiny-imagenet-100"]
+)
+def test_the_real_collections_have_those_columns(name):
+    try:
+        collection = datasets.load(name)
+    except FileNotFoundError:
+        pytest.skip(f"{name} is not in $RETRIEVAL_DATA ({os.environ.get('RETRIEVAL_DATA', 'not set')})")
+    assert list(collection.table.columns) == [*COLUMNS[name.removesuffix("-100")].split(), "split"]
+
+
+def test_every_layout_is_tested():
+    assert COLUMNS.keys() == preparing.LAYOUTS.keys()
+
+
+# --- fashion-products -----------------------------------------------------------------------------------
+
+
+def test_commas_and_quotes_in_product_names_are_part_of_the_name(made, tmp_path):
+    table = prepared("fashion-products", made["fashion-products"], tmp_path / "shop", skip_missing=True).table
+    assert table["id"].tolist() == [30, 31, 33, 1163, 1165]  # by id, without the absent 32
+    assert table["productDisplayName"].tolist() == [
+        "Titan Watch",
+        'Titan "Raga", small',
+        "None",
+        "Nike Sahara Jersey",
+        "Nike Mean Team, India, Cricket Jersey",
+    ]
+    assert table["usage"].tolist() == ["NA"] * 3 + ["Sports"] * 2
+    assert table["year"].isna().tolist() == [False, False, True, False, False]
+
+
+def test_an_absent_photo_is_counted_and_named_or_left_out_on_request(made):
+    with pytest.raises(
+        ValueError, match=r"1 of 6 images that .*styles.csv lists are absent: images/32.jpg; skip_missing"
+    ):
+        preparing.read("fashion-products", made["fashion-products"])
+    contents = preparing.read("fashion-products", made["fashion-products"], skip_missing=True)
+    assert contents.left_out == ["images/32.jpg"]
+    assert contents.counts == {"train": 5}
+
+
+def test_groups_keep_their_first_photos_by_id(made):
+    def ids(per_group):
+        contents = preparing.read("fashion-products", made["fashion-products"], skip_missing=True, per_group=per_group)
+        assert len(contents.images) == len(contents.tables["train"])
+        return contents.tables["train"]["id"].tolist()
+
+    assert ids(2) == ["30", "31", "1163", "1165"]
+    assert ids(3) == ["30", "31", "33"]
+    with pytest.raises(ValueError, match="no image for train"):
+        ids(4)
+    with pytest.raises(ValueError, match="per_group=0; 1 or more is allowed"):
+        ids(0)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("9,Men,Apparel,Topwear,Tshirts,Blue,Fall,2011,Casual", "line 3: '9,Men,.*has no id and nine values after it"),
+        ("x,Men,Apparel,Topwear,Tshirts,Blue,Fall,2011,Casual,Tee", "line 3: 'x,Men"),
+        ("7,Men,Apparel,Topwear,Tshirts,Blue,Fall,2011,Casual,Tee", "1 times a id comes again, the first is '7'"),
+    ],
+)
+def test_a_row_that_is_none_is_refused_with_its_line(line, message, tmp_path):
+    row = "7,Men,Apparel,Topwear,Tshirts,Blue,Fall,2011,Casual,Tee"
+    official.put(tmp_path / "styles.csv", "\n".join([",".join(preparing.FASHION_COLUMNS), row, line]))
+    with pytest.raises(ValueError, match=message):
+        preparing.read("fashion-products", tmp_path, skip_missing=True)
+
+
+def test_a_table_with_other_columns_is_refused(tmp_path):
+    official.put(tmp_path / "styles.csv", "id,gender\n1,Men\n")
+    with pytest.raises(ValueError, match="its first line is"):
+        preparing.read("fashion-products", tmp_path)
+
+
+def test_a_second_copy_further_down_is_passed_by(made, tmp_path):
+    archive = official.fashion_products(tmp_path / "archive")
+    official.fashion_products(archive / "myntradataset")
+    assert (
+        preparing.read("fashion-products", tmp_path, skip_missing=True).images["train/30.jpg"].parent.parent == archive
+    )
+
+
+# --- clothing-co-parsing --------------------------------------------------------------------------------
+
+
+def test_masks_and_labels_are_those_of_the_matlab_files(made, tmp_path):
+    collection = prepared("clothing-co-parsing", made["clothing-co-parsing"], tmp_path / "clothing")
+    assert collection.table["labels"].tolist() == ["hair|t-shirt", "skirt", "bag|skirt"]  # without "null"
+    assert collection.table["mask_file_name"].tolist() == ["masks/0001.png", "masks/0002.png", ""]
+    expected = np.repeat(np.array([4, 0, 2], np.uint8), 10)[:, None].repeat(20, axis=1)
+    np.testing.assert_array_equal(collection.mask(0), expected)
+    assert (collection.mask(1) == 3).all()
+    assert collection.mask_labels == dict(enumerate(official.LABELS))
+
+
+def test_a_shrunk_photo_and_its_mask_have_the_same_size(made, tmp_path):
+    collection = prepared("clothing-co-parsing", made["clothing-co-parsing"], tmp_path / "clothing", long_side=15)
+    assert collection.image(0).shape == (15, 10, 3)  # of 30 x 20
+    assert collection.mask(0).shape == (15, 10)
+    assert set(np.unique(collection.mask(0))) == {0, 2, 4}  # no value between them
+
+
+def test_the_palette_shows_each_label_in_a_colour_of_its_own(made, tmp_path):
+    prepared("clothing-co-parsing", made["clothing-co-parsing"], tmp_path / "clothing")
+    table = pd.read_csv(tmp_path / "clothing" / "mask_labels.csv", keep_default_na=False)
+    assert list(table.columns) == ["label_id", "label_name", "palette_rgb"]
+    colours = [tuple(map(int, text.split())) for text in table["palette_rgb"]]
+    assert colours[0] == (0, 0, 0)
+    assert len(set(colours)) == len(official.LABELS)
+    with Image.open(tmp_path / "clothing" / "train" / "masks" / "0001.png") as mask:
+        assert mask.mode == "P"
+        assert mask.convert("RGB").getpixel((0, 0)) == colours[4]
+    assert len(set(preparing._colours(59))) == 59
+
+
+def test_a_photo_without_annotation_and_a_label_without_name_are_refused(tmp_path):
+    root = official.clothing_co_parsing(tmp_path / "clothing")
+    official.put(root / "photos" / "0003.jpg", official.jpeg())
+    with pytest.raises(ValueError, match=r"photos/0003.jpg has no annotation"):
+        preparing.read("clothing-co-parsing", root)
+    (root / "photos" / "0003.jpg").unlink()
+    official.savemat(root / "annotations" / "image-level" / "1005.mat", {"tags": np.array([[5]], np.uint8)})
+    with pytest.raises(ValueError, match=r"1005.mat: values from 5 to 5; 0 to 4 are labels"):
+        preparing.read("clothing-co-parsing", root)
+    official.put(root / "annotations" / "image-level" / "1005.mat", b"MATLAB 5.0 MAT-file, cut off")
+    with pytest.raises(ValueError, match=r"1005.mat: no MATLAB file with 'tags'"):
+        preparing.read("clothing-co-parsing", root)
+
+
+def test_an_annotation_without_photo_is_an_absent_image(tmp_path):
+    root = official.clothing_co_parsing(tmp_path / "clothing")
+    (root / "photos" / "0001.jpg").unlink()
+    with pytest.raises(ValueError, match=r"1 of 3 images .* are absent: photos/0001.jpg"):
+        preparing.read("clothing-co-parsing", root)
+    contents = preparing.read("clothing-co-parsing", root, skip_missing=True)
+    assert sorted(contents.images) == ["train/0002.jpg", "train/1005.jpg", "train/masks/0002.png"]
+
+
+# --- captions -------------------------------------------------------------------------------------------
+
+
+def test_flickr8k_has_its_official_splits_and_captions_by_number(made, tmp_path):
+    collection = prepared("flickr8k", made["flickr8k"], tmp_path / "flickr8k")
+    assert collection.table["file_name"].tolist() == ["a.jpg", "b.jpg", "c.jpg", "d.jpg"]
+    assert collection.table["split"].tolist() == ["train", "train", "validation", "test"]
+    assert collection.captions[2] == [f"Caption {n} of c , a photo ." for n in range(5)]
+
+
+def test_flickr8k_may_come_as_two_folders(made):
+    folder = made["flickr8k"]
+    whole = preparing.read("flickr8k", folder)
+    parts = preparing.read("flickr8k", [folder / "Flickr8k_text", folder / "Flicker8k_Dataset"])
+    assert parts.counts == whole.counts == {"train": 2, "validation": 1, "test": 1}
+    assert parts.images == whole.images
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("Flickr_8k.devImages.txt", "c.jpg\nx.jpg\n", "no caption of 1 photos of Flickr_8k.devImages.txt, first x.jpg"),
+        ("Flickr_8k.devImages.txt", "c.jpg\nc.jpg\n", "1 times a photo comes again, the first is 'c.jpg'"),
+        ("Flickr_8k.devImages.txt", "", "no image for validation"),
+        ("Flickr_8k.devImages.txt", None, "no Flickr_8k.devImages.txt in"),
+        ("Flickr8k.token.txt", "a.jpg 0 A caption", "line 1: 'a.jpg 0 A caption' is not photo#number, tab, caption"),
+        ("Flickr8k.token.txt", "a.jpg#0\tA\na.jpg#1\tB\nb.jpg#0\tC\nc.jpg#0\tD\nd.jpg#0\tE", "with 1 to 2 captions"),
+    ],
+)
+def test_flickr8k_refuses_lists_that_do_not_fit(file, content, message, tmp_path):
+    folder = official.flickr8k(tmp_path / "flickr8k")
+    (folder / "Flickr8k_text" / file).unlink()
+    if content is not None:
+        official.put(folder / "Flickr8k_text" / file, content)
+    with pytest.raises(ValueError, match=message):
+        preparing.read("flickr8k", folder)
+
+
+def test_flickr8k_names_the_photos_that_are_absent(tmp_path):
+    folder = official.flickr8k(tmp_path / "flickr8k")
+    (folder / "Flicker8k_Dataset" / "a.jpg").unlink()
+    with pytest.raises(ValueError, match=r"1 of 2 images .* are absent: Flicker8k_Dataset/a.jpg"):
+        preparing.read("flickr8k", folder)
+    contents = preparing.read("flickr8k", folder, skip_missing=True)
+    assert (contents.counts["train"], contents.left_out) == (1, ["Flicker8k_Dataset/a.jpg"])
+
+
+def test_flickr30k_takes_the_split_from_one_file_and_captions_from_the_other(made, tmp_path):
+    collection = prepared("flickr30k", made["flickr30k"], tmp_path / "flickr30k")
+    assert collection.table["split"].tolist() == ["train", "train", "validation", "test"]
+    assert collection.captions[3][1] == "Sentence 1 of 13.jpg. Original."
+    alone = preparing.read("flickr30k", official.flickr30k(tmp_path / "alone", token=False))
+    assert alone.tables["test"]["caption_2"].tolist() == ["Sentence 1 of 13.jpg."]
+
+
+def test_flickr30k_refuses_another_json(tmp_path):
+    for text in ("{}", '{"images": [{"split": "train"}]}', "no json"):
+        official.put(tmp_path / "dataset_flickr30k.json", text)
+        with pytest.raises(ValueError, match="not Karpathy's list"):
+            preparing.read("flickr30k", tmp_path)
+    official.put(tmp_path / "dataset_flickr30k.json", '{"images": [{"split": "x", "filename": "a", "sentences": []}]}')
+    with pytest.raises(ValueError, match="splits x; allowed are train, restval, val, test"):
+        preparing.read("flickr30k", tmp_path)
+
+
+# --- scenes ---------------------------------------------------------------------------------------------
+
+
+def test_a_hundred_images_of_each_scene_are_drawn_for_training(made):
+    contents = preparing.read("scenes15", made["scenes15"])
+    train, test = contents.tables["train"], contents.tables["test"]
+    assert set(train["label"]) == set(preparing.SCENES15)
+    assert (train["label"].value_counts() == 100).all()
+    assert (test["label"].value_counts() == 1).all()
+    assert len(set(train["file_name"]) & set(test["file_name"])) == 0
+    outdoor = train.groupby("label")["outdoor8"].agg(["min", "max"])
+    assert outdoor.loc[list(preparing.OUTDOOR8)].to_numpy().all()
+    assert outdoor.to_numpy().sum() == 2 * 8
+    assert "drawn with seed 0" in contents.notes[0]
+
+
+def test_the_draw_depends_on_the_seed_alone(made):
+    first, again, other = (preparing.read("scenes15", made["scenes15"], seed=seed).tables["test"] for seed in (0, 0, 1))
+    pd.testing.assert_frame_equal(first, again)
+    assert first["file_name"].tolist() != other["file_name"].tolist()
+    rng = np.random.default_rng(0)  # the rule of the docstring, written out for the first class
+    names = [f"bedroom/image_{number:04d}.jpg" for number in range(1, 102)]
+    assert first["file_name"][0] == names[rng.permutation(101)[100]]
+
+
+def test_the_draw_of_the_colour_scenes_has_as_many_as_the_known_split(tmp_path):
+    contents = preparing.read("scenes8", official.scenes8(tmp_path / "static_8outdoorcategories", SCENES))
+    assert sum(SCENES.values()) == 2688
+    assert contents.counts == {"train": 1881, "test": 807}
+    taken = contents.tables["train"]["label"].value_counts()
+    assert (abs(taken - 0.7 * pd.Series(SCENES)) < 1).all()
+    assert (contents.tables["test"]["outdoor8"] == 1).all()
+
+
+def test_folders_train_and_test_keep_their_split(tmp_path):
+    for split, n in (("train", 3), ("test", 2)):
+        for label in preparing.OUTDOOR8:
+            name = {"insidecity": "inside_city", "opencountry": "Opencountry"}.get(label, label)
+            for number in range(n):
+                official.put(tmp_path / "MIT_split" / split / name / f"{split}{number}.jpg", official.jpeg())
+    contents = preparing.read("scenes8", tmp_path)
+    assert contents.counts == {"train": 24, "test": 16}
+    assert all(name.partition("/")[2].startswith("test") for name in contents.tables["test"]["file_name"])
+    assert set(contents.tables["test"]["label"]) == set(preparing.OUTDOOR8)
+    assert contents.notes == ["the split is that of the folders train and test"]
+
+
+def test_scenes_refuse_a_class_too_few_and_one_too_many(tmp_path):
+    folder = official.scenes8(tmp_path / "scenes", dict.fromkeys(preparing.OUTDOOR8[:-1], 3))
+    with pytest.raises(ValueError, match="no image of tallbuilding"):
+        preparing.read("scenes8", folder)
+    official.scenes8(folder, {"tallbuilding": 3, "desert": 1})
+    with pytest.raises(ValueError, match=r"unknown class desert_nat0.jpg; allowed are coast, forest"):
+        preparing.read("scenes8", folder)
+    with pytest.raises(ValueError, match="over 100 are needed for a test"):
+        preparing.read("scenes15", official.scenes15(tmp_path / "few", per_class=2))
+
+
+# --- tiny-imagenet --------------------------------------------------------------------------------------
+
+
+def test_tiny_imagenet_comes_by_class_with_the_annotated_classes_of_its_validation_images(made, tmp_path):
+    collection = prepared("tiny-imagenet", made["tiny-imagenet"], tmp_path / "tiny")
+    assert collection.table.groupby(["split", "label"]).size().tolist() == [4] * 3 + [2] * 3
+    for i, row in collection.table.iterrows():
+        red, _, blue = collection.image(i)[0, 0].astype(int)  # made as: number of the class, number, split
+        assert abs(red - official.WNIDS.index(row["label"])) <= 3
+        assert (blue > 128) == (row["split"] == "validation")
+    assert collection.table["file_name"][0] == "n01443537/n01443537_0.JPEG"
+    assert collection.hierarchy is None
+
+
+def test_classes_and_images_of_tiny_imagenet_can_be_chosen(made):
+    wanted = [official.WNIDS[2], official.WNIDS[0]]
+    contents = preparing.read("tiny-imagenet", made["tiny-imagenet"], classes=wanted, per_class=3)
+    assert contents.counts == {"train": 6, "validation": 4}
+    names = contents.tables["train"]["file_name"].tolist()
+    assert names[:3] == [f"n01443537/n01443537_{number}.JPEG" for number in range(3)]
+    assert set(contents.tables["validation"]["label"]) == set(wanted)
+    for classes, message in (
+        (["n9"], "unknown classes: n9; allowed are its 3, such as n01443537"),
+        ([], "no class chosen"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            preparing.read("tiny-imagenet", made["tiny-imagenet"], classes=classes)
+
+
+def test_the_tree_has_all_above_the_classes_and_the_first_parent_of_each(made, tmp_path):
+    tree = made["tiny-imagenet"] / "wordnet.is_a.txt"
+    collection = prepared("tiny-imagenet", made["tiny-imagenet"], tmp_path / "tiny", tree=tree)
+    rows = collection.hierarchy.values.tolist()
+    assert rows == [
+        ["n00001740", "", "entity", False],
+        ["n00015388", "n00001740", "animal, beast", False],
+        ["n01443537", "n00015388", "goldfish, Carassius auratus", True],
+        ["n01629819", "n00015388", "European fire salamander", True],
+        ["n02121808", "n00015388", "domestic cat, house cat", False],
+        ["n02124075", "n02121808", "Egyptian cat", True],
+    ]
+
+
+def test_a_tree_with_a_loop_or_a_gap_is_refused(made, tmp_path):
+    for lines, message in (
+        (["n02124075 n01443537", "n01443537 n02124075"], "lies above itself"),
+        (["n00015388 n01443537"], "no parent of n01629819"),
+    ):
+        tree = official.put(tmp_path / "is_a.txt", "\n".join(lines))
+        with pytest.raises(ValueError, match=message):
+            preparing.read("tiny-imagenet", made["tiny-imagenet"], tree=tree)
+    with pytest.raises(ValueError, match="is no file; the tree of classes needs"):
+        preparing.read("tiny-imagenet", made["tiny-imagenet"], tree=tmp_path / "nowhere.txt")
+
+
+def test_tiny_imagenet_without_validation_table_or_with_a_strange_name_is_refused(tmp_path):
+    folder = official.tiny_imagenet(tmp_path / "tiny-imagenet-200")
+    stray = official.put(folder / "train" / official.WNIDS[0] / "images" / "cat.JPEG", official.jpeg())
+    with pytest.raises(ValueError, match=r"cat.JPEG is not named n01443537_<number>"):
+        preparing.read("tiny-imagenet", folder)
+    stray.unlink()
+    (folder / "val" / "images" / "val_0.JPEG").unlink()
+    with pytest.raises(ValueError, match=r"1 of 6 images .* are absent: images/val_0.JPEG"):
+        preparing.read("tiny-imagenet", folder)
+    assert preparing.read("tiny-imagenet", folder, skip_missing=True).counts == {"train": 12, "validation": 5}
+    (folder / "val" / "val_annotations.txt").unlink()
+    with pytest.raises(ValueError, match=r"val_annotations.txt: the classes of the validation images"):
+        preparing.read("tiny-imagenet", folder)
+
+
+# --- arrays ---------------------------------------------------------------------------------------------
+
+
+def test_cifar10_has_every_pixel_of_the_binary_files(made, tmp_path):
+    collection = prepared("cifar10", made["cifar10"], tmp_path / "cifar10")
+    for split, (pixels, numbers) in zip(("train", "test"), official.cifar10_arrays(), strict=True):
+        part = collection.subset((collection.table["split"] == split).to_numpy())
+        np.testing.assert_array_equal(part.images(32, progress=False), pixels)
+        assert part.table["label"].tolist() == [official.CIFAR_NAMES[number] for number in numbers]
+    assert collection.table["file_name"][3] == "cat/00003.png"
+
+
+def test_cifar10_refuses_half_a_record_and_a_class_without_name(tmp_path):
+    folder = official.cifar10(tmp_path / "cifar-10-batches-bin")
+    batch = folder / "data_batch_2.bin"
+    whole = batch.read_bytes()
+    batch.write_bytes(whole[:-1])
+    with pytest.raises(ValueError, match=r"data_batch_2.bin: 9,218 bytes; whole records of 3,073 are allowed"):
+        preparing.read("cifar10", folder)
+    batch.write_bytes(bytes([10]) + whole[1:])
+    with pytest.raises(ValueError, match=r"class 10 in train, batches.meta.txt names 10"):
+        preparing.read("cifar10", folder)
+    batch.unlink()
+    with pytest.raises(ValueError, match=r"data_batch_2.bin: 0 bytes"):
+        preparing.read("cifar10", folder)
+
+
+def test_a_pickled_cifar10_is_left_to_torchvision_which_knows_its_digests(tmp_path):
+    class Trap:
+        def __reduce__(self):
+            return (os.mkdir, (str(tmp_path / "sprung"),))
+
+    folder = tmp_path / "cifar-10-batches-py"
+    official.put(folder / "data_batch_1", pickle.dumps(Trap()))
+    with pytest.raises(ValueError, match="torchvision does not take it for CIFAR-10"):
+        preparing.read("cifar10", tmp_path)
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_torchvisions_cifar10_gives_the_same_collection(made, tmp_path, monkeypatch):
+    import hashlib
+
+    from torchvision.datasets import CIFAR10
+
+    folder, lists = tmp_path / "cifar-10-batches-py", {"train_list": [], "test_list": []}
+    (train, numbers), (test, test_numbers) = official.cifar10_arrays()
+    batches = [(f"data_batch_{n + 1}", train[3 * n : 3 * n + 3], numbers[3 * n : 3 * n + 3]) for n in range(5)]
+    for name, pixels, labels in [*batches, ("test_batch", test, test_numbers)]:
+        rows = pixels.transpose(0, 3, 1, 2).reshape(len(pixels), -1)
+        path = official.put(folder / name, pickle.dumps({"data": rows, "labels": labels.tolist()}))
+        kind = "test_list" if name == "test_batch" else "train_list"
+        lists[kind].append([name, hashlib.md5(path.read_bytes()).hexdigest()])
+    meta = official.put(folder / "batches.meta", pickle.dumps({"label_names": official.CIFAR_NAMES}))
+    monkeypatch.setattr(CIFAR10, "meta", {**CIFAR10.meta, "md5": hashlib.md5(meta.read_bytes()).hexdigest()})
+    for name, value in lists.items():
+        monkeypatch.setattr(CIFAR10, name, value)
+    ours = prepared("cifar10", made["cifar10"], tmp_path / "binary")
+    theirs = prepared("cifar10", tmp_path, tmp_path / "python")
+    pd.testing.assert_frame_equal(ours.table, theirs.table)
+    np.testing.assert_array_equal(ours.images(32, progress=False), theirs.images(32, progress=False))
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_fashion_mnist_is_read_packed_or_not(packed, made, tmp_path):
+    folder = official.fashion_mnist(tmp_path / "FashionMNIST" / "raw", packed=packed)
+    collection = prepared("fashion-mnist", tmp_path / "FashionMNIST", tmp_path / "fashion-mnist")
+    assert collection.table["split"].value_counts().to_dict() == {"train": 12, "test": 4}
+    assert collection.table["label"].tolist()[:2] == ["T-shirt/top", "Trouser"]
+    assert collection.table["file_name"][0] == "T-shirt-top/00000.png"
+    pixels = np.random.default_rng(0).integers(0, 256, (12, 28, 28), dtype=np.uint8)
+    np.testing.assert_array_equal(collection.image(11)[..., 0], pixels[11])
+    assert len(list(folder.iterdir())) == 4
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (official.idx(np.zeros((3, 3), np.uint8)), "an IDX file of bytes with 3 axes is allowed"),
+        (official.idx(np.zeros((12, 28, 28), np.uint8))[:-1], "9,407 values for an array of 12 x 28 x 28"),
+        (official.idx(np.zeros((11, 28, 28), np.uint8)), "12 labels up to 9 for 11 images"),
+        (b"", "starts with b''"),
+    ],
+)
+def test_fashion_mnist_refuses_other_arrays(content, message, tmp_path):
+    official.fashion_mnist(tmp_path, packed=False)
+    official.put(tmp_path / "train-images-idx3-ubyte", content)
+    with pytest.raises(ValueError, match=message):
+        preparing.read("fashion-mnist", tmp_path)
+
+
+def test_a_damaged_gzip_is_named(tmp_path):
+    official.fashion_mnist(tmp_path)
+    path = tmp_path / "t10k-images-idx3-ubyte.gz"
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(ValueError, match=r"t10k-images-idx3-ubyte.gz: cannot be unpacked"):
+        preparing.read("fashion-mnist", tmp_path)
+
+
+# --- linked collections ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("flat", [False, True])
+def test_imagenet_is_linked_and_not_copied(flat, tmp_path):
+    folder = official.imagenet(tmp_path / "official", flat)
+    collection = prepared("imagenet", folder, tmp_path / "imagenet", tree=tmp_path / "wordnet.is_a.txt")
+    assert collection.table.groupby(["split", "label"]).size().tolist() == [3] * 3 + [2] * 3
+    written = [path for path in (tmp_path / "imagenet").rglob("*") if path.is_file() and path.suffix != ".csv"]
+    assert written == []
+    assert (tmp_path / "imagenet" / "train" / "images").resolve() == folder / "ILSVRC" / "Data" / "CLS-LOC" / "train"
+    for i, row in collection.table.iterrows():
+        assert abs(int(collection.image(i)[0, 0, 0]) - official.WNIDS.index(row["label"])) <= 3
+    assert collection.hierarchy.query("leaf")["class"].tolist() == official.WNIDS
+
+
+def test_classes_of_linked_collections_can_be_chosen(made):
+    contents = preparing.read("imagenet", made["imagenet"], classes=official.WNIDS[1:], per_class=1)
+    assert contents.counts == {"train": 2, "validation": 2}
+    assert preparing.read("places365", made["places365"], classes=["kitchen"]).counts == {"train": 3, "validation": 1}
+    with pytest.raises(ValueError, match="unknown classes: cellar; allowed are its 2, such as airfield, kitchen"):
+        preparing.read("places365", made["places365"], classes=["cellar"])
+
+
+def test_imagenet_without_validation_classes_is_refused(tmp_path):
+    folder = official.imagenet(tmp_path / "official", flat=True)
+    solution = folder / "LOC_val_solution.csv"
+    solution.write_text("ImageId,Other\na,b\n")
+    with pytest.raises(ValueError, match="ImageId and PredictionString"):
+        preparing.read("imagenet", folder)
+    solution.unlink()
+    with pytest.raises(ValueError, match=r"no LOC_val_solution.csv in"):
+        preparing.read("imagenet", folder)
+
+
+# --- whatever the layout --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("layout", preparing.LAYOUTS)
+def test_an_empty_folder_and_another_collection_are_refused_by_every_layout(layout, made, tmp_path):
+    with pytest.raises(ValueError, match=rf"not the official files of {layout}$"):
+        preparing.read(layout, tmp_path)
+    other = "clothing-co-parsing" if layout != "clothing-co-parsing" else "fashion-mnist"
+    with pytest.raises(ValueError, match=rf"not the official files of {layout}; this looks like {other}$"):
+        preparing.read(layout, made[other])
+
+
+def test_unknown_layouts_options_and_folders_are_refused(made, tmp_path):
+    with pytest.raises(ValueError, match=r"no layout 'coco'; known are: fashion-products, "):
+        preparing.read("coco", tmp_path)
+    with pytest.raises(ValueError, match=r"flickr8k has no option classes; it has: skip_missing$"):
+        preparing.read("flickr8k", made["flickr8k"], classes=["a"])
+    with pytest.raises(ValueError, match=r"cifar10 has no option seed; it has: none$"):
+        preparing.read("cifar10", made["cifar10"], seed=1)
+    with pytest.raises(ValueError, match="is neither a folder nor a file"):
+        preparing.read("cifar10", tmp_path / "nowhere")
+    for long_side in (0, 2.5):
+        with pytest.raises(ValueError, match=f"long_side={long_side}; a whole number"):
+            preparing.write(preparing.read("cifar10", made["cifar10"]), tmp_path, long_side=long_side)
+
+
+def test_two_files_that_may_both_be_meant_are_refused(tmp_path):
+    for name in ("one", "two"):
+        official.put(tmp_path / name / "wnids.txt", "n01443537\n")
+    with pytest.raises(ValueError, match=r"wnids.txt lies in .*one and in .*two; give the one that is meant"):
+        preparing.read("tiny-imagenet", tmp_path)
+
+
+def test_photos_are_copied_byte_for_byte_and_what_is_ours_is_moved(tmp_path):
+    theirs, ours = (official.flickr8k(tmp_path / name) for name in ("theirs", "ours"))
+    before = {path.name: path.read_bytes() for path in (theirs / "Flicker8k_Dataset").iterdir()}
+    for name, folder, n_left in (("copied", theirs, 5), ("moved", ours, 1)):
+        prepared("flickr8k", folder, tmp_path / name, movable=ours)
+        assert (tmp_path / name / "train" / "a.jpg").read_bytes() == before["a.jpg"]
+        assert len(list((folder / "Flicker8k_Dataset").iterdir())) == n_left  # e.jpg is in no split
+    assert {path.name: path.read_bytes() for path in (theirs / "Flicker8k_Dataset").iterdir()} == before
+
+
+def test_only_larger_photos_are_shrunk(tmp_path):
+    folder = official.flickr8k(tmp_path / "flickr8k")
+    official.put(folder / "Flicker8k_Dataset" / "b.jpg", official.jpeg((200, 10, 10), size=(64, 32)))
+    small = (folder / "Flicker8k_Dataset" / "a.jpg").read_bytes()
+    collection = prepared("flickr8k", folder, tmp_path / "shrunk", long_side=16)
+    assert collection.image(1).shape == (8, 16, 3)
+    np.testing.assert_allclose(collection.image(1)[4, 8].astype(int), [200, 10, 10], atol=6)
+    assert (tmp_path / "shrunk" / "train" / "a.jpg").read_bytes() == small
+
+
+def test_a_broken_photo_cannot_be_shrunk_and_is_named(tmp_path):
+    folder = official.flickr8k(tmp_path / "flickr8k")
+    official.put(folder / "Flicker8k_Dataset" / "b.jpg", b"\xff\xd8\xff broken")
+    with pytest.raises(ValueError, match=r"b.jpg: cannot be shrunk"):
+        prepared("flickr8k", folder, tmp_path / "shrunk", long_side=16)
+
+
+def test_a_full_disk_is_seen_before_the_first_photo_is_written(made, tmp_path, monkeypatch):
+    monkeypatch.setattr(preparing.shutil, "disk_usage", lambda folder: type("Usage", (), {"free": 100})())
+    with pytest.raises(OSError, match=r"GB of photos, 0.00 GB free"):
+        prepared("flickr8k", made["flickr8k"], tmp_path / "flickr8k")
+    assert list((tmp_path / "flickr8k").iterdir()) == []

@@ -78,6 +78,8 @@ _MOST_HEADER = 2**24  # bytes tarfile may ask for at once: longer than any sound
 _MOST_PADDING = 2**26  # bytes after the end of a tar
 _PASSING = (408, 425, 429)  # beside all from 500 on: answers that may be others in a while
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+# What the system says to a place in the archive, or a name in it, that cannot be.
+_NAME_OR_PLACE = (errno.EINVAL, errno.EILSEQ, errno.ENAMETOOLONG, errno.EEXIST, errno.ENOTDIR)
 
 
 class Unavailable(Exception):
@@ -422,9 +424,9 @@ def _in_words(error: BaseException, timeout: float) -> str:
         following = getattr(following, "reason", None) or (inner[0] if inner else following.__cause__)
     words = {
         urllib3.exceptions.NameResolutionError: "the host is not known: a wrong name, or no connection",
+        urllib3.exceptions.NewConnectionError: "there is no connection to the host",
         urllib3.exceptions.ConnectTimeoutError: f"no connection within {timeout:g} s",
         urllib3.exceptions.ReadTimeoutError: f"nothing came for {timeout:g} s",
-        urllib3.exceptions.NewConnectionError: "there is no connection to the host",
         urllib3.exceptions.ProxyError: "there is no connection to the proxy",
         urllib3.exceptions.SSLError: f"the encrypted connection failed ({chain[-1]})",
         urllib3.exceptions.DecodeError: "what came cannot be unpacked",
@@ -828,9 +830,11 @@ def _damage_named(archive: Path) -> Iterator[None]:
     except ValueError as error:
         raise ValueError(f"{archive}: {error}") from error
     except OSError as error:
-        if error.errno is not None:
-            raise
-        raise ValueError(f"{archive}: damaged: {error}") from error  # gzip's and bz2's own
+        if error.errno is None:  # gzip's and bz2's own
+            raise ValueError(f"{archive}: damaged: {error}") from error
+        if error.errno in _NAME_OR_PLACE:
+            raise ValueError(f"{archive}: damaged, or not for this system: {error}") from error
+        raise
 
 
 def _safe_name(name: str) -> str:

@@ -9,7 +9,11 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python;
 RUN := .venv/bin/python
 ARGS ?=
 
-.PHONY: help install course check test lab notebooks bench hardness lint
+NEWEST := .venv-newest/bin/python
+ONLY ?=
+export TITLE URL
+
+.PHONY: help install course check test lab full matrix results newest breakage notebooks bench hardness lint
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*##/\t/' | expand -t 12
@@ -29,6 +33,29 @@ test: install ## pass the tests
 
 lab: install ## open JupyterLab on the notebooks
 	@cd notebooks && ../$(RUN) -m jupyterlab $(ARGS)
+
+full: install ## run the real collections, ONLY="04 05" for some notebooks; a run that stopped is taken up again
+	@$(RUN) -m lib.course run --profile full --resume $(if $(ONLY),--only $(ONLY)) $(ARGS)
+
+matrix: ## the names of the notebooks as a JSON list, to share them out among machines (needs no packages)
+	@$(PYTHON) -m lib.course list --json $(if $(ONLY),--only $(ONLY))
+
+results: ## keep finished full runs in results/full and write RESULTS.md from them (needs no packages)
+	@$(PYTHON) -m lib.course publish $(ARGS)
+
+newest: ## pass the tests and run the course with the newest versions of everything, in .venv-newest
+	@$(PYTHON) -m venv --clear .venv-newest
+	@mkdir -p reports
+	@$(NEWEST) -m pip install --no-input --upgrade -r requirements.txt
+	@$(NEWEST) -m pip install --no-input --no-deps -e .
+	@$(NEWEST) -m pip freeze > reports/newest-versions.txt
+	@status=0; \
+	$(NEWEST) -m lib.course run --profile quick --reports reports/newest $(ARGS) || status=1; \
+	$(NEWEST) -m pytest -n 2 --deselect tests/test_install.py::test_what_is_installed_is_what_was_tested || status=1; \
+	exit $$status
+
+breakage: ## open an issue on GitHub, or add to the open one: TITLE=... URL=...
+	@.ci/breakage "$$TITLE" "$$URL"
 
 notebooks: install ## write the outputs of the committed notebooks (profile quick)
 	@$(RUN) -m lib.course notebooks $(ARGS)

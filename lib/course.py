@@ -484,10 +484,11 @@ def command_check(options) -> int:
 
 def command_expect(options) -> int:
     path = options.notebooks / "expected.toml"
-    names = [path.stem for path in find(options.notebooks)]
-    measures, claims = _last_quick_run(options, names)
+    everything = find(options.notebooks)
+    names = [path.stem for path in select(everything, options.only)]
+    measures, claims = (table[table["notebook"].isin(names)] for table in _last_quick_run(options, names))
     known = tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    known = {name: table for name, table in known.items() if name in names}
+    known = {name: table for name, table in known.items() if name in {path.stem for path in everything}}
     _write(path, expectations.to_toml(expectations.expect(measures, claims, known), OPENING))
     print(f"written: {path}; read it before you commit it")
     return 0
@@ -629,7 +630,7 @@ def parser() -> argparse.ArgumentParser:
         "run", command_run, "execute notebooks and write a report", "only", "reports", "profile", "run", "parameter"
     )
     command("check", command_check, "compare the last quick run with notebooks/expected.toml", "only", "reports")
-    command("expect", command_expect, "write notebooks/expected.toml from the last quick run", "reports")
+    command("expect", command_expect, "write notebooks/expected.toml from the last quick run", "only", "reports")
     command(
         "notebooks",
         command_notebooks,

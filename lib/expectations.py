@@ -67,7 +67,7 @@ def deviations(expected: dict, measures, claims, notebooks: list[str] | None = N
     """In words, whatever differs between `expected` and a run's tables, also what is missing or new."""
     found = []
     for notebook in notebooks or sorted({*expected, *measures["notebook"], *claims["notebook"]}):
-        table = expected.get(notebook, {"claims": {}, "measures": []})
+        table = {"claims": {}, "measures": []} | expected.get(notebook, {})  # a table may have one of the two alone
         verdicts = {row["claim"]: bool(row["holds"]) for _, row in claims[claims["notebook"] == notebook].iterrows()}
         for claim, holds in table["claims"].items():
             if claim not in verdicts:
@@ -104,10 +104,11 @@ def to_toml(expected: dict, opening: str = "") -> str:
     parts = [opening] if opening else []
     for notebook, table in expected.items():
         lines = [
-            f"{json.dumps(claim, ensure_ascii=False)} = {json.dumps(holds)}" for claim, holds in table["claims"].items()
+            f"{json.dumps(claim, ensure_ascii=False)} = {json.dumps(holds)}"
+            for claim, holds in table.get("claims", {}).items()
         ]
         parts.append("\n".join([f"[{_key(notebook)}.claims]", *lines]) + "\n")
-        for entry in table["measures"]:
+        for entry in table.get("measures", []):
             lines = [f"{_key(key)} = {json.dumps(item, ensure_ascii=False)}" for key, item in entry.items()]
             parts.append("\n".join([f"[[{_key(notebook)}.measures]]", *lines]) + "\n")
     text = "\n".join(parts)

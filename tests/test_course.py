@@ -231,6 +231,18 @@ def test_a_parameter_of_the_command_line_reaches_the_notebook_and_resume_minds_i
     assert call("expect", *where)[0] == 2, "values of other parameters must not become the expectation"
 
 
+def test_expectations_of_one_notebook_leave_the_others_as_they_are(finished):
+    folder, where = finished
+    toy(folder, "01_new", ["1"])  # never run
+    toys(folder, ["00_good", "01_new"])
+    (folder / "expected.toml").write_text('[01_new.claims]\n"from before" = true\n')
+    assert call("expect", *where)[0] == 2, "one of the notebooks was never run"
+    assert call("expect", "--only", "00", *where)[0] == 0
+    recorded = tomllib.loads((folder / "expected.toml").read_text())
+    assert recorded["01_new"]["claims"] == {"from before": True}
+    assert recorded["00_good"]["claims"] == {"three quarters is more than half": True}
+
+
 def test_resume_runs_again_what_lost_its_results(finished):
     folder, _ = finished
     run = course.Run("quick", folder / "reports")

@@ -30,6 +30,13 @@ def test_the_file_reads_back_as_it_was_written():
     assert tomllib.loads(expectations.to_toml(expected, "# opening\n")) == expected
 
 
+@pytest.mark.parametrize("run", [(measures(HOG), claims()), (measures(), claims(first=True))])
+def test_a_notebook_with_values_alone_or_claims_alone_is_written_and_met(run):
+    expected = tomllib.loads(expectations.to_toml(expectations.expect(*run)))
+    assert expectations.deviations(expected, *run) == []
+    assert tomllib.loads(expectations.to_toml(expected)) == expected
+
+
 @pytest.mark.parametrize(("value", "is_met"), [(0.3, True), (0.5, True), (0.29, False), (0.51, False)])
 def test_a_value_may_move_by_a_quarter(value, is_met):
     expected = expectations.expect(measures(HOG), claims())

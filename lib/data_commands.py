@@ -272,7 +272,7 @@ def _broken(collection):
         values = collection.mask_labels.keys()
         for i in (collection.table["mask_file_name"] != "").to_numpy().nonzero()[0]:
             try:
-                strange = sorted(set(collection.mask(int(i)).ravel().tolist()) - values)
+                strange = sorted(set(collection.mask(int(i)).tobytes()) - values)
             except ValueError as error:
                 faults.append(str(error))
                 continue

@@ -181,17 +181,15 @@ def fashion_products(sources, skip_missing=False, per_group=None):
     per_group: keep groups of equal attributes that have at least so many photos, and of each the first so many by id.
     """
     path = _find(sources, "fashion-products", "styles.csv")
-    lines = path.read_text(encoding="utf-8-sig").splitlines()
-    if not lines or lines[0].split(",") != FASHION_COLUMNS:
-        raise ValueError(f"{path}: its first line is {lines[:1]}; {','.join(FASHION_COLUMNS)} is allowed")
+    (_, header), *lines = _lines(path) or [(1, "")]
+    if header.split(",") != FASHION_COLUMNS:
+        raise ValueError(f"{path}: its first line is {header!r}; {','.join(FASHION_COLUMNS)} is allowed")
     rows = []
-    for number, line in enumerate(lines[1:], 2):
+    for number, line in lines:
         row = line.split(",", len(FASHION_COLUMNS) - 1)
-        if not line.strip():
-            continue
-        if len(row) < len(FASHION_COLUMNS) or not re.fullmatch(r"\d+", row[0]):
+        if len(row) < len(FASHION_COLUMNS) or not re.fullmatch(r"[0-9]{1,18}", row[0]):
             raise ValueError(f"{path}, line {number}: {line[:60]!r} has no id and nine values after it")
-        name = row[-1].strip()
+        name = row[-1]
         if len(name) > 1 and name[0] == name[-1] == '"':
             name = name[1:-1].replace('""', '"')
         rows.append([*row[:-1], name])
@@ -269,7 +267,7 @@ def flickr8k(sources, skip_missing=False):
     splits = {}
     for split, name in lists.items():
         listed = _find(sources, "flickr8k", f"Flickr_8k.{name}.txt")
-        splits[split] = [line.strip() for line in listed.read_text(encoding="utf-8").splitlines() if line.strip()]
+        splits[split] = [line.strip() for _, line in _lines(listed)]
         _once(pd.Series(splits[split], dtype=str), listed, "photo")
         without = [photo for photo in splits[split] if photo not in captions]
         if without:
@@ -348,7 +346,7 @@ def tiny_imagenet(sources, classes=None, per_class=None, tree=None, skip_missing
     """
     path = _find(sources, "tiny-imagenet", "wnids.txt")
     root = path.parent
-    classes = _chosen(path.read_text(encoding="utf-8").split(), classes, path)
+    classes = _chosen([line.strip() for _, line in _lines(path)], classes, path)
     rows = []
     for wnid in classes:
         photos = _photos(root / "train" / wnid / "images")
@@ -366,7 +364,7 @@ def tiny_imagenet(sources, classes=None, per_class=None, tree=None, skip_missing
     annotations = root / "val" / "val_annotations.txt"
     if not annotations.is_file():
         raise ValueError(f"no {annotations}: the classes of the validation images")
-    pairs = [line.split("\t")[:2] for line in annotations.read_text(encoding="utf-8").splitlines() if line.strip()]
+    pairs = [line.split("\t")[:2] for _, line in _lines(annotations)]
     if any(len(pair) < 2 for pair in pairs):
         raise ValueError(f"{annotations}: a line without image, tab and class")
     pairs = sorted((wnid, photo) for photo, wnid in pairs if wnid in set(classes))
@@ -388,7 +386,7 @@ def cifar10(sources):
     meta = _find(sources, "cifar10", "batches.meta.txt", needed=False)
     if meta is None:
         return _array_contents(_cifar10_of_torchvision(_find(sources, "cifar10", "data_batch_1").parent))
-    labels = meta.read_text(encoding="ascii").split()
+    labels = [line.strip() for _, line in _lines(meta)]
     parts = {"train": [f"data_batch_{n}.bin" for n in range(1, 6)], "test": ["test_batch.bin"]}
     arrays = {}
     for split, names in parts.items():
@@ -506,6 +504,15 @@ def _not_found(sources, layout, what):
     return f"no {what} in {_named(sources)}: not the official files of {layout}{hint}"
 
 
+def _lines(path):
+    """(number from 1, text) of the lines of a table that are not empty. Only line breaks end a line, no form feed."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")  # -sig: an editor may have put a mark first
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: {error}") from error
+    return [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+
+
 def _photos(folder):
     """The names of the photos in a folder, sorted; none where there is no such folder."""
     if not folder.is_dir():
@@ -577,12 +584,11 @@ def _groups(table, per_group):
 def _captions(path):
     """photo -> its captions in the order of their numbers, from lines `photo#number<tab>caption`."""
     numbered = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in _lines(path):
         found = re.fullmatch(r"([^#\t]+)#(\d+)\t(.*)", line)
-        if line.strip() and not found:
+        if not found:
             raise ValueError(f"{path}, line {number}: {line[:60]!r} is not photo#number, tab, caption")
-        if found:
-            numbered.setdefault(found[1], {})[int(found[2])] = found[3].strip()
+        numbered.setdefault(found[1], {})[int(found[2])] = found[3].strip()
     return {photo: [captions[n] for n in sorted(captions)] for photo, captions in numbered.items()}
 
 
@@ -680,11 +686,10 @@ def _class_tree(is_a, words, leaves):
     for path in (Path(is_a), words):
         if not path.is_file():
             raise ValueError(f"{path} is no file; the tree of classes needs wordnet.is_a.txt and words.txt")
-    for line in Path(is_a).read_text(encoding="utf-8").splitlines():
-        if line.strip():
-            parent, _, child = line.strip().partition(" ")
-            parents.setdefault(child, parent)
-    for line in words.read_text(encoding="utf-8").splitlines():
+    for _, line in _lines(Path(is_a)):
+        parent, _, child = line.strip().partition(" ")
+        parents.setdefault(child, parent)
+    for _, line in _lines(words):
         wnid, _, name = line.strip().partition("\t")
         names[wnid] = name
     above = set()

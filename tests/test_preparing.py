@@ -2,6 +2,7 @@
 
 import os
 import pickle
+from pathlib import Path
 
 import numpy as np
 import official_layouts as official
@@ -140,10 +141,22 @@ def test_a_row_that_is_none_is_refused_with_its_line(line, message, tmp_path):
         preparing.read("fashion-products", tmp_path, skip_missing=True)
 
 
-def test_a_table_with_other_columns_is_refused(tmp_path):
-    official.put(tmp_path / "styles.csv", "id,gender\n1,Men\n")
-    with pytest.raises(ValueError, match="its first line is"):
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"id,gender\n1,Men\n", "its first line is 'id,gender'"), (b"", "line is ''"), (b"id\xff", "codec can't decode")],
+)
+def test_a_table_with_other_columns_or_another_encoding_is_refused(content, message, tmp_path):
+    official.put(tmp_path / "styles.csv", content)
+    with pytest.raises(ValueError, match=f"styles.csv: .*{message}"):
         preparing.read("fashion-products", tmp_path)
+
+
+def test_only_line_breaks_end_a_row(tmp_path):
+    row = "7,Men,Apparel,Topwear,Tshirts,Blue,Fall,2011,Casual,Tee\u2028one\x85 "
+    official.put(tmp_path / "styles.csv", ",".join(preparing.FASHION_COLUMNS) + "\r\n" + row + "\r\n")
+    official.put(tmp_path / "images" / "7.jpg", official.jpeg())
+    table = preparing.read("fashion-products", tmp_path).tables["train"]
+    assert table["productDisplayName"].tolist() == ["Tee\u2028one\x85 "]
 
 
 def test_a_second_copy_further_down_is_passed_by(made, tmp_path):
@@ -534,6 +547,109 @@ def test_imagenet_without_validation_classes_is_refused(tmp_path):
     solution.unlink()
     with pytest.raises(ValueError, match=r"no LOC_val_solution.csv in"):
         preparing.read("imagenet", folder)
+
+
+# --- the real collections, laid out again as their official files are ---------------------------------------
+
+
+def real(name):
+    """The folder of a real collection and its tables by split; the test is skipped where it is not here."""
+    try:
+        folder = datasets.load(name).folder
+    except FileNotFoundError:
+        pytest.skip(f"{name} is not in $RETRIEVAL_DATA ({os.environ.get('RETRIEVAL_DATA', 'not set')})")
+    tables = {
+        path.parent.name: pd.read_csv(path, dtype=str, keep_default_na=False) for path in folder.glob("*/metadata.csv")
+    }
+    return folder, tables
+
+
+def same(contents, tables):
+    assert contents.tables.keys() == tables.keys()
+    for split, table in tables.items():
+        pd.testing.assert_frame_equal(contents.tables[split].reset_index(drop=True), table, check_dtype=False)
+
+
+def test_fashion_products_come_back_from_styles_csv(tmp_path):
+    folder, tables = real("fashion-products")
+    rows = tables["train"].drop(columns="file_name").sample(frac=1, random_state=0)
+    lines = [",".join(row) for row in rows.itertuples(index=False)]  # nothing quoted, as in the official file
+    official.put(tmp_path / "styles.csv", "\n".join([",".join(preparing.FASHION_COLUMNS), *lines]))
+    (tmp_path / "images").symlink_to(folder / "train")
+    same(preparing.read("fashion-products", tmp_path), tables)
+    same(preparing.read("fashion-products", tmp_path, per_group=40), tables)  # it is made of groups of 40
+
+
+def test_tiny_imagenet_comes_back_with_its_tree(tmp_path):
+    folder, tables = real("tiny-imagenet-100")
+    root = tmp_path / "tiny-imagenet-200"
+    tree = pd.read_csv(folder / "classes.csv", dtype=str, keep_default_na=False)
+    leaves = tree["class"][tree["leaf"] == "1"].tolist()
+    official.put(root / "wnids.txt", "\n".join(leaves))
+    official.put(root / "words.txt", "\n".join(tree["class"] + "\t" + tree["name"]))
+    is_a = official.put(tmp_path / "is_a.txt", "\n".join((tree["parent"] + " " + tree["class"])[tree["parent"] != ""]))
+    for wnid in leaves:
+        (root / "train" / wnid).mkdir(parents=True)
+        (root / "train" / wnid / "images").symlink_to(folder / "train" / wnid)
+    (root / "val" / "images").mkdir(parents=True)
+    lines = []
+    for name, label in tables["validation"].sample(frac=1, random_state=0).itertuples(index=False):
+        photo = name.partition("/")[2]
+        (root / "val" / "images" / photo).symlink_to(folder / "validation" / name)
+        lines.append(f"{photo}\t{label}\t0\t0\t63\t63")
+    official.put(root / "val" / "val_annotations.txt", "\n".join(lines))
+    contents = preparing.read("tiny-imagenet", tmp_path, per_class=200, tree=is_a)
+    same(contents, tables)
+    assert contents.texts["classes.csv"] == (folder / "classes.csv").read_text(encoding="utf-8")
+
+
+def test_flickr8k_comes_back_from_its_lists_and_tokens(tmp_path):
+    folder, tables = real("flickr8k")
+    photos = tmp_path / "Flicker8k_Dataset"
+    photos.mkdir()
+    lines = []
+    for split, name in (("train", "trainImages"), ("validation", "devImages"), ("test", "testImages")):
+        rows = tables[split].sample(frac=1, random_state=0)
+        official.put(tmp_path / f"Flickr_8k.{name}.txt", "\n".join(rows["file_name"]))
+        for photo, *captions in rows.itertuples(index=False):
+            (photos / photo).symlink_to(folder / split / photo)
+            lines += [f"{photo}#{n}\t{caption}" for n, caption in enumerate(captions)]
+    official.put(tmp_path / "Flickr8k.token.txt", "\n".join(lines))
+    same(preparing.read("flickr8k", tmp_path), tables)
+
+
+def test_scenes15_keep_the_split_of_their_folders():
+    folder, tables = real("scenes15")
+    contents = preparing.read("scenes15", folder)
+    for split, table in tables.items():
+        ours = contents.tables[split].astype(str).sort_values("file_name", ignore_index=True)
+        pd.testing.assert_frame_equal(ours, table.sort_values("file_name", ignore_index=True), check_dtype=False)
+
+
+def test_clothing_co_parsing_comes_back_from_matlab_files(tmp_path):
+    folder, tables = real("clothing-co-parsing")
+    names = pd.read_csv(folder / "mask_labels.csv", keep_default_na=False)["label_name"].tolist()
+    cells = np.empty((1, len(names)), object)
+    cells[0] = names
+    official.put(tmp_path / "README.md", "")
+    official.savemat(tmp_path / "label_list.mat", {"label_list": cells})
+    for kind in ("photos", "annotations/pixel-level", "annotations/image-level"):
+        (tmp_path / kind).mkdir(parents=True)
+    some = pd.concat([tables["train"].iloc[::100], tables["train"].iloc[[-1]]], ignore_index=True)
+    masks = {}
+    for photo, mask, labels in some.itertuples(index=False):
+        (tmp_path / "photos" / photo).symlink_to(folder / "train" / photo)
+        if mask:
+            masks[f"train/{mask}"] = values = np.asarray(Image.open(folder / "train" / mask))
+            official.savemat(tmp_path / f"annotations/pixel-level/{Path(photo).stem}.mat", {"groundtruth": values})
+        else:
+            numbers = np.array([[names.index(label)] for label in labels.split("|")])
+            official.savemat(tmp_path / f"annotations/image-level/{Path(photo).stem}.mat", {"tags": numbers})
+    contents = preparing.read("clothing-co-parsing", tmp_path)
+    same(contents, {"train": some})
+    assert len(masks) > 5
+    for name, values in masks.items():
+        np.testing.assert_array_equal(np.asarray(contents.images[name]()), values)
 
 
 # --- whatever the layout --------------------------------------------------------------------------------

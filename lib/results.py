@@ -287,11 +287,8 @@ def _made_with():
         "system": f"{platform.system()} {platform.machine()}",
         "cpu": _cpu_model(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "gpu": None,
+        "gpu": _gpu(),
     }
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
-        made["gpu"] = torch.cuda.get_device_name(0)
     loaded = {package for name, package in LIBRARIES.items() if name in sys.modules}
     versions = {}
     for package in sorted(loaded):
@@ -300,6 +297,17 @@ def _made_with():
         except metadata.PackageNotFoundError:  # the same library under another package's name, e.g. faiss-gpu
             versions[package] = "unknown"
     return {**made, "libraries": versions}
+
+
+def _gpu():
+    """Name of the GPU that a framework in memory would use; None without one."""
+    torch, tensorflow = sys.modules.get("torch"), sys.modules.get("tensorflow")
+    if torch is not None and torch.cuda.is_available():
+        return torch.cuda.get_device_name(0)
+    if tensorflow is not None and hasattr(tensorflow, "config"):
+        for gpu in tensorflow.config.list_physical_devices("GPU"):
+            return tensorflow.config.experimental.get_device_details(gpu).get("device_name", gpu.name)
+    return None
 
 
 def _cpu_model():

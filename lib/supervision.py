@@ -62,7 +62,7 @@ class Supervised(nn.Module):
 
     `body` gives (n, dimension). With `fixed_statistics` its batch norms keep the statistics they came with, as they
     must where these are estimates, or where batches are small; their scales and shifts are trained all the same. The
-    head is drawn by `seed`.
+    head is drawn by `seed`, and lies on the device of the body.
 
     >>> Supervised(nn.Sequential(nn.Flatten(), nn.Linear(12, 4)), 4, n_outputs=5)(torch.zeros(2, 3, 2, 2)).shape
     torch.Size([2, 5])
@@ -73,7 +73,10 @@ class Supervised(nn.Module):
         self.body, self.fixed_statistics = body, fixed_statistics
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.head = nn.Linear(dimension, n_outputs)
+            self.head = nn.Linear(dimension, n_outputs)  # drawn on the CPU: the same numbers wherever it goes
+        where = next(body.parameters(), None)
+        if where is not None:
+            self.head.to(where.device)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.body(x))

@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -234,3 +235,16 @@ def test_a_damaged_file_is_named(folder, text):
     (folder / "results" / "quick" / "00_metrics.json").write_text(text)
     with pytest.raises(ValueError, match=r"00_metrics\.json is not a file of results"):
         results.gather(folder, "quick")
+
+
+@pytest.mark.parametrize("details", [{"device_name": "a card"}, {}])
+def test_a_gpu_that_tensorflow_uses_is_noted(folder, monkeypatch, details):
+    gpu = types.SimpleNamespace(name="/physical_device:GPU:0")
+    config = types.SimpleNamespace(
+        list_physical_devices=lambda kind: [gpu] if kind == "GPU" else [],
+        experimental=types.SimpleNamespace(get_device_details=lambda device: details),
+    )
+    monkeypatch.setitem(sys.modules, "tensorflow", types.SimpleNamespace(config=config))
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    results.begin("07_shared_space")
+    assert written(folder, "07_shared_space")["made_with"]["gpu"] == details.get("device_name", gpu.name)

@@ -202,3 +202,9 @@ def test_the_masked_notebook_trains_exactly_what_the_labels_notebook_trains():
 
 
 SHARED = ("def photos_with_labels", 'if dataset == "catalogue"', "def body", "def taught")
+
+
+def test_the_head_lies_where_the_body_lies():
+    on_meta = supervision.Supervised(nn.Linear(3, 4, device="meta"), 4, n_outputs=2)
+    assert on_meta.head.weight.device.type == "meta"  # stands for a GPU
+    assert supervision.Supervised(nn.Linear(3, 4), 4, n_outputs=2).head.weight.device.type == "cpu"

@@ -301,7 +301,7 @@ def _content(folder, tools):
     if linked:
         import pandas as pd  # what fetching.manifest gives is a table of pandas anyway
 
-        files = [path for path in sorted(Path(folder).glob("**/*.csv")) if path.is_file()]
+        files = sorted(Path(place) / name for place, _, names in os.walk(folder) for name in names)  # follows no link
         rows = [(path.relative_to(folder).as_posix(), path.stat().st_size, _digest(path, "sha256")) for path in files]
         table = pd.DataFrame(rows, columns=["file", "bytes", "sha256"])
     else:
@@ -381,7 +381,10 @@ def fetch(name, target, tools, options=None, long_side=None, accept_counts=False
                 f"{name} was not fetched: {error}\nWhat came is kept in {downloads}; the same command goes on.\n"
                 f"By hand: {page['by_hand'].strip()} Put it into {downloads}. Then:\n    {again} {downloads}"
             ) from error
-        result = prepare(name, sources, target, tools, options, long_side, accept_counts)
+        try:
+            result = prepare(name, sources, target, tools, options, long_side, accept_counts)
+        except ValueError as error:
+            raise ValueError(f"{error}\nThe downloads are kept in {downloads}; remove them to begin anew") from error
         if not keep:
             shutil.rmtree(downloads)
     return result
@@ -394,8 +397,9 @@ def _download(page, downloads, tools):
     paths = []
     for file in page["files"]:
         path = downloads / file.get("name", file["url"].rpartition("/")[2])
-        if not (path.is_file() and "md5" in file and _digest(path, "md5") == file["md5"]):
-            tools.fetching.download(file["url"], path, sha256=file.get("sha256"), size=file.get("size"))
+        if path.is_file() and "md5" in file and _digest(path, "md5") != file["md5"]:
+            path.unlink()
+        tools.fetching.download(file["url"], path, sha256=file.get("sha256"), size=file.get("size"))
         if "md5" in file and _digest(path, "md5") != file["md5"]:
             came = _digest(path, "md5")
             path.unlink()

@@ -145,7 +145,7 @@ def write(contents, folder, long_side=None, movable=None, progress=True):
         (folder / split).mkdir(parents=True, exist_ok=True)
         table.to_csv(folder / split / "metadata.csv", index=False, lineterminator="\n")
     for name, text in contents.texts.items():
-        (folder / name).write_text(text, encoding="utf-8")
+        (folder / name).write_text(text, encoding="utf-8", newline="\n")
     for name, target in contents.links.items():
         try:
             (folder / name).symlink_to(target.resolve(), target_is_directory=True)

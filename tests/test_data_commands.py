@@ -491,6 +491,25 @@ def test_what_came_before_a_failure_is_not_asked_for_again(server, archives, pag
     assert len(server.asked) == len(set(server.asked)) == 5
 
 
+def test_a_download_that_cannot_be_prepared_is_kept_and_its_place_is_said(server, archives, pages, place):
+    pages["scenes8"]["files"] = served(server, archives, "clothing-co-parsing")
+    status, said = call("fetch", "scenes8")
+    assert status == 2
+    assert "not the official files of scenes8; this looks like clothing-co-parsing" in said
+    assert f"The downloads are kept in {place / '.downloads' / 'scenes8'}; remove them to begin anew" in said
+    assert visible(place / ".downloads" / "scenes8") == ["clothing-co-parsing.zip"]
+    assert visible(place) == []
+
+
+def test_a_file_with_a_wrong_md5_that_lies_there_is_replaced(server, archives, pages, place):
+    path = archives["scenes8"][0]
+    digest = hashlib.md5(path.read_bytes()).hexdigest()
+    pages["scenes8"]["files"] = served(server, archives, "scenes8", md5=digest)
+    official.put(place / ".downloads" / "scenes8" / path.name, b"another file")
+    status, said = call("fetch", "scenes8")
+    assert status == 0, said
+
+
 def test_what_is_got_by_hand_says_how(pages, place):
     for name in ("flickr8k", "flickr30k", "imagenet", "places365"):
         status, said = call("fetch", name)

@@ -185,15 +185,15 @@ def _look_ups(table, row):
     """For each column of ours the look-up of one row; None for those that the row leaves empty.
 
     What is said of a cell comes before what is said of its row, its column, the table. `cells` are in the order of the
-    columns of ours; `filled`, how many of these the row fills (all). A cell drops what it lists in `without`.
+    columns of ours; `empty` names those that the row leaves empty. A cell drops what it lists in `without`.
     """
     ours = [column for column in table["columns"] if not isinstance(column, str)]
     cells = [*row.get("cells", []), *[{}] * len(ours)]
-    for place, (column, cell) in enumerate(zip(ours, cells, strict=False)):
+    for column, cell in zip(ours, cells, strict=False):
         look_up = {**table["look_up"], **column, **row.get("look_up", {}), **cell}
         dropped = {"without", *look_up.get("without", [])}
-        filled = place < row.get("filled", len(ours))
-        yield {key: value for key, value in look_up.items() if key not in dropped} if filled else None
+        is_empty = column["title"] in row.get("empty", [])
+        yield None if is_empty else {key: value for key, value in look_up.items() if key not in dropped}
 
 
 def _needed(source, need, notebook, runs):

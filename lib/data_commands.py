@@ -16,7 +16,6 @@ modules that read, download and prepare are handed in. Copy this file alone: it 
 import argparse
 import hashlib
 import importlib.metadata
-import importlib.util
 import json
 import os
 import platform
@@ -413,13 +412,12 @@ def _kaggle(dataset, downloads):
     archive = downloads / f"{dataset.rpartition('/')[2]}.zip"
     if archive.is_file():
         return archive
-    command = [shutil.which("kaggle")]
-    if command[0] is None and importlib.util.find_spec("kaggle"):
-        command = [sys.executable, "-m", "kaggle"]
-    if command[0] is None:
+    beside = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])  # a venv not activated
+    command = shutil.which("kaggle", path=beside)
+    if command is None:
         raise NotFetched("the command `kaggle` is not here (`pip install kaggle`, then its own set-up of an account)")
     with tempfile.TemporaryDirectory(dir=downloads, prefix=".kaggle-") as part:  # an archive by its name is a whole one
-        done = subprocess.run([*command, "datasets", "download", "-d", dataset, "-p", part], check=False)
+        done = subprocess.run([command, "datasets", "download", "-d", dataset, "-p", part], check=False)
         if done.returncode or not (Path(part) / archive.name).is_file():
             raise NotFetched(f"`kaggle datasets download -d {dataset}` ended with {done.returncode} (see above)")
         os.replace(Path(part) / archive.name, archive)

@@ -520,10 +520,10 @@ def test_what_is_got_by_hand_says_how(pages, place):
 
 
 def kaggle(folder, script):
-    """A `kaggle` command in `folder`, put in front of all others."""
+    """A path beside which a `kaggle` command lies, as in the folder of a virtual environment."""
     path = official.put(folder / "kaggle", f"#!{sys.executable}\nimport shutil, sys\n{script}\n")
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
-    return str(folder)
+    return str(folder / "python")
 
 
 def test_kaggle_is_asked_through_the_users_own_command(archives, pages, place, tmp_path, monkeypatch):
@@ -532,19 +532,18 @@ def test_kaggle_is_asked_through_the_users_own_command(archives, pages, place, t
         "assert sys.argv[1:-1] == ['datasets', 'download', '-d', 'paramaggarwal/fashion-product-images-small', '-p']\n"
         f"shutil.copy({str(archive)!r}, sys.argv[-1] + '/fashion-product-images-small.zip')"
     )
-    monkeypatch.setenv("PATH", kaggle(tmp_path / "bin", script), prepend=os.pathsep)
+    monkeypatch.setattr(sys, "executable", kaggle(tmp_path / "bin", script))
     status, said = call("fetch", "fashion-products")
     assert status == 0, said
     assert len(datasets.load("fashion-products")) == 5
 
 
 def test_without_kaggle_or_when_it_fails_the_way_by_hand_is_said(pages, place, tmp_path, monkeypatch):
-    monkeypatch.setenv("PATH", kaggle(tmp_path / "bin", "sys.exit(3)"), prepend=os.pathsep)
+    monkeypatch.setattr(sys, "executable", kaggle(tmp_path / "bin", "sys.exit(3)"))
     status, said = call("fetch", "fashion-products")
     assert status == 1
     assert "ended with 3" in said
-    monkeypatch.setattr(data_commands.shutil, "which", lambda name: None)
-    monkeypatch.setattr(data_commands.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(data_commands.shutil, "which", lambda name, path: None)
     status, said = call("fetch", "fashion-products")
     assert status == 1
     for part in ("the command `kaggle` is not here", "sign in to https://www.kaggle.com/datasets/paramaggarwal/"):

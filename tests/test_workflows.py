@@ -180,3 +180,25 @@ def test_breakage_opens_an_issue_or_adds_to_the_open_one(tmp_path, open_issue, a
     said = log.read_text()
     assert act in said and "https://example.org/runs/1" in said
     assert ("issue create --title It broke `now` --label" in said) != ("issue comment" in said)
+
+
+@needs_make
+@pytest.mark.skipif(os.name == "nt", reason="a shell script")
+@pytest.mark.parametrize("breaks", ["lib.course", "pytest", "nothing"])
+def test_newest_installs_without_constraints_and_runs_the_tests_whatever_the_course_did(tmp_path, breaks):
+    log = tmp_path / "log"
+    python = tmp_path / "python"
+    python.write_text(
+        f'#!/bin/sh\necho "$@" >> "{log}"\n'
+        'case "$*" in *"-m venv"*) mkdir -p .venv-newest/bin && cp "$0" .venv-newest/bin/python;; '
+        f'"-m {breaks}"*) exit 1;; esac\n'
+    )
+    python.chmod(0o755)
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    run = subprocess.run(
+        ["make", "--silent", f"PYTHON={python}", "newest"], cwd=tmp_path, capture_output=True, text=True
+    )
+    calls = log.read_text()
+    assert (run.returncode == 0) == (breaks == "nothing"), run.stderr
+    assert "-m pip install --no-input --upgrade -r requirements.txt" in calls and "constraints" not in calls
+    assert "-m lib.course run --profile quick" in calls and "-m pytest" in calls

@@ -27,7 +27,8 @@ HEAD = """\
 
 The published numbers of five sources, and beside each what this course measured when it asked the same on the
 collections and networks it had. A published number is the source's own, on its own data; where the data differ, so may
-the numbers. An interval is at 95 %. A claim that does not hold here is a finding.
+the numbers. An interval is at 95 %. "a is above b" holds where the interval of the paired difference is above 0; where
+it does not hold, the interval says whether the opposite was seen or nothing was decided. Either is a finding.
 
 Written by `make results` from [results/full](results/full) and [data/headlines.toml](data/headlines.toml), never by
 hand.

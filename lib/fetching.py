@@ -602,7 +602,7 @@ def extract(
     return folder
 
 
-@dataclass
+@dataclass(slots=True)
 class _Member:
     """One entry of an archive, of either kind."""
 
@@ -623,6 +623,7 @@ class _Unpacking:
         self.files: dict[str, str] = {}  # as the least careful system sees a name -> as the archive has it
         self.folders: dict[str, str] = {}
         self.links: dict[str, str] = {}  # name -> name
+        self.made: set[Path] = set()  # folders, so that the system is not asked for each file
 
     def admit(self, member: _Member) -> str:
         """The name of the member below the folder, "" if it is not to be unpacked. ValueError if it may not be."""
@@ -632,7 +633,7 @@ class _Unpacking:
         name = _safe_name(member.name)
         if member.kind not in ("file", "folder", "link", "hard link"):
             raise ValueError(f"{member.name!r} is {member.kind}; files, folders and links to files are allowed")
-        target = ""
+        target = None
         if member.kind.endswith("link"):
             target = _safe_target(name if member.kind == "link" else "", member.target)
             if target is None:
@@ -644,7 +645,7 @@ class _Unpacking:
         if self.keep is not None and (member.kind == "folder" or not self.keep(name)):
             return ""
         self._note(name, member.kind == "folder")
-        if target:
+        if target is not None:
             self.links[name] = target
         self.n_files += member.kind != "folder"
         self.n_declared += member.n_bytes
@@ -689,7 +690,9 @@ class _Unpacking:
 
     def _write(self, source: BinaryIO, name: str) -> int:
         path = self.root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.parent not in self.made:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self.made.add(path.parent)
         before = self.n_written
         with open(path, "xb") as file:
             while chunk := source.read(2**20):

@@ -994,7 +994,13 @@ def test_links_to_files_inside_become_copies_of_them(tmp_path):
         refused(archive, "more than max_bytes=11 bytes", 11)  # copies count
 
 
-@pytest.mark.parametrize("target", ["folder", "missing", "link", "other link", ".", "left out"])
+@pytest.mark.parametrize("target", [".", ""])
+def test_a_link_to_the_folder_itself_is_refused(tmp_path, target):
+    entries = [entry("file"), entry("link", type=tarfile.SYMTYPE, linkname=target)]
+    refused(write_tar(tmp_path / "t", entries), "'link' is a link to '', which is no file")
+
+
+@pytest.mark.parametrize("target", ["folder", "missing", "link", "other link", "left out"])
 def test_a_link_to_what_is_no_file_of_the_archive_is_refused(tmp_path, target):
     entries = [
         entry("folder/file"),

@@ -535,13 +535,17 @@ def _run_list(arguments, tools, data):
 
 
 def _run_fetch(arguments, tools, data):
-    tools.page(arguments.name)
+    page = tools.page(arguments.name)
     options, here = _options(arguments), found(arguments.name, data)
     if here and not (arguments.to or options or arguments.long_side):
         return _say(here, False)
     target = arguments.to or target_folder(data)
     rest = (tools, options, arguments.long_side, arguments.accept_counts, arguments.keep)
-    return _say(*fetch(arguments.name, target, *rest))
+    folder, done = fetch(arguments.name, target, *rest)
+    _say(folder, done)
+    if done:
+        print(f"    terms: {page['terms']}\n    cite: {page['citation']}")
+    return 0
 
 
 def _run_prepare(arguments, tools, data):

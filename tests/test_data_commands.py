@@ -122,6 +122,13 @@ def test_official_archives_become_a_collection_that_is_found_by_its_name(name, a
     assert call("check", name)[0] == 0
 
 
+def test_archives_and_a_folder_of_archives_may_be_mixed(archives, pages, place, tmp_path):
+    photos, text = archives["flickr8k"]
+    official.put(tmp_path / "downloads" / text.name, text.read_bytes())
+    status, said = call("prepare", "flickr8k", "--from", photos, tmp_path / "downloads")
+    assert status == 0, said
+
+
 @pytest.mark.parametrize("name", ["flickr8k", "fashion-mnist", "clothing-co-parsing"])
 def test_a_second_call_finds_all_in_place(name, archives, pages, place):
     call("prepare", name, "--from", *archives[name])
@@ -418,6 +425,7 @@ def test_a_collection_is_fetched_and_prepared_in_one_command(name, server, archi
     assert status == 0, said
     assert datasets.load(name).table["split"].value_counts().to_dict() == COUNTS[name]
     assert len(server.asked) == len(archives[name])
+    assert f"terms: {pages[name]['terms']}\n    cite: {pages[name]['citation']}" in said
     assert not [file for file in contents(place) if file.startswith(".downloads/") and not file.endswith(".lock")]
     assert call("fetch", name) == (0, f"in place: {place / name}\n")
     assert len(server.asked) == len(archives[name])

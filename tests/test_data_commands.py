@@ -129,6 +129,26 @@ def test_archives_and_a_folder_of_archives_may_be_mixed(archives, pages, place, 
     assert status == 0, said
 
 
+def test_an_archive_beside_its_unpacked_folder_is_not_unpacked_again(pages, place, tmp_path):
+    official.flickr8k(tmp_path / "downloads")
+    official.put(tmp_path / "downloads" / "Flickr8k_text.zip", b"never opened")
+    status, said = call("prepare", "flickr8k", "--from", tmp_path / "downloads")
+    assert status == 0, said
+
+
+def test_what_nobody_needs_stays_packed(archives, pages, place, monkeypatch):
+    read, seen = preparing.read, set()
+
+    def looking(layout, sources, **options):
+        seen.update(path.name for source in sources for path in source.rglob("*.JPEG"))
+        return read(layout, sources, **options)
+
+    monkeypatch.setattr(preparing, "read", looking)
+    assert call("prepare", "tiny-imagenet", "--from", *archives["tiny-imagenet"])[0] == 0
+    assert "val_0.JPEG" in seen
+    assert "test_0.JPEG" not in seen
+
+
 @pytest.mark.parametrize("name", ["flickr8k", "fashion-mnist", "clothing-co-parsing"])
 def test_a_second_call_finds_all_in_place(name, archives, pages, place):
     call("prepare", name, "--from", *archives[name])

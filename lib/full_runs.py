@@ -23,6 +23,8 @@ __all__ = ["file_name", "read_runs", "record", "take_over"]
 # at least two folders deep, so that "1 /s" and "either/or" stay
 MACHINE_PATH = re.compile(r"(?<![\w.:/\\])(?:~|[A-Za-z]:)?(?:[\\/][\w.@+=-]+){2,}[\\/]?")
 
+OUTER = r'^\[|\]$|[\s"]'  # of a value that is part of a file name: the brackets of a list, spaces and quotes
+
 
 def record(result: dict, state: dict, ended: str) -> dict:
     """What is kept of one finished run: its `result` and the runner's `state`, without any path of the machine.
@@ -66,11 +68,12 @@ def file_name(run: dict) -> str:
 
     >>> file_name({"notebook": "08_cross_modal", "given": {}})
     '08_cross_modal.json'
-    >>> file_name({"notebook": "08_cross_modal", "given": {"dataset": "flickr30k", "n_members": 2}})
-    '08_cross_modal@dataset=flickr30k,n_members=2.json'
+    >>> file_name({"notebook": "08_cross_modal", "given": {"dataset": "flickr30k", "dimensions": [256, 512]}})
+    '08_cross_modal@dataset=flickr30k,dimensions=256,512.json'
     """
     given = ",".join(f"{key}={_toml(value)}" for key, value in sorted(run["given"].items()))
-    plain = re.sub(r"[^\w.=,-]+", "-", given).strip("-")
+    shown = ",".join(f"{key}={re.sub(OUTER, '', _toml(value))}" for key, value in sorted(run["given"].items()))
+    plain = re.sub(r"[^\w.=,-]+", "-", shown)
     if len(plain) > 80:
         plain = f"{plain[:60]}-{hashlib.sha256(given.encode()).hexdigest()[:12]}"
     return f"{run['notebook']}@{plain}.json" if plain else f"{run['notebook']}.json"

@@ -341,7 +341,6 @@ def _write_part(part: _Part, have: int, expected: int | None, chunks: Iterator[b
         open(part.path, "r+b") as file,
         tqdm(total=expected, initial=have, desc=name, unit="B", unit_scale=True, leave=False, disable=not shown) as bar,
     ):
-        file.truncate(have)
         file.seek(have)
         for chunk in chunks:
             file.write(chunk)

@@ -6,6 +6,11 @@ Notebook 05 trains on some hundred outfits at half size, which fits a lesson. He
 augmentation see the whole train split (singles and outfits) at 96 pixels. The epoch is chosen on the validation split,
 the test split is looked at once. A run that was stopped goes on from its checkpoint. Takes about three minutes an epoch
 on one core.
+
+Measured (seven epochs, the first four at the rates of a run of twelve): mean IoU on the 1,200 test images 0.895 (0.890
+to 0.900), singles 0.912 (0.907 to 0.918), outfits 0.842 (0.831 to 0.852). The true masks moved by one pixel have 0.889,
+0.906 and 0.838: what is left is mostly the edge, and small products are mostly edge. The aim was 0.91, as the source
+reports for its own photos at 224 pixels.
 """
 
 import sys
@@ -65,7 +70,7 @@ def train(epochs, checkpoint):
     return unet, history
 
 
-def main(epochs=12, checkpoint="data/models/catalogue-masks.pt"):
+def main(epochs=7, checkpoint="data/models/catalogue-masks.pt"):
     catalogue.write()
     Path(checkpoint).parent.mkdir(parents=True, exist_ok=True)
     unet, history = train(int(epochs), checkpoint)

@@ -15,6 +15,7 @@ The way in to the course: this module may import its siblings.
 """
 
 import argparse
+import contextlib
 import hashlib
 import json
 import os
@@ -312,8 +313,11 @@ def gathered(reports_folder, profile):
 
 
 def _made_with(reports_folder, profile):
-    files = sorted((reports_folder / "results" / profile).glob("*.json"), key=lambda path: path.stat().st_mtime)
-    return json.loads(files[-1].read_text(encoding="utf-8")).get("made_with", {}) if files else {}
+    made = {}  # when a file was written -> what it was made with
+    for path in (reports_folder / "results" / profile).glob("*.json"):
+        with contextlib.suppress(FileNotFoundError):  # gone since it was listed: started anew
+            made[path.stat().st_mtime] = json.loads(path.read_text(encoding="utf-8")).get("made_with", {})
+    return made[max(made)] if made else {}
 
 
 def _write(path, text):

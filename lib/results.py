@@ -161,7 +161,13 @@ def gather(folder: str | Path, profile: str):
     if not place.is_dir():
         known = sorted(path.name for path in place.parent.glob("*") if path.is_dir())
         raise ValueError(f"no results of profile {profile!r} in {place.parent}; there: {', '.join(known) or 'none'}")
-    return _frames([_read(path) for path in sorted(place.glob("*.json"))])
+    records = []
+    for path in sorted(place.glob("*.json")):
+        try:
+            records.append(_read(path))
+        except FileNotFoundError:  # gone since it was listed: its notebook has just been started anew
+            continue
+    return _frames(records)
 
 
 def _reports_folder() -> Path:

@@ -243,6 +243,14 @@ def test_expectations_of_one_notebook_leave_the_others_as_they_are(finished):
     assert recorded["00_good"]["claims"] == {"three quarters is more than half": True}
 
 
+def test_the_index_is_written_while_a_notebook_starts_anew(finished):
+    folder, _ = finished
+    (folder / "reports" / "results" / "quick" / "01_anew.json").symlink_to(folder / "gone")  # listed, and not there
+    run = course.Run("quick", folder / "reports")
+    planned = course.plan(course.find(folder), course.read_profiles(folder), "quick", [])
+    assert "three quarters is more than half" in run.write_index(course.find(folder), planned).read_text()
+
+
 def test_resume_runs_again_what_lost_its_results(finished):
     folder, _ = finished
     run = course.Run("quick", folder / "reports")

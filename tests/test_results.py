@@ -248,3 +248,11 @@ def test_a_gpu_that_tensorflow_uses_is_noted(folder, monkeypatch, details):
     monkeypatch.delitem(sys.modules, "torch", raising=False)
     results.begin("07_shared_space")
     assert written(folder, "07_shared_space")["made_with"]["gpu"] == details.get("device_name", gpu.name)
+
+
+def test_a_file_that_is_gone_when_it_is_read_is_left_out(tmp_path):
+    results.begin("00_toy", folder=tmp_path)
+    results.measure("AP", 0.5)
+    (tmp_path / "results" / "quick" / "01_started_anew.json").symlink_to(tmp_path / "gone")  # listed, and not there
+    measures, claims = results.gather(tmp_path, "quick")
+    assert measures["notebook"].tolist() == ["00_toy"] and len(claims) == 0

@@ -20,7 +20,7 @@ help: ## show this list
 
 install: ## make .venv, or find it in place
 	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer was found; name one: make $(MAKECMDGOALS) PYTHON=/path/to/python3"; exit 1; }
-	@$(PYTHON) install.py
+	@"$(PYTHON)" install.py
 
 course: install ## run every notebook headlessly (profile quick) and show what was measured and which claims held
 	@$(RUN) -m lib.course run --profile quick $(ARGS)
@@ -38,13 +38,13 @@ full: install ## run the real collections, ONLY="04 05" for some notebooks; a ru
 	@$(RUN) -m lib.course run --profile full --resume $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
 matrix: ## the names of the notebooks as a JSON list, to share them out among machines (needs no packages)
-	@$(PYTHON) -m lib.course list --json $(if $(ONLY),--only $(ONLY))
+	@"$(PYTHON)" -m lib.course list --json $(if $(ONLY),--only $(ONLY))
 
 results: ## keep finished full runs in results/full and write RESULTS.md from them (needs no packages)
-	@$(PYTHON) -m lib.course publish $(ARGS)
+	@"$(PYTHON)" -m lib.course publish $(ARGS)
 
 newest: ## pass the tests and run the course with the newest versions of everything, in .venv-newest
-	@$(PYTHON) -m venv --clear .venv-newest
+	@"$(PYTHON)" -m venv --clear .venv-newest
 	@mkdir -p reports
 	@$(NEWEST) -m pip install --no-input --upgrade -r requirements.txt
 	@$(NEWEST) -m pip install --no-input --no-deps -e .

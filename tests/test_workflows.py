@@ -42,9 +42,11 @@ def validate(path):
 
 
 def make(*arguments, **environment):
+    """Run make as from a shell of its own: where `make test` runs this, its options would go on to the inner make."""
+    outside = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS", "ARGS"))}
     return subprocess.run(
         ["make", "--silent", f"PYTHON={sys.executable}", *arguments],
-        cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True,
+        cwd=ROOT, env={**outside, **environment}, capture_output=True, text=True,
     )  # fmt: skip
 
 

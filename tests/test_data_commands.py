@@ -549,7 +549,9 @@ def test_what_is_got_by_hand_says_how(pages, place):
 
 def kaggle(folder, script):
     """A path beside which a `kaggle` command lies, as in the folder of a virtual environment."""
-    path = official.put(folder / "kaggle", f"#!{sys.executable}\nimport shutil, sys\n{script}\n")
+    program = official.put(folder / "kaggle.py", f"import shutil, sys\n{script}\n")
+    start = f'#!/bin/sh\nexec "{sys.executable}" "{program}" "$@"\n'  # a path in the first line may hold no space
+    path = official.put(folder / "kaggle", start)
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
     return str(folder / "python")
 

@@ -89,8 +89,9 @@ def read(layout, sources, **options):
     sources: the folder that holds them, or several folders and files (Flickr8k comes as two archives). Files are looked
     for down to five folders below, the nearest is taken. options: those of the layout, see its function in `LAYOUTS`.
 
-    Raises ValueError for an unknown layout or option, a missing file or class, a table that is not sound, and for
-    images that are listed but absent unless `skip_missing` is true; each names what came and what is allowed.
+    Raises ValueError for an unknown layout or option, a missing file or class, a table that is not sound, a name that
+    leads out of the collection, and for images that are listed but absent unless `skip_missing` is true; each names
+    what came and what is allowed.
 
     >>> import tempfile
     >>> official = Path(tempfile.mkdtemp())
@@ -116,6 +117,9 @@ def read(layout, sources, **options):
         if not source.exists():
             raise ValueError(f"{source} is neither a folder nor a file")
     contents = function(sources, **options)
+    for name in contents.images:  # names come from tables that anyone may have written
+        if ".." in name.split("/") or "\\" in name or "\0" in name:
+            raise ValueError(f"{layout}: {name!r} leads out of the collection; plain names are allowed")
     empty = [split for split, table in contents.tables.items() if not len(table)]
     if empty:
         raise ValueError(f"{layout}: no image for {', '.join(empty)} in {_named(sources)}")

@@ -686,6 +686,21 @@ def test_two_files_that_may_both_be_meant_are_refused(tmp_path):
         preparing.read("tiny-imagenet", tmp_path)
 
 
+def test_a_name_that_leads_out_of_the_collection_is_refused(tmp_path):
+    flickr = official.flickr8k(tmp_path / "flickr8k")
+    for part in ("Flickr8k.token.txt", "Flickr_8k.devImages.txt"):
+        table = flickr / "Flickr8k_text" / part
+        table.write_text(table.read_text().replace("c.jpg", "../../c.jpg"))
+    official.put(tmp_path / "c.jpg", official.jpeg())  # not in the folder, but there
+    cifar = official.cifar10(tmp_path / "cifar-10-batches-bin")
+    names = cifar / "batches.meta.txt"
+    names.write_text(names.read_text().replace("cat", ".."))
+    with pytest.raises(ValueError, match=r"'validation/\.\./\.\./c\.jpg' leads out of the collection"):
+        preparing.read("flickr8k", flickr)
+    with pytest.raises(ValueError, match=r"'train/\.\./00003\.png' leads out of the collection"):
+        preparing.read("cifar10", cifar)
+
+
 def test_photos_are_copied_byte_for_byte_and_what_is_ours_is_moved(tmp_path):
     theirs, ours = (official.flickr8k(tmp_path / name) for name in ("theirs", "ours"))
     before = {path.name: path.read_bytes() for path in (theirs / "Flicker8k_Dataset").iterdir()}

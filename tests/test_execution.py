@@ -1,4 +1,4 @@
-"""What is said of a notebook that ran out of memory; the ways to fail themselves are run in test_course.py."""
+"""The environment of notebooks, and what is said where memory ran out; the other ways to fail are in test_course.py."""
 
 import pytest
 
@@ -66,3 +66,10 @@ def test_batches_come_first_then_sides_then_the_largest_counts():
 def test_the_exit_status_of_a_kernel_says_how_it_died(status, words):
     assert words in execution.how_it_died(status)
     assert "the kernel died" in execution.how_it_died(status)
+
+
+def test_waiting_threads_sleep_unless_the_user_wants_it_otherwise(tmp_path, monkeypatch):
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    assert execution.prepare(tmp_path)["OMP_WAIT_POLICY"] == "PASSIVE"
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    assert execution.prepare(tmp_path)["OMP_WAIT_POLICY"] == "ACTIVE"

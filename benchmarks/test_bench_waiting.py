@@ -1,0 +1,62 @@
+"""Training while something else keeps cores busy: threads that sleep while they wait, against threads that spin.
+
+    pytest benchmarks/test_bench_waiting.py --benchmark-enable -s
+
+Every convolution is shared out among threads, and the first ones to be done wait for the last. OpenMP's threads spin by
+default: they ask again and again, at full load. With a core for each that is the fastest way. Where another program
+wants one of the cores, the system takes turns, and a thread that spins uses up the turn of the one that it waits for.
+With OMP_WAIT_POLICY=PASSIVE they sleep instead. The runner and the tests of the course set it so.
+
+Each side is a process of its own (the policy is read when torch is loaded), with as many threads as cores, in turns:
+once alone, and once beside a process that computes in a loop.
+"""
+
+import os
+import subprocess
+import sys
+from statistics import median
+
+import pytest
+
+ROUNDS, STEPS = 3, 20
+TRAINING = f"""
+import time, torch
+from lib.networks import SmallNetwork
+torch.manual_seed(0)
+network, images = SmallNetwork(image_size=32), torch.randn(32, 3, 32, 32)
+optimiser = torch.optim.Adam(network.parameters())
+for step in range({STEPS} + 3):
+    if step == 3:
+        started = time.perf_counter()
+    optimiser.zero_grad()
+    (network(images) - 1).square().mean().backward()
+    optimiser.step()
+print(time.perf_counter() - started)
+"""
+
+
+def seconds(policy):
+    """Of the steps of one training, in a process with this policy."""
+    environment = {**os.environ, "OMP_WAIT_POLICY": policy, "OMP_NUM_THREADS": str(os.cpu_count())}
+    done = subprocess.run([sys.executable, "-c", TRAINING], env=environment, capture_output=True, text=True, check=True)
+    return float(done.stdout)
+
+
+@pytest.mark.parametrize("beside", ["nothing", "a busy process"])
+def test_sleeping_against_spinning_threads(benchmark, beside):
+    busy = [] if beside == "nothing" else [subprocess.Popen([sys.executable, "-c", "while True: pass"])]
+    try:
+        runs = [(seconds("ACTIVE"), seconds("PASSIVE")) for _ in range(ROUNDS)]
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+    spinning, sleeping = (1000 * median(each) / STEPS for each in zip(*runs, strict=True))
+    print(
+        f"\nbeside {beside}: a step takes {spinning:.1f} ms with spinning threads, {sleeping:.1f} ms with sleeping "
+        f"ones, {spinning / sleeping:.2f} times as long"
+    )
+    benchmark.extra_info["spinning over sleeping"] = spinning / sleeping
+    benchmark.pedantic(seconds, args=("PASSIVE",), rounds=1)
+    if busy and os.cpu_count() <= 4:  # with many cores there may always be a free one
+        assert spinning > 1.5 * sleeping

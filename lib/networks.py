@@ -8,6 +8,7 @@ Contents
     ResNet18       torchvision's ResNet-18 without its classifier, as wide as one likes
     TwoTower       features of images and of texts, into one space
     UNet           a value for every pixel, from the maps of one of these networks
+    average_over_views    what a network says of every pixel, averaged over enlarged and mirrored views
     load_weights   pretrained weights into a network, from a file or a state dict
     initialise_he  new random weights, as He et al. draw them
     BoostHead      reads attributes and a name from an embedding through a hidden layer, the boosted embedding
@@ -31,6 +32,7 @@ __all__ = [
     "SmallNetwork",
     "TwoTower",
     "UNet",
+    "average_over_views",
     "initialise_he",
     "load_weights",
 ]
@@ -377,6 +379,35 @@ def _two_convolutions(n_below: int, n_beside: int, n_out: int) -> nn.Sequential:
     for n_in in (n_below + n_beside, n_out):
         layers += [nn.Conv2d(n_in, n_out, 3, padding=1, bias=False), nn.BatchNorm2d(n_out), nn.ReLU()]
     return nn.Sequential(*layers)
+
+
+def average_over_views(network: nn.Module, x: Tensor, scales: Sequence[float] = (1,), mirrored: bool = True) -> Tensor:
+    """What a network says of every pixel, averaged over views of the same photos: float (n, 3, h, w) -> (n, c, h, w).
+
+    Test-time augmentation: each photo is shown at each of `scales` times its size, as it is and, if `mirrored`, also
+    the other way round; the maps are brought back to (h, w) and averaged. Each view errs elsewhere. Scales above 1 are
+    for a network that was trained on enlarged crops: it has seen things larger than whole photos show them, and is
+    best at the sizes that it has seen (Touvron et al. 2019, Fixing the train-test resolution discrepancy). A network
+    in training mode stays so; ValueError for no scale, or one that is not above 0 and finite.
+
+    >>> double = lambda x: 2 * x  # looks at each pixel alone, so all views agree
+    >>> average_over_views(double, torch.ones(1, 3, 4, 4), scales=(1, 1.5)).unique().tolist()
+    [2.0]
+    """
+    if not len(scales) or not all(0 < scale < float("inf") for scale in scales):
+        raise ValueError(f"scales must be numbers above 0, at least one, got {list(scales)}")
+    size, views = x.shape[2:], []
+    for scale in scales:
+        sides = [max(1, round(scale * side)) for side in size]
+        view = x if sides == list(size) else _resized(x, sides)
+        for flips in (False, True)[: 1 + mirrored]:
+            found = network(view.flip(3)).flip(3) if flips else network(view)
+            views.append(found if found.shape[2:] == size else _resized(found, size))
+    return torch.stack(views).mean(0)
+
+
+def _resized(x, sides):
+    return functional.interpolate(x, tuple(sides), mode="bilinear", align_corners=False)
 
 
 def load_weights(network: nn.Module, weights: Mapping[str, Tensor] | str | Path, leave_out: Sequence[str] = ("fc.",)):

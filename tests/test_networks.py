@@ -16,6 +16,7 @@ from lib.networks import (
     SmallNetwork,
     TwoTower,
     UNet,
+    average_over_views,
     initialise_he,
     load_weights,
 )
@@ -331,6 +332,50 @@ def test_unet_learns_a_mask():
         loss.backward()
         optimiser.step()
     assert ((unet(photos) > 0) == (masks > 0)).float().mean() > 0.95
+
+
+def test_the_average_over_one_view_is_the_network_itself():
+    unet = UNet(NestedResNet(**SMALL)).eval()
+    photos = torch.randn(2, 3, 32, 40, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(average_over_views(unet, photos, mirrored=False), unet(photos))
+
+
+def test_the_average_is_over_the_photo_and_its_mirror_image():
+    photos = torch.tensor([[[[1.0, 2.0, 4.0]]]])
+
+    def left_neighbour(x):
+        return functional.pad(x, (1, 0))[..., :-1]  # 0 1 2, and for the mirror image 0 4 2, mirrored back: 2 4 0
+
+    found = average_over_views(left_neighbour, photos, mirrored=True)
+    assert found.tolist() == [[[[(0 + 2) / 2, (1 + 4) / 2, (2 + 0) / 2]]]]
+
+
+def test_mirrored_photos_get_the_mirrored_average():
+    unet = UNet(NestedResNet(**SMALL)).eval()
+    photos = torch.randn(2, 3, 32, 40, generator=torch.Generator().manual_seed(0))
+    there, back = (average_over_views(unet, each, scales=(1, 1.5)) for each in (photos, photos.flip(3)))
+    torch.testing.assert_close(there, back.flip(3), rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(unet(photos), unet(photos.flip(3)).flip(3), atol=1e-3)  # alone it has no such symmetry
+
+
+def test_each_scale_shows_the_photo_at_its_size():
+    seen = []
+
+    def network(x):
+        seen.append(tuple(x.shape[2:]))
+        return x[:, :1]
+
+    photos = torch.linspace(0, 1, 30).expand(1, 3, 20, 30)  # a ramp, which looks the same at every size
+    found = average_over_views(network, photos, scales=(1, 1.25, 2), mirrored=False)
+    assert seen == [(20, 30), (25, 38), (40, 60)]
+    assert found.shape == (1, 1, 20, 30)
+    torch.testing.assert_close(found[0, 0, 10], torch.linspace(0, 1, 30), rtol=0, atol=0.01)
+
+
+@pytest.mark.parametrize("scales", [(), (0,), (1, -1), (float("inf"),), (float("nan"),)])
+def test_scales_that_are_none_are_refused(scales):
+    with pytest.raises(ValueError, match="scales must be numbers above 0, at least one, got"):
+        average_over_views(torch.neg, torch.zeros(1, 3, 4, 4), scales)
 
 
 def test_unet_widths_must_be_as_many_as_its_steps():

@@ -193,6 +193,8 @@ def curves(
         if log_x:
             ax.set_xscale("log")
             _plain_ticks(ax.xaxis, table[x])
+        elif pd.api.types.is_integer_dtype(table[x]):
+            ax.xaxis.get_major_locator().set_params(integer=True)  # no epoch 1.25
         if log_y:
             ax.set_yscale("log")
             _plain_ticks(

@@ -223,6 +223,13 @@ def test_each_curve_has_its_points_in_order_of_x(trade):
     assert lines[0].get_ydata().tolist() == [0.2, 0.3, 0.4, 0.5]
 
 
+def test_whole_numbers_have_whole_numbers_as_ticks():
+    table = pd.DataFrame({"epoch": [1, 2, 3], "share": [0.25, 0.5, 0.75], "y": [0.1, 0.2, 0.3]})
+    whole, parts = (plots.curves(table, x, "y").axes[0].get_xticks() for x in ("epoch", "share"))
+    assert all(tick == round(tick) for tick in whole)
+    assert not all(tick == round(tick) for tick in parts)
+
+
 def test_eight_curves_differ_in_marker_and_line_style():
     table = pd.DataFrame({"x": [1, 2] * 8, "y": np.arange(16.0), "way": np.repeat(list("abcdefgh"), 2)})
     lines = plots.curves(table, "x", "y", hue="way").axes[0].get_lines()

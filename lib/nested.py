@@ -242,7 +242,7 @@ def _optimiser(model, settings):
     decays = [each for each in model.parameters() if each.ndim > 1]
     others = [each for each in model.parameters() if each.ndim <= 1]
     groups = [{"params": decays, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW([group for group in groups if group["params"]], lr=settings.rate)
+    return torch.optim.AdamW([group for group in groups if group["params"]], lr=settings.rate, fused=True)
 
 
 def _rank_and_world():

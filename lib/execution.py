@@ -111,16 +111,16 @@ def prepare(folder: str | Path, threads: int | None = None) -> dict[str, str]:
     starts without the user's history and start-up files. Progress bars and logs that would flood a notebook are
     silenced, hashes of text are the same in every run, and `threads` limits what one notebook's kernel uses.
 
-    Threads that wait for one another sleep (OMP_WAIT_POLICY, which may be set otherwise): by default they spin, and
-    where something else runs on one of the cores they spin away the time of the one they wait for
-    (benchmarks/test_bench_waiting.py).
+    Threads that wait for one another soon sleep (GOMP_SPINCOUNT, unless the user has set it or OMP_WAIT_POLICY): by
+    default they spin for long, and where something else runs on one of the cores they spin away the time of the one
+    they wait for (benchmarks/test_bench_waiting.py).
     """
     spec = Path(folder) / "kernels" / "python3"
     spec.mkdir(parents=True, exist_ok=True)
     argv = [sys.executable, "-Xfrozen_modules=off", "-m", "ipykernel_launcher", "-f", "{connection_file}"]
     (spec / "kernel.json").write_text(json.dumps({"argv": argv, "display_name": "Python 3", "language": "python"}))
     environment = {
-        "OMP_WAIT_POLICY": "PASSIVE",
+        **({} if "OMP_WAIT_POLICY" in os.environ else {"GOMP_SPINCOUNT": "1000"}),
         **os.environ,
         "JUPYTER_PATH": os.pathsep.join(filter(None, [str(folder), os.environ.get("JUPYTER_PATH")])),
         "IPYTHONDIR": str(Path(folder) / "ipython"),

@@ -68,8 +68,11 @@ def test_the_exit_status_of_a_kernel_says_how_it_died(status, words):
     assert "the kernel died" in execution.how_it_died(status)
 
 
-def test_waiting_threads_sleep_unless_the_user_wants_it_otherwise(tmp_path, monkeypatch):
-    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
-    assert execution.prepare(tmp_path)["OMP_WAIT_POLICY"] == "PASSIVE"
+def test_waiting_threads_soon_sleep_unless_the_user_wants_it_otherwise(tmp_path, monkeypatch):
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+        monkeypatch.delenv(name, raising=False)
+    assert execution.prepare(tmp_path)["GOMP_SPINCOUNT"] == "1000"
     monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
-    assert execution.prepare(tmp_path)["OMP_WAIT_POLICY"] == "ACTIVE"
+    assert "GOMP_SPINCOUNT" not in execution.prepare(tmp_path)
+    monkeypatch.setenv("GOMP_SPINCOUNT", "7")
+    assert execution.prepare(tmp_path)["GOMP_SPINCOUNT"] == "7"

@@ -32,7 +32,7 @@ test: install ## pass the tests
 	@$(RUN) -m pytest -n 2 $(ARGS)
 
 lab: install ## open JupyterLab on the notebooks
-	@cd notebooks && GOMP_SPINCOUNT=$${GOMP_SPINCOUNT:-1000} ../$(RUN) -m jupyterlab $(ARGS)
+	@test -n "$$OMP_WAIT_POLICY" || export GOMP_SPINCOUNT="$${GOMP_SPINCOUNT:-1000}"; cd notebooks && ../$(RUN) -m jupyterlab $(ARGS)
 
 full: install ## run the real collections, ONLY="04 05" for some notebooks; a run that stopped is taken up again
 	@$(RUN) -m lib.course run --profile full --resume $(if $(ONLY),--only $(ONLY)) $(ARGS)

@@ -5,7 +5,7 @@
 Every convolution is shared out among threads, and the first ones to be done wait for the last. OpenMP's threads spin by
 default: they ask again and again, at full load. With a core for each that is the fastest way. Where another program
 wants one of the cores, the system takes turns, and a thread that spins uses up the turn of the one that it waits for.
-With GOMP_SPINCOUNT=1000 they spin for some microseconds and sleep then. The runner and the tests of the course set it
+With GOMP_SPINCOUNT=1000 they spin for a moment and sleep then. The runner and the tests of the course set it
 so. (OMP_WAIT_POLICY=PASSIVE, never to spin, is as good beside other work and slower alone. GNU's OpenMP, which torch
 has on Linux, knows the variable; others ignore it.)
 

@@ -37,7 +37,7 @@ __all__ = [
 ]  # fmt: skip
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's photos, as torchvision has them
-RECIPE = 1  # raise it with every change that changes what a training ends with
+RECIPE = 2  # raise it with every change that changes what a training ends with
 
 
 class Photos(NamedTuple):

@@ -4,6 +4,19 @@ Set before torch is loaded. By default waiting threads spin, see benchmarks/test
 """
 
 import os
+from pathlib import Path
+
+import pytest
 
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
+
+@pytest.fixture(scope="session")
+def tiny_catalogue(tmp_path_factory):
+    """Drawn once for all processes of a test run: `write` itself makes sure of that."""
+    from lib import catalogue
+
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    return Path(catalogue.write(shared / "tiny_catalogue", n_images=150, size=64, progress=False))

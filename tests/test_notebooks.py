@@ -1,16 +1,14 @@
 """Every committed notebook: its structure, its outputs, and a run with the least parameters that reach every cell."""
 
-import os
 import re
 import shutil
 import statistics
 import tempfile
-from pathlib import Path
 
 import nbformat
 import pytest
 
-from lib import catalogue, course, datasets, notebook_files
+from lib import course, datasets, notebook_files
 
 FOLDER = course.ROOT / "notebooks"
 PATHS = sorted(FOLDER.glob("[0-9][0-9]_*.ipynb"))
@@ -106,14 +104,6 @@ def test_it_notes_its_results_under_its_own_name(path):
 
 def test_no_profile_is_left_over_from_a_notebook_that_is_gone():
     assert set(course.read_profiles(FOLDER)) <= {path.stem for path in PATHS}
-
-
-@pytest.fixture(scope="session")
-def tiny_catalogue(tmp_path_factory):
-    """Drawn once for all processes of a test run: `write` itself makes sure of that."""
-    base = tmp_path_factory.getbasetemp()
-    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    return Path(catalogue.write(shared / "tiny_catalogue", n_images=150, size=64, progress=False))
 
 
 @every_notebook

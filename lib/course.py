@@ -156,12 +156,12 @@ def digest(notebook: Notebook) -> str:
         notebook_files.source_digest(notebook_files.read(notebook.path)),
         json.dumps(notebook.parameters, sort_keys=True),
     ]
-    parts += [
-        hashlib.sha256(p.read_bytes()).hexdigest()
-        for p in sorted(Path(__file__).parent.glob("*.py"))
-        if p.name not in OWN
-    ]
+    parts += [_digest_of(path) for path in sorted(Path(__file__).parent.glob("*.py")) if path.name not in OWN]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _digest_of(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 class Run:
@@ -172,7 +172,6 @@ class Run:
         self.reports = reports_folder.resolve()
         self.folder = self.reports / profile
         self.states = self.folder / "state"
-        self.states.mkdir(parents=True, exist_ok=True)
         self.processes = []
         self.progress = None
         self.stopping = threading.Event()
@@ -194,9 +193,14 @@ class Run:
 
     def finished(self, notebook):
         """Whether the last run of `notebook` succeeded and would give the same again."""
-        there = (self.folder / f"{notebook.name}.ipynb").is_file() and self.result_path(notebook.name).is_file()
+        there = (self.folder / f"{notebook.name}.ipynb").is_file() and self.has_own_results(notebook.name)
         state = self.state(notebook.name)
         return there and not notebook.problem and state.get("status") == "ok" and state["digest"] == digest(notebook)
+
+    def has_own_results(self, name):
+        """Whether the results of notebook `name` are, byte for byte, those that its last run ended with."""
+        path = self.result_path(name)
+        return path.is_file() and self.state(name).get("results_digest") == _digest_of(path)
 
     def execute(self, notebook, environment):
         """Run one notebook in a process of its own; write its state, page and thumbnail."""
@@ -223,7 +227,7 @@ class Run:
         state |= {"status": "ok" if failure is None else "failed", "seconds": time.monotonic() - began}
         state["ended"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         if failure is None:
-            state["results_digest"] = hashlib.sha256(self.result_path(notebook.name).read_bytes()).hexdigest()
+            state["results_digest"] = _digest_of(self.result_path(notebook.name))
         if self.stopping.is_set() and failure is not None:
             state["status"], failure = "stopped", execution.Failure("it was stopped")
             (self.states / f"{notebook.name}.log").unlink(missing_ok=True)
@@ -348,6 +352,23 @@ def course_environment(folder: str, reports_folder: Path, jobs: int) -> dict:
     return environment
 
 
+@contextlib.contextmanager
+def alone(folder: Path):
+    """Hold the lock of a folder that a run writes to, which ends with its process; UsageError where another holds it."""
+    from filelock import FileLock, Timeout  # here, since `list --json` and `publish` need no packages
+
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise UsageError(f"a run is under way in {folder}; wait for its end, or give another --reports") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def run_notebooks(options, notebooks) -> tuple[Run, list[dict]]:
     """What `run` and `notebooks` share: take over, draw, execute, report. The run, and each notebook's state."""
     paths = find(options.notebooks)
@@ -356,11 +377,12 @@ def run_notebooks(options, notebooks) -> tuple[Run, list[dict]]:
     everything = plan(rest, read_profiles(options.notebooks), options.profile, []) + notebooks
     timeout = options.timeout or CELL_SECONDS.get(options.profile, LONG_CELL_SECONDS)
     run = Run(options.profile, options.reports, timeout)
-    todo = [notebook for notebook in notebooks if not (options.resume and run.finished(notebook))]
-    states = {notebook.name: run.state(notebook.name) for notebook in notebooks if notebook not in todo}
-    for name in states:
-        print(f"kept     {name}  (unchanged since its last run)", file=sys.stderr)
-    with tempfile.TemporaryDirectory() as folder:
+    with alone(run.folder), tempfile.TemporaryDirectory() as folder:
+        run.states.mkdir(exist_ok=True)
+        todo = [notebook for notebook in notebooks if not (options.resume and run.finished(notebook))]
+        states = {notebook.name: run.state(notebook.name) for notebook in notebooks if notebook not in todo}
+        for name in states:
+            print(f"kept     {name}  (unchanged since its last run)", file=sys.stderr)
         environment = course_environment(folder, options.reports, options.jobs)
         if any(notebook.parameters.get("dataset") == "catalogue" for notebook in todo):
             draw_catalogue(options.notebooks, environment)
@@ -552,6 +574,8 @@ def _last_quick_run(options, names):
             )
         if state["given"]:
             raise UsageError(f"{name} last ran with {state['given']} beside profile quick; run it again without -p")
+        if not run.has_own_results(name):
+            raise UsageError(f"{run.result_path(name)} is not what the last run of {name} wrote; run it again")
     return gathered(options.reports, "quick")
 
 

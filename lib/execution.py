@@ -235,7 +235,7 @@ def execute_apart(arguments: dict, environment: dict, folder, log, started, repo
                 else:
                     verdict = event
     if "failure" in verdict:
-        Path(log).unlink()
+        Path(log).unlink(missing_ok=True)
         return verdict["failure"] and Failure(**verdict["failure"])
     last = Path(log).read_text(encoding="utf-8").strip().splitlines()[-1:] or ["no message"]
     return Failure(f"papermill ended with status {process.returncode}: {last[0]} (see {log})", cell)

@@ -188,14 +188,25 @@ def test_expectations_are_written_and_then_met(course_folder):
     status, said = call("check", *where)
     assert status == 0 and "as recorded: 1 claims, 1 values" in said
 
-    path = folder / "reports" / "results" / "quick" / "00_good.json"
-    before = path.read_text()
-    path.write_text(before.replace("0.75", "0.5").replace('"holds": true', '"holds": false'))
-    status, said = call("check", *where)
-    path.write_text(before)
+    with results_as_of_another_run(folder / "reports"):
+        status, said = call("check", *where)
     assert status == 1
     assert "'three quarters is more than half' does not hold; recorded: holds" in said
     assert "AP (method=toy) is 0.5, outside 0.5625 to 0.9375" in said
+
+
+@contextlib.contextmanager
+def results_as_of_another_run(reports_folder, known=True):
+    """Half the AP and no claim that holds, for a while; `known`: the runner's state says that its run wrote this."""
+    paths = reports_folder / "results" / "quick" / "00_good.json", reports_folder / "quick" / "state" / "00_good.json"
+    before = [path.read_text() for path in paths]
+    other = before[0].replace("0.75", "0.5").replace('"holds": true', '"holds": false')
+    digests = [hashlib.sha256(text.encode()).hexdigest() for text in (before[0], other)]
+    paths[0].write_text(other)
+    paths[1].write_text(before[1].replace(*digests) if known else before[1])
+    yield
+    for path, text in zip(paths, before, strict=True):
+        path.write_text(text)
 
 
 @pytest.fixture
@@ -258,6 +269,18 @@ def test_resume_runs_again_what_lost_its_results(finished):
     assert run.finished(notebook)
     run.result_path("00_good").unlink()
     assert not run.finished(notebook)
+
+
+def test_results_that_the_last_run_did_not_write_are_not_trusted(finished):
+    folder, where = finished
+    run = course.Run("quick", folder / "reports")
+    (notebook,) = course.plan(course.find(folder), course.read_profiles(folder), "quick", [])
+    assert call("expect", *where)[0] == 0 and run.finished(notebook)
+    with results_as_of_another_run(folder / "reports", known=False):
+        assert not run.finished(notebook)
+        for command in ("check", "expect"):
+            status, said = call(command, *where)
+            assert status == 2 and "00_good.json is not what the last run of 00_good wrote; run it again" in said
 
 
 def measured(folder):
@@ -391,6 +414,23 @@ def test_a_number_that_makes_no_sense_is_refused(folder, arguments):
     with pytest.raises(SystemExit) as ended:
         call("run", "--notebooks", folder, *arguments)
     assert ended.value.code == 2
+
+
+def test_a_run_is_refused_while_another_writes_to_its_folder(tmp_path):
+    toy(tmp_path, "00_broken", ["1"], parameters=None)  # fails without a kernel
+    toys(tmp_path, ["00_broken"])
+    where = tmp_path / "reports" / "quick"
+    hold = "import sys, time, pathlib; from lib import course\n"
+    hold += "with course.alone(pathlib.Path(sys.argv[1])): print('held', flush=True); time.sleep(600)"
+    command = [sys.executable, "-c", hold, where]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=course.ROOT) as other:
+        assert other.stdout.readline() == "held\n"
+        status, said = call("run", "--notebooks", tmp_path, "--reports", tmp_path / "reports")
+        other.kill()
+    assert status == 2 and f"a run is under way in {where}" in said and "another --reports" in said
+    assert not list(where.glob("state/*"))
+    status, said = call("run", "--notebooks", tmp_path, "--reports", tmp_path / "reports")
+    assert status == 1 and "FAILED 00_broken" in said, "a run that was killed holds nothing"
 
 
 def test_notebooks_refuses_a_parameters_cell_unlike_profile_quick(tmp_path):

@@ -76,3 +76,10 @@ def test_waiting_threads_soon_sleep_unless_the_user_wants_it_otherwise(tmp_path,
     assert "GOMP_SPINCOUNT" not in execution.prepare(tmp_path)
     monkeypatch.setenv("GOMP_SPINCOUNT", "7")
     assert execution.prepare(tmp_path)["GOMP_SPINCOUNT"] == "7"
+
+
+def test_a_log_that_is_gone_does_no_harm_to_the_verdict(tmp_path, monkeypatch):
+    (tmp_path / "program.py").write_text("""print('{"failure": null}')""")
+    monkeypatch.setattr(execution, "__file__", str(tmp_path / "program.py"))
+    log = tmp_path / "log"
+    assert execution.execute_apart({}, None, tmp_path, log, lambda process: log.unlink(), print) is None

@@ -155,8 +155,8 @@ def prepare(name, sources, target, tools, options=None, long_side=None, accept_c
     page = tools.page(name)
     if "layout" not in page:
         raise Refused(f"{name} is not prepared from an archive. {page['how_to_get'].strip()}")
+    asked = _asked(page, options, long_side)
     options = {**page.get("options", {}), **(options or {})}
-    asked = {"options": _plain(options), "long_side": long_side}
     folder = Path(target).expanduser().resolve() / name
     if _in_place(folder, asked):
         return folder, False
@@ -187,6 +187,11 @@ def prepare(name, sources, target, tools, options=None, long_side=None, accept_c
         finally:
             shutil.rmtree(work, ignore_errors=True)
     return folder, True
+
+
+def _asked(page, options, long_side):
+    """What is asked for, as the manifest of a prepared collection has it."""
+    return {"options": _plain({**page.get("options", {}), **(options or {})}), "long_side": long_side}
 
 
 def _in_place(folder, asked):
@@ -354,12 +359,8 @@ def fetch(name, target, tools, options=None, long_side=None, accept_counts=False
     """
     page, target = tools.page(name), Path(target).expanduser().resolve()
     if page["fetch"] == "drawn":
-        if (target / name).is_dir():
-            return target / name, False
-        target.mkdir(parents=True, exist_ok=True)
-        tools.catalogue.write(target / name)
-        return target / name, True
-    asked = {"options": _plain({**page.get("options", {}), **(options or {})}), "long_side": long_side}
+        return _drawn(name, target, tools, options, long_side)
+    asked = _asked(page, options, long_side)
     if _in_place(target / name, asked):
         return target / name, False
     again = f"{COMMAND} prepare {name} --from"
@@ -387,6 +388,18 @@ def fetch(name, target, tools, options=None, long_side=None, accept_counts=False
         if not keep:
             shutil.rmtree(downloads)
     return result
+
+
+def _drawn(name, target, tools, options, long_side):
+    """Draw the collection into target/name, unless it lies there whole. (folder, whether it was drawn)"""
+    unused = [*(options or {}), *(["long_side"] if long_side is not None else [])]
+    if unused:
+        raise Refused(f"{name} is drawn as it is; {', '.join(unused)} cannot be asked for")
+    folder = target / name
+    read_manifest(folder)  # ValueError for a damaged one
+    before = folder.stat().st_ino if folder.exists() else None
+    tools.catalogue.write(folder)
+    return folder, folder.stat().st_ino != before  # what is drawn is moved there as a new folder
 
 
 def _download(page, downloads, tools):
@@ -536,16 +549,33 @@ def _run_list(arguments, tools, data):
 
 def _run_fetch(arguments, tools, data):
     page = tools.page(arguments.name)
-    options, here = _options(arguments), found(arguments.name, data)
-    if here and not (arguments.to or options or arguments.long_side):
+    options, here = _options(arguments), None if arguments.to else found(arguments.name, data)
+    if here and page["fetch"] != "drawn" and _is_here(here, page, options, arguments.long_side, tools):
         return _say(here, False)
-    target = arguments.to or target_folder(data)
+    target = arguments.to or (here.parent if here else target_folder(data))
     rest = (tools, options, arguments.long_side, arguments.accept_counts, arguments.keep)
     folder, done = fetch(arguments.name, target, *rest)
     _say(folder, done)
     if done:
         print(f"    terms: {page['terms']}\n    cite: {page['citation']}")
     return 0
+
+
+def _is_here(folder, page, options, long_side, tools):
+    """Whether the collection lies there as it is asked for, prepared or as a copy of the user's own; else Refused.
+
+    A copy of the user's own has no manifest: it must be read as a collection, and only the page's options can be asked.
+    """
+    if (folder / MANIFEST).is_file() or options or long_side is not None:
+        return _in_place(folder, _asked(page, options, long_side))
+    try:
+        tools.datasets.load(folder)
+    except (ValueError, OSError) as error:
+        raise Refused(
+            f"{folder} is there and is no collection that can be read: {error}; remove it, or choose another place "
+            "with --to"
+        ) from error
+    return True
 
 
 def _run_prepare(arguments, tools, data):

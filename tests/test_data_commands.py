@@ -581,14 +581,78 @@ def test_without_kaggle_or_when_it_fails_the_way_by_hand_is_said(pages, place, t
     assert visible(place) == []
 
 
-def test_the_catalogue_is_drawn(pages, place, monkeypatch):
+def test_fetch_finds_a_copy_of_the_users_own_in_place(archives, pages, place, tmp_path):
+    assert call("prepare", "scenes8", "--from", *archives["scenes8"])[0] == 0
+    for name in ("manifest.json", "files.csv"):
+        (place / "scenes8" / name).unlink()
+    assert call("fetch", "scenes8") == (0, f"in place: {place / 'scenes8'}\n")
+    status, said = call("fetch", "scenes8", "--seed", 3)
+    assert status == 2
+    assert "is there and was not made by this command" in said
+
+
+def test_fetch_does_not_take_an_empty_or_damaged_folder_for_the_collection(tiny, pages, place):
+    (place / "scenes15").mkdir()
+    status, said = call("fetch", "scenes15")
+    assert status == 2
+    assert f"{place / 'scenes15'} is there and is no collection that can be read" in said
+    (tiny / "manifest.json").write_text("{")
+    status, said = call("fetch", "tiny-imagenet")
+    assert status == 2
+    assert "manifest.json cannot be read: " in said
+    (tiny / "manifest.json").unlink()
+    assert call("fetch", "tiny-imagenet")[0] == 0
+    (tiny / "train" / "metadata.csv").unlink()
+    status, said = call("fetch", "tiny-imagenet")
+    assert status == 2
+    assert "is no collection that can be read: " in said
+    assert "no metadata.csv in train/" in said
+
+
+def test_fetch_does_not_take_what_was_prepared_otherwise_for_what_is_asked(archives, pages, place):
+    call("prepare", "tiny-imagenet", "--from", *archives["tiny-imagenet"], "--per-class", 2)
+    before = contents(place / "tiny-imagenet")
+    assert call("fetch", "tiny-imagenet", "--per-class", 2) == (0, f"in place: {place / 'tiny-imagenet'}\n")
+    for words in ([], ["--per-class", 2, "--long-side", 7]):
+        status, said = call("fetch", "tiny-imagenet", *words)
+        assert status == 2
+        assert "tiny-imagenet is there, prepared with per_class = 2, and " in said
+    assert contents(place / "tiny-imagenet") == before
+
+
+@pytest.fixture
+def small_catalogue(monkeypatch):
+    """The catalogue is drawn with its fewest images."""
     from lib import catalogue
 
-    drawn = []
-    monkeypatch.setattr(catalogue, "write", lambda folder: (drawn.append(folder), Path(folder).mkdir()))
-    assert call("fetch", "catalogue", "--to", place)[0] == 0
-    assert call("fetch", "catalogue", "--to", place) == (0, f"in place: {place / 'catalogue'}\n")
-    assert drawn == [place / "catalogue"]
+    monkeypatch.setattr(catalogue, "write", functools.partial(catalogue.write, n_images=40, progress=False))
+
+
+def test_the_catalogue_is_drawn_and_what_is_not_whole_is_drawn_again(small_catalogue, pages, place):
+    folder = place / "catalogue"
+    folder.mkdir()
+    for _ in range(2):  # into an empty folder, then into one that lacks a photo
+        status, said = call("fetch", "catalogue")
+        assert status == 0
+        assert said.startswith(f"prepared: {folder}\n")
+        photos = sorted(folder.glob("*/*.png"))
+        assert len(photos) == 40
+        photos[0].unlink()
+    assert call("fetch", "catalogue", "--to", place)[1].startswith(f"prepared: {folder}\n")
+    for words in ([], ["--to", place]):
+        assert call("fetch", "catalogue", *words) == (0, f"in place: {folder}\n")
+
+
+def test_the_catalogue_takes_no_option_and_the_place_of_nothing_else(small_catalogue, pages, place):
+    status, said = call("fetch", "catalogue", "--per-class", 3, "--long-side", 7)
+    assert status == 2
+    assert "catalogue is drawn as it is; per_class, long_side cannot be asked for" in said
+    assert visible(place) == []
+    official.put(place / "catalogue" / "letter.txt", "mine")
+    status, said = call("fetch", "catalogue")
+    assert status == 2
+    assert "holds something that is not a drawn catalogue" in said
+    assert contents(place) == {"catalogue/letter.txt": b"mine"}
 
 
 # --- check ----------------------------------------------------------------------------------------------

@@ -41,11 +41,25 @@ def works() -> bool:
         return False
 
 
+def require_own_folder() -> None:
+    """End with a sentence where .venv is something that making it anew would destroy or could not replace."""
+    if VENV.is_symlink():
+        what = f"a link to {os.readlink(VENV)}, which is no environment that works with this Python; remove the link"
+    elif VENV.exists() and not VENV.is_dir():
+        what = "a file; move it away"
+    elif VENV.is_dir() and any(VENV.iterdir()) and not (VENV / "pyvenv.cfg").is_file():
+        what = "a folder with something else than an environment in it; move it away"
+    else:
+        return
+    sys.exit(f"install.py: {VENV} is {what}, and call it again.")
+
+
 def install() -> None:
     """Make .venv (anew where it does not work), install into it, and write the stamp."""
     if VENV.exists() and works():
         print("The requirements changed, or an installation was broken off: bringing .venv up to date.", flush=True)
     else:
+        require_own_folder()
         print(f"Making .venv with Python {sys.version.split()[0]}.", flush=True)
         venv.EnvBuilder(clear=VENV.exists(), with_pip=True, symlinks=os.name != "nt").create(VENV)
     print("Installing the requirements (once; about 6 GB on Linux, a few minutes).", flush=True)

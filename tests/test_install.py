@@ -147,3 +147,50 @@ def test_an_installation_that_broke_off_is_not_trusted(folder, monkeypatch):
     with pytest.raises(subprocess.CalledProcessError):
         install.install()
     assert not install.is_current()
+
+
+def test_only_an_environment_is_made_anew_nothing_else_is_erased(folder, monkeypatch):
+    root, calls = folder
+    monkeypatch.setattr(install, "works", lambda: False)
+    (root / "elsewhere").mkdir()
+    (root / "elsewhere" / "thesis.txt").write_text("years of work")
+    (root / ".venv").symlink_to("elsewhere")
+    with pytest.raises(SystemExit, match=r"\.venv is a link to elsewhere, .*; remove the link"):
+        install.install()
+    (root / ".venv").unlink()
+    (root / ".venv").symlink_to("gone")
+    with pytest.raises(SystemExit, match=r"\.venv is a link to gone"):
+        install.install()
+    (root / ".venv").unlink()
+    (root / ".venv").write_text("a note")
+    with pytest.raises(SystemExit, match=r"\.venv is a file; move it away"):
+        install.install()
+    (root / ".venv").unlink()
+    (root / "elsewhere").rename(root / ".venv")
+    with pytest.raises(SystemExit, match=r"\.venv is a folder with something else .*; move it away"):
+        install.install()
+    assert (root / ".venv" / "thesis.txt").read_text() == "years of work"
+    assert not calls
+
+
+def test_a_broken_environment_and_an_empty_folder_are_made_anew(folder, monkeypatch):
+    root, calls = folder
+    monkeypatch.setattr(install, "works", lambda: False)
+    (root / ".venv").mkdir()
+    install.install()
+    assert install.is_current() and len(calls) == 2
+    for path in (install.STAMP, install.PYTHON):
+        path.unlink()
+    install.PYTHON.parent.rmdir()
+    (root / ".venv" / "pyvenv.cfg").write_text("of another Python")
+    install.install()
+    assert install.is_current() and len(calls) == 4
+
+
+def test_a_link_to_an_environment_that_works_is_used(folder, monkeypatch):
+    root, calls = folder
+    monkeypatch.setattr(install, "works", lambda: True)
+    (root / "shared").mkdir()
+    (root / ".venv").symlink_to("shared")
+    install.install()
+    assert (root / ".venv").is_symlink() and (root / "shared" / "course-stamp").is_file() and len(calls) == 2

@@ -301,7 +301,9 @@ def _continues(response: requests.Response, have: int, page: dict) -> bool:
     if None not in (total, page.get("total")) and total != page["total"]:
         return False
     shared = [name for name in ("etag", "last_modified") if now[name] and page.get(name)]
-    return all(now[name] == page[name] for name in shared[:1])  # an ETag, where there is one, says it all
+    if "etag" in shared and not page["etag"].startswith("W/"):
+        shared = ["etag"]  # a strong one says it all; beside a weak one the date counts, which If-Range then names
+    return all(now[name] == page[name] for name in shared)
 
 
 def _receive(response: requests.Response, url: str, part: _Part, have: int, size: int | None, shown: bool) -> None:
@@ -309,7 +311,7 @@ def _receive(response: requests.Response, url: str, part: _Part, have: int, size
     status = response.status_code
     if status == 206 and have:
         total = _content_range(response)[1] or _content_length(response, have)
-        compressed = False
+        coding, compressed = "", False
     elif status == 200:
         have, total = 0, _content_length(response)
         coding = _coding(response)
@@ -327,9 +329,27 @@ def _receive(response: requests.Response, url: str, part: _Part, have: int, size
         # Ranges are of the body as it is sent: what was unpacked on the way cannot be gone on with.
         part.begin(None if compressed else _page(url, response, total))
         total, expected = (None, size) if compressed else (total, expected)
-    got = _write_part(part, have, expected, response.raw.stream(_CHUNK, decode_content=compressed), shown)
+    chunks = response.raw.stream(_CHUNK, decode_content=False)
+    got = _write_part(part, have, expected, _unpacked(chunks, coding) if compressed else chunks, shown)
     if total is not None and got != total:
         raise _Failure(f"it was cut off after {got:,} of {total:,} bytes")
+
+
+def _unpacked(chunks: Iterator[bytes], coding: str) -> Iterator[bytes]:
+    """What a body that was compressed on its way holds. A try that failed, if the body ends before its end mark."""
+    body = None
+    try:
+        for chunk in chunks:
+            while chunk:
+                if body is None or body.eof:  # gzip may come in several members
+                    has_no_head = coding == "deflate" and chunk[0] & 15 != zlib.DEFLATED  # as some servers send it
+                    body = zlib.decompressobj(-zlib.MAX_WBITS if has_no_head else 32 + zlib.MAX_WBITS)
+                yield body.decompress(chunk)
+                chunk = body.unused_data
+    except zlib.error as error:
+        raise _Failure(f"what came cannot be unpacked ({error})") from error
+    if body is None or not body.eof:
+        raise _Failure("it was cut off: its compressed body has no end")
 
 
 def _write_part(part: _Part, have: int, expected: int | None, chunks: Iterator[bytes], shown: bool) -> int:
@@ -428,7 +448,6 @@ def _in_words(error: BaseException, timeout: float) -> str:
         urllib3.exceptions.ReadTimeoutError: f"nothing came for {timeout:g} s",
         urllib3.exceptions.ProxyError: "there is no connection to the proxy",
         urllib3.exceptions.SSLError: f"the encrypted connection failed ({chain[-1]})",
-        urllib3.exceptions.DecodeError: "what came cannot be unpacked",
         urllib3.exceptions.ProtocolError: "the connection broke",
         urllib3.exceptions.IncompleteRead: "the connection broke",
     }

@@ -3,7 +3,7 @@
 Beside `data/photos.zip` while it is fetched:
 
     data/photos.zip.part          what came so far; moved to photos.zip when it is whole and its digest is right
-    data/photos.zip.part.json     address, ETag, Last-Modified and size of what the part is a part of
+    data/photos.zip.part.json     address, ETag, Last-Modified, size and type of what the part is a part of
     data/.photos.zip.lock         empty: who holds its lock is at work; it may lie there afterwards
 
 A killed run leaves a part, which the next call goes on with, or drops where it cannot be of the same file.
@@ -76,6 +76,7 @@ _LONG_ENOUGH = 2**20  # a try that brought so many new bytes was worth it: the c
 _LOOK_EVERY = 2**26  # bytes between two looks at the free space
 _MOST_HEADER = 2**24  # bytes tarfile may ask for at once: longer than any sound header, short enough for memory
 _MOST_PADDING = 2**26  # bytes after the end of a tar
+_WEB_PAGE = "text/html"
 _PASSING = (408, 425, 429)  # beside all from 500 on: answers that may be others in a while
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 # What the system says to a place in the archive, or a name in it, that cannot be.
@@ -118,8 +119,9 @@ def download(
     A try goes on where the last one broke off, also in a later call, if the server sends ranges and the file is still
     the same: by a strong ETag or Last-Modified (asked for by If-Range, and compared in the answer), and its size.
     Where it sends neither of the two, only if `sha256` is there to tell in the end. If a file of which a part was
-    resumed has a wrong digest, it is fetched anew once. A body that the server compresses on its own is unpacked; but
-    a .gz or .tgz stays what it is.
+    resumed has a wrong digest, it is fetched anew once. A web page that comes instead of the rest (a sign-in) ends the
+    tries and leaves the part. A body that the server compresses on its own is unpacked; but a .gz or .tgz stays what it
+    is.
 
     Raises Unavailable (404 and other refusals at once); NotEnoughSpace, before anything is written where the size is
     known, else as soon as it shows, and then what came stays for the next call; ValueError for a digest that is wrong,
@@ -263,6 +265,9 @@ def _get(url: str, part: _Part, has_digest: bool, size: int | None, timeout: flo
             headers["If-Range"] = _validator(page)
     try:
         with requests.Session() as session, _follow(session, url, headers, timeout) as response:
+            if have and response.status_code == 200 and _type(response) == _WEB_PAGE != page.get("type"):
+                advice = "Sign in where the network or the server asks for it; what came before is kept"
+                raise _Failure("a web page came: perhaps a sign-in", may_pass=False, advice=advice)
             if have and response.status_code in (206, 416) and not _continues(response, have, page):
                 part.discard()  # the file is another by now, or the range not the one asked for
                 have = 0
@@ -417,6 +422,11 @@ def _coding(response: requests.Response) -> str:
     return "" if coding == "identity" else coding
 
 
+def _type(response: requests.Response) -> str:
+    """What the server says that it sends, as text/html; "" if it does not."""
+    return response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+
+
 def _page(url: str, response: requests.Response, total: int | None) -> dict:
     headers = response.headers
     return {
@@ -424,6 +434,7 @@ def _page(url: str, response: requests.Response, total: int | None) -> dict:
         "etag": headers.get("ETag"),
         "last_modified": headers.get("Last-Modified"),
         "total": total,
+        "type": _type(response),
     }
 
 

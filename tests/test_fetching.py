@@ -357,6 +357,23 @@ def test_a_web_page_instead_of_the_file_is_seen_as_one(server, tmp_path):
         fetching.download(url, tmp_path / "a", sha256=DIGEST)
 
 
+@pytest.mark.parametrize("digest", [DIGEST, None])
+def test_a_web_page_instead_of_the_rest_leaves_what_came_before(server, tmp_path, digest):
+    sign_in = status(200, b"<!DOCTYPE html>", **{"Content-Type": "text/html; charset=utf-8"})
+    url = server.put("/a", file(BODY, cut=70_000), sign_in, file(BODY))
+    with pytest.raises(fetching.Unavailable, match=r"a web page came: perhaps a sign-in \(tried 2 times\)"):
+        fetching.download(url, tmp_path / "a", sha256=digest)
+    assert (tmp_path / "a.part").read_bytes() == BODY[:70_000]
+    assert fetching.download(url, tmp_path / "a", sha256=digest).read_bytes() == BODY
+    assert server.ranges() == [None, "bytes=70000-", "bytes=70000-"]
+
+
+def test_a_web_page_that_is_wanted_is_sent_again_by_a_server_without_ranges(server, tmp_path):
+    pages = [file(BODY, cut=cut, ranges=False, **{"Content-Type": "text/html"}) for cut in (70_000, None)]
+    assert fetching.download(server.put("/a", *pages), tmp_path / "a").read_bytes() == BODY
+    assert server.ranges() == [None, "bytes=70000-"]
+
+
 @pytest.mark.parametrize("page", ["", "no json", "[]", '{"url": "http://elsewhere/a", "etag": "x"}', None])
 def test_a_part_of_which_nothing_is_known_is_dropped(server, tmp_path, page):
     (tmp_path / "a.part").write_bytes(b"of something else")

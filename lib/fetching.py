@@ -782,6 +782,8 @@ def _unpack_tar(archive: Path, kind: str, unpacking: _Unpacking, shown: bool) ->
             for info, member in _tar_members(file):
                 if name := unpacking.admit(member):
                     tarfile.data_filter(info, str(unpacking.root))  # a second opinion: raises for what it would refuse
+                    if member.n_bytes > _LOOK_EVERY:
+                        _require_space(unpacking.root, member.n_bytes, unpacking.title)
                     unpacking.put(member, name)
                 bar.update(raw.tell() - bar.n)
         # tarfile takes a broken header in the middle for the end. The real end is a block of zeros.

@@ -1342,6 +1342,20 @@ def test_a_disk_that_fills_while_an_archive_is_unpacked_is_left_as_it_was(tmp_pa
     assert left(tmp_path) == ["t"]
 
 
+def test_a_large_file_in_a_tar_needs_its_space_before_a_byte_of_it_is_written(tmp_path, monkeypatch):
+    archive = write_tar(tmp_path / "t", {"a": b"abc", "zeros": bytes(10**7)}, "w:gz")
+    written = []
+    put = fetching._Unpacking.put
+    monkeypatch.setattr(fetching._Unpacking, "put", lambda *each: written.append(each[2]) or put(*each))
+    monkeypatch.setattr(fetching, "_LOOK_EVERY", 2**20)
+    monkeypatch.setattr(fetching.shutil, "disk_usage", disk_with(10**7 + fetching.MARGIN - 1))
+    with pytest.raises(fetching.NotEnoughSpace, match=r"out needs 10\.0 MB more"):
+        fetching.extract(archive, tmp_path / "out", 10**8)
+    assert (written, left(tmp_path)) == (["a"], ["t"])
+    monkeypatch.setattr(fetching.shutil, "disk_usage", disk_with(10**7 + fetching.MARGIN))
+    fetching.extract(archive, tmp_path / "out", 10**8)
+
+
 # --- manifest -----------------------------------------------------------------------------------------
 
 

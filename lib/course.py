@@ -340,13 +340,19 @@ def draw_catalogue(folder: Path, environment: dict) -> None:
         raise UsageError("the catalogue could not be drawn (see above)")
 
 
+def named_folders(variable: str) -> list[Path]:
+    """The folders that an environment variable names, joined as in $PATH, absolute; empty parts are left out."""
+    return [Path(part).expanduser().resolve() for part in os.environ.get(variable, "").split(os.pathsep) if part]
+
+
 def course_environment(folder: str, reports_folder: Path, jobs: int) -> dict:
     """The environment of the notebooks: this lib, this report folder, absolute data folders, threads."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     environment = execution.prepare(folder, threads=max(1, cores // jobs) if jobs > 1 else None)
-    for name, value in os.environ.items():
-        if name.startswith("RETRIEVAL_") and Path(value).exists():
-            environment[name] = str(Path(value).resolve())  # relative to where the command was given
+    for name in ("RETRIEVAL_DATA", "RETRIEVAL_WEIGHTS"):  # relative to where the command was given
+        environment[name] = os.pathsep.join(map(str, named_folders(name)))
+        if not environment[name]:
+            del environment[name]
     environment["RETRIEVAL_REPORTS"] = str(reports_folder.resolve())
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     return environment
@@ -354,7 +360,7 @@ def course_environment(folder: str, reports_folder: Path, jobs: int) -> dict:
 
 @contextlib.contextmanager
 def alone(folder: Path):
-    """Hold the lock of a folder that a run writes to, which ends with its process; UsageError where another holds it."""
+    """Hold the lock of a folder that a run writes to, lost with its process; UsageError where another holds it."""
     from filelock import FileLock, Timeout  # here, since `list --json` and `publish` need no packages
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -525,10 +531,13 @@ def command_pretrain(options) -> int:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # of each process, read when torch is loaded: how the card's run was
     from lib import datasets, descriptors, losses, networks, pretraining, training
 
-    teacher = options.teacher or Path(os.environ.get("RETRIEVAL_WEIGHTS", ".")) / "mobilenet_v2.pth"
-    if not teacher.is_file():
+    folders = named_folders("RETRIEVAL_WEIGHTS") or [Path()]
+    places = [options.teacher] if options.teacher else [folder / "mobilenet_v2.pth" for folder in folders]
+    teacher = next((place for place in places if place.is_file()), None)
+    if teacher is None:
         raise UsageError(
-            f"the teacher's weights, torchvision's mobilenet_v2, are not at {teacher}; name them: --teacher"
+            f"the teacher's weights, torchvision's mobilenet_v2, are not at {' or '.join(map(str, places))}; "
+            "name them: --teacher"
         )
     describe = {
         "HOG": descriptors.hog,

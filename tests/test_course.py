@@ -441,12 +441,40 @@ def test_notebooks_refuses_a_parameters_cell_unlike_profile_quick(tmp_path):
     assert "start" not in said
 
 
-def test_relative_data_folders_are_made_absolute_for_the_kernels(tmp_path, monkeypatch):
-    (tmp_path / "collections").mkdir()
+@pytest.mark.parametrize("name", ["RETRIEVAL_DATA", "RETRIEVAL_WEIGHTS"])
+@pytest.mark.parametrize(
+    ("value", "parts"),
+    [
+        ("one", ["one"]),
+        (os.pathsep.join(["one", "two"]), ["one", "two"]),
+        (os.pathsep.join(["", "two", "", "/of another/machine"]), ["two", "/of another/machine"]),
+        (os.pathsep, []),
+        ("", []),
+    ],
+)
+def test_data_folders_are_absolute_for_the_kernels_and_empty_ones_are_left_out(
+    tmp_path, monkeypatch, name, value, parts
+):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("RETRIEVAL_DATA", "collections")
+    monkeypatch.setenv(name, value)
     environment = course.course_environment(tmp_path / "jupyter", tmp_path / "reports", jobs=1)
-    assert environment["RETRIEVAL_DATA"] == str(tmp_path / "collections")
+    wanted = os.pathsep.join(str(tmp_path / part) for part in parts)
+    assert environment.get(name, "not set") == (wanted or "not set")
+
+
+def test_the_teacher_is_looked_for_in_each_folder_of_weights(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OMP_NUM_THREADS", os.environ.get("OMP_NUM_THREADS", "1"))  # pretrain sets it
+    monkeypatch.setenv("RETRIEVAL_WEIGHTS", os.pathsep.join(["one", "two"]))
+    status, said = call("pretrain")
+    places = [str(tmp_path / name / "mobilenet_v2.pth") for name in ("one", "two")]
+    assert status == 2 and f"are not at {' or '.join(places)}; name them" in said
+    (tmp_path / "two").mkdir()
+    Path(places[1]).write_text("weights")
+    (tmp_path / "data").mkdir()
+    monkeypatch.setenv("RETRIEVAL_DATA", str(tmp_path / "data"))
+    status, said = call("pretrain")
+    assert status == 2 and "tiny-imagenet-100" in said, "found, so that the photos are what is missing next"
 
 
 def test_the_kernel_is_this_interpreter_whatever_the_user_has_installed(tmp_path):

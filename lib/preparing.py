@@ -117,8 +117,11 @@ def read(layout, sources, **options):
         if not source.exists():
             raise ValueError(f"{source} is neither a folder nor a file")
     contents = function(sources, **options)
-    for name in contents.images:  # names come from tables that anyone may have written
-        if ".." in name.split("/") or "\\" in name or "\0" in name:
+    names = contents.images or [  # where the photos are linked, the tables alone have their names
+        f"{split}/{name}" for split, table in contents.tables.items() for name in table["file_name"]
+    ]
+    for name in names:  # they come from tables that anyone may have written
+        if any(part in ("", ".", "..") for part in name.split("/")) or "\\" in name or "\0" in name:
             raise ValueError(f"{layout}: {name!r} leads out of the collection; plain names are allowed")
     empty = [split for split, table in contents.tables.items() if not len(table)]
     if empty:
@@ -549,12 +552,13 @@ def _present(table, files, listing, skip_missing):
     there = [file.is_file() for file in files]
     absent = [f"{file.parent.name}/{file.name}" for file, is_there in zip(files, there, strict=True) if not is_there]
     if absent and not skip_missing:
-        more = ", ..." if len(absent) > 5 else ""
-        raise ValueError(
-            f"{len(absent):,} of {len(files):,} images that {listing} lists are absent: {', '.join(absent[:5])}{more}; "
-            "skip_missing (--skip-missing) leaves them out"
-        )
+        raise ValueError(f"{_absent(absent, len(files), listing)}; skip_missing (--skip-missing) leaves them out")
     return table[np.array(there, bool)], [file for file, is_there in zip(files, there, strict=True) if is_there], absent
+
+
+def _absent(names, n_listed, listing):
+    more = ", ..." if len(names) > 5 else ""
+    return f"{len(names):,} of {n_listed:,} images that {listing} lists are absent: {', '.join(names[:5])}{more}"
 
 
 def _under(split, table, files):
@@ -739,13 +743,18 @@ def _linked(root, sources, classes, per_class, tree, solution):
     for split, name in (("train", "train"), ("validation", "val")):
         official = root / name
         rows = [(f"{label}/{photo}", label) for label in classes for photo in _photos(official / label)]
+        listing = None
         if name == "val" and not rows and solution:
-            rows = _solved(_find(sources, "imagenet", solution), set(classes))
+            listing = _find(sources, "imagenet", solution)
+            rows = _solved(listing, set(classes))
         if per_class is not None and rows:
             rows = [row for _, part in pd.DataFrame(rows).groupby(1) for row in part.head(per_class).values.tolist()]
         without = sorted(set(classes) - {label for _, label in rows})
         if without:
             raise ValueError(f"{official}: no image of {len(without)} classes, first {without[0]}")
+        absent = [f"{name}/{file}" for file, _ in rows if listing and not (official / file).is_file()]
+        if absent:
+            raise ValueError(_absent(absent, len(rows), listing))
         table = pd.DataFrame([(f"images/{file}", label) for file, label in rows], columns=["file_name", "label"])
         tables[split], links[f"{split}/images"] = table, official
     texts = {}

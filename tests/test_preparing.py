@@ -549,6 +549,20 @@ def test_imagenet_without_validation_classes_is_refused(tmp_path):
         preparing.read("imagenet", folder)
 
 
+def test_validation_images_of_imagenet_that_are_listed_but_absent_are_counted_and_named(tmp_path):
+    folder = official.imagenet(tmp_path / "official", flat=True)
+    photos = sorted((folder / "ILSVRC" / "Data" / "CLS-LOC" / "val").iterdir())
+    photos[1].unlink()
+    message = r"1 of 6 images that .*LOC_val_solution.csv lists are absent: val/ILSVRC2012_val_00000002.JPEG$"
+    with pytest.raises(ValueError, match=message):
+        preparing.read("imagenet", folder)
+    assert preparing.read("imagenet", folder, per_class=1).counts["validation"] == 3  # of these none is absent
+    for photo in photos[2:]:
+        photo.unlink()
+    with pytest.raises(ValueError, match="5 of 6 images that"):
+        preparing.read("imagenet", folder)
+
+
 # --- the real collections, laid out again as their official files are ---------------------------------------
 
 
@@ -699,6 +713,22 @@ def test_a_name_that_leads_out_of_the_collection_is_refused(tmp_path):
         preparing.read("flickr8k", flickr)
     with pytest.raises(ValueError, match=r"'train/\.\./00003\.png' leads out of the collection"):
         preparing.read("cifar10", cifar)
+
+
+def test_a_name_that_is_a_path_from_the_root_is_refused_also_where_photos_are_linked(tmp_path):
+    private = official.put(tmp_path / "private" / "me.JPEG", official.jpeg())
+    for name in (str(private), "./val_0.JPEG", "a//val_0.JPEG"):
+        folder = official.tiny_imagenet(tmp_path / "tiny-imagenet-200")
+        official.put(folder / "val" / "images" / "a" / "val_0.JPEG", official.jpeg())
+        table = folder / "val" / "val_annotations.txt"
+        table.write_text(table.read_text().replace("val_0.JPEG", name))
+        with pytest.raises(ValueError, match="leads out of the collection; plain names are allowed"):
+            preparing.read("tiny-imagenet", folder)
+    folder = official.imagenet(tmp_path / "official", flat=True)
+    solution = folder / "LOC_val_solution.csv"
+    solution.write_text(solution.read_text().replace("ILSVRC2012_val_00000001", str(private.with_suffix(""))))
+    with pytest.raises(ValueError, match=r"'validation/images//.*me\.JPEG' leads out of the collection"):
+        preparing.read("imagenet", folder)
 
 
 def test_photos_are_copied_byte_for_byte_and_what_is_ours_is_moved(tmp_path):

@@ -217,7 +217,7 @@ def _settings(asked):
     given = {**(asked["options"] or {}), "long_side": asked["long_side"]}
     words = []
     for key, value in given.items():
-        if value not in (None, False):
+        if value is not None and value is not False:
             shown = f"{len(value)} of them" if isinstance(value, list) and len(value) > 3 else value
             words.append(f"{key} = {shown}")
     return ", ".join(words) or "no option"
@@ -495,6 +495,7 @@ def add_commands(parser):
     """Add list, fetch, prepare and check to an argparse parser."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     actions.add_parser("list", help="the collections: what is here, where, terms")
+    count = _whole_number(1)
     for action, text in (
         ("fetch", "download a collection and prepare it"),
         ("prepare", "prepare a collection from official files that lie here"),
@@ -517,16 +518,35 @@ def add_commands(parser):
             "--to", type=Path, metavar="FOLDER", help="default: the first writable of $RETRIEVAL_DATA, else data/"
         )
         sub.add_argument("--classes", nargs="+", metavar="CLASS", help="these classes only, or @FILE with one a line")
-        sub.add_argument("--per-class", type=int, metavar="N", help="at most N training images of each class")
-        sub.add_argument("--per-group", type=int, metavar="N", help="fashion-products: groups of N photos")
+        sub.add_argument("--per-class", type=count, metavar="N", help="at most N training images of each class")
+        sub.add_argument("--per-group", type=count, metavar="N", help="fashion-products: groups of N photos")
         sub.add_argument("--tree", type=Path, metavar="FILE", help="wordnet.is_a.txt, for classes.csv")
-        sub.add_argument("--seed", type=int, metavar="N", help="of the draw of training images (scenes; default: 0)")
-        sub.add_argument("--long-side", type=int, metavar="PIXELS", help="shrink photos to this (default: as they are)")
+        sub.add_argument(
+            "--seed", type=_whole_number(0), metavar="N", help="of the draw of training images (scenes; default: 0)"
+        )
+        sub.add_argument(
+            "--long-side", type=count, metavar="PIXELS", help="shrink photos to this (default: as they are)"
+        )
         sub.add_argument("--skip-missing", action="store_true", help="leave out rows whose image is absent")
         sub.add_argument("--accept-counts", action="store_true", help="take other numbers of images than expected")
     sub = actions.add_parser("check", help="open every image, compare counts and digests")
     sub.add_argument("name", metavar="NAME")
     sub.add_argument("--in", dest="place", type=Path, metavar="FOLDER", help="the folder that holds NAME")
+
+
+def _whole_number(least):
+    """A type for argparse: whole numbers, none below `least`."""
+
+    def number(text):
+        try:
+            value = int(text)
+        except ValueError:
+            value = None
+        if value is None or value < least:
+            raise argparse.ArgumentTypeError(f"{text!r}; a whole number, {least} or more, is allowed")
+        return value
+
+    return number
 
 
 def run(arguments: argparse.Namespace, tools, data) -> int:
@@ -609,7 +629,7 @@ def _options(arguments):
     """The options of the layout that were given."""
     names = ("classes", "per_class", "per_group", "tree", "seed", "skip_missing")
     options = {name: getattr(arguments, name) for name in names}
-    options = {name: value for name, value in options.items() if value not in (None, False)}
+    options = {name: value for name, value in options.items() if value is not None and value is not False}
     if "classes" in options:
         options["classes"] = [word for given in options["classes"] for word in _words(given)]
     return options

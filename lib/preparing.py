@@ -351,6 +351,7 @@ def tiny_imagenet(sources, classes=None, per_class=None, tree=None, skip_missing
     tree: the file wordnet.is_a.txt, from which classes.csv is made: each class and all above it. Where WordNet gives a
     class several parents, the one that the file lists first is taken.
     """
+    _one_or_more("per_class", per_class)
     path = _find(sources, "tiny-imagenet", "wnids.txt")
     root = path.parent
     classes = _chosen([line.strip() for _, line in _lines(path)], classes, path)
@@ -580,10 +581,14 @@ def _chosen(known, wanted, path):
 # ---- parts of several layouts ---------------------------------------------------------------------------------------
 
 
+def _one_or_more(option, number):
+    if number is not None and number < 1:
+        raise ValueError(f"{option}={number}; 1 or more is allowed")
+
+
 def _groups(table, per_group):
     """bool (n,): the first `per_group` rows of each group of equal attributes that has so many."""
-    if per_group < 1:
-        raise ValueError(f"per_group={per_group}; 1 or more is allowed")
+    _one_or_more("per_group", per_group)
     groups = table.groupby(list(FASHION_GROUP), sort=False)
     number, size = groups.cumcount(), groups["id"].transform("size")
     return ((size >= per_group) & (number < per_group)).tolist()
@@ -736,6 +741,7 @@ def _folders(folder):
 
 
 def _linked(root, sources, classes, per_class, tree, solution):
+    _one_or_more("per_class", per_class)
     classes = _chosen(_folders(root / "train"), classes, root / "train")
     if not (root / "val").is_dir():
         raise ValueError(f"{root}: no folder val/ beside train/")

@@ -233,7 +233,7 @@ def nothing_is_left(place):
         ("catalogue", ["--from", "."], "catalogue is not prepared from an archive"),
         ("tiny-imagenet", ["--classes", "n0"], "unknown classes: n0; allowed are its 3"),
         ("tiny-imagenet", ["--seed", "1"], "tiny-imagenet has no option seed; it has: classes"),
-        ("tiny-imagenet", ["--long-side", "0"], "long_side=0; a whole number of pixels"),
+        ("tiny-imagenet", ["--seed", "0"], "tiny-imagenet has no option seed; it has: classes"),
         ("tiny-imagenet", ["--classes", "@nowhere.txt"], "nowhere.txt"),
     ],
 )
@@ -243,6 +243,28 @@ def test_a_wrong_command_is_refused_and_leaves_nothing(name, arguments, message,
     assert status == 2
     assert message in said
     assert nothing_is_left(place)
+
+
+@pytest.mark.parametrize("action", ["fetch", "prepare"])
+@pytest.mark.parametrize(
+    ("option", "least"), [("--per-class", 1), ("--per-group", 1), ("--long-side", 1), ("--seed", 0)]
+)
+def test_a_number_below_the_least_is_refused(action, option, least, pages, place, capsys):
+    words = [action, "tiny-imagenet", *(["--from", "nowhere"] if action == "prepare" else [])]
+    for text in (str(least - 1), "1.5", "many"):
+        with pytest.raises(SystemExit) as caught:
+            course.main(["data", *words, f"{option}={text}"])
+        assert caught.value.code == 2
+        assert f"argument {option}: {text!r}; a whole number, {least} or more, is allowed" in capsys.readouterr().err
+    assert nothing_is_left(place)
+
+
+def test_a_seed_of_zero_is_an_option_like_any_other(archives, pages, place):
+    assert call("prepare", "scenes8", "--from", *archives["scenes8"], "--seed", 0)[0] == 0
+    assert json.loads((place / "scenes8" / "manifest.json").read_text())["options"] == {"seed": 0}
+    status, said = call("fetch", "scenes8", "--seed", 1)
+    assert status == 2
+    assert "prepared with seed = 0, and seed = 1 is asked for" in said
 
 
 def test_another_collections_archive_is_recognised(archives, pages, place):

@@ -693,6 +693,13 @@ def test_unknown_layouts_options_and_folders_are_refused(made, tmp_path):
             preparing.write(preparing.read("cifar10", made["cifar10"]), tmp_path, long_side=long_side)
 
 
+@pytest.mark.parametrize("layout", ["tiny-imagenet", "imagenet", "places365"])
+def test_less_than_one_image_of_each_class_is_refused(layout, made):
+    for per_class in (0, -1):
+        with pytest.raises(ValueError, match=f"per_class={per_class}; 1 or more is allowed"):
+            preparing.read(layout, made[layout], per_class=per_class)
+
+
 def test_two_files_that_may_both_be_meant_are_refused(tmp_path):
     for name in ("one", "two"):
         official.put(tmp_path / name / "wnids.txt", "n01443537\n")

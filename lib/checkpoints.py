@@ -111,20 +111,19 @@ def _stored(entry):
             continue
         with safetensors.safe_open(path, "pt") as file:
             about = json.loads(file.metadata()["about"])
-        history = pd.DataFrame(about["history"], columns=about["columns"])
+        if "rows" not in about and any(None in row for row in about["history"]):
+            continue  # an older file, which has the same mark for NaN and infinite
+        history = pd.DataFrame(about.get("rows", about.get("history")), columns=about["columns"])
         history.attrs = about["attrs"]
         return safetensors.torch.load(data), history
     return None
 
 
 def _store(entry, model, history):
-    about = {
-        "history": json.loads(history.to_json(orient="values", double_precision=15)),
-        "columns": list(history.columns),
-        "attrs": history.attrs,
-    }
+    table = history.to_dict("split")  # of Python's own numbers, which JSON gives back to the last digit
+    about = {"rows": table["data"], "columns": table["columns"], "attrs": history.attrs}
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    data = safetensors.torch.save(weights, {"about": json.dumps(about)})
+    data = safetensors.torch.save(weights, {"about": json.dumps(about, default=lambda value: value.item())})
     _write(entry, f"{hashlib.sha256(data).hexdigest()[:32]}.safetensors", data)
 
 

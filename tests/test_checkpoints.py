@@ -1,8 +1,12 @@
 """Trained networks are found if nothing changed, trained again if anything did, and never taken from a bad file."""
 
+import hashlib
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
+import safetensors.torch
 import torch
 from torch import nn
 
@@ -42,8 +46,41 @@ def test_a_training_is_done_once_and_found_with_its_history(tmp_path):
     _, first, trained, n_first = kept(tmp_path)
     _, again, found, n_again = kept(tmp_path)
     assert (trained, n_first, found, n_again) == (3.0, 1, 3.0, 0)
-    pd.testing.assert_frame_equal(first, again, rtol=1e-12)
+    pd.testing.assert_frame_equal(first, again, check_exact=True)
     assert again.attrs == first.attrs == {"best_epoch": 2, "stopped_early": False}
+
+
+def test_each_number_of_the_history_is_found_as_it_was(tmp_path):
+    history = pd.DataFrame(
+        {
+            "epoch": [1, 2, 3],
+            "loss": [1e-9 / 3, np.inf, -np.inf],
+            "validation_loss": [np.nan, 1e300 / 3, 0.1 + 0.2],
+            "rate": [np.float64(2.0), 5e-324, -0.0],
+            "word": ["a", None, "c"],
+            "fast": [True, False, True],
+        }
+    )
+    history.attrs = {"best_epoch": np.int64(2), "best": np.float32(0.5), "worst": np.inf}
+    checkpoints.kept(tmp_path, KEY, line(), lambda checkpoint: history)
+    found = checkpoints.kept(tmp_path, KEY, line(), None)
+    pd.testing.assert_frame_equal(found, history, check_exact=True)
+    assert np.signbit(found["rate"][2])
+    assert found.attrs == history.attrs
+
+
+@pytest.mark.parametrize(("loss", "n_trained"), [(0.333333333333333, 0), (None, 1)])
+def test_an_older_file_is_found_unless_its_history_lost_a_number(tmp_path, loss, n_trained):
+    kept(tmp_path)
+    (path,) = tmp_path.glob("*/*.safetensors")
+    about = {"history": [[1, loss]], "columns": ["epoch", "loss"], "attrs": {}}  # null: NaN or infinite, who knows
+    data = safetensors.torch.save(safetensors.torch.load_file(path), {"about": json.dumps(about)})
+    path.unlink()
+    (path.parent / f"{hashlib.sha256(data).hexdigest()[:32]}.safetensors").write_bytes(data)
+    _, history, trained, n_done = kept(tmp_path)
+    assert (trained, n_done) == (3.0, n_trained)
+    assert history["loss"].tolist() == ([1 / 3, 0.1] if n_trained else [loss])
+    assert kept(tmp_path)[3] == 0
 
 
 @pytest.mark.parametrize(("key", "weight"), [({**KEY, "rate": 0.2}, 2.0), ({"photos": "abc"}, 2.0), (KEY, 2.5)])

@@ -97,7 +97,7 @@ def _entry(folder, key, model):
         folder = next((p for p in (here, *here.parents) if (p / "data").is_dir()), here) / "data" / "models"
     entry = Path(folder) / hashlib.sha256(page.encode()).hexdigest()[:32]
     entry.mkdir(parents=True, exist_ok=True)
-    _write(entry, "key.json", page.encode())
+    _write(entry / "key.json", page.encode())
     return entry
 
 
@@ -124,16 +124,12 @@ def _store(entry, model, history):
     about = {"rows": table["data"], "columns": table["columns"], "attrs": history.attrs}
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     data = safetensors.torch.save(weights, {"about": json.dumps(about, default=lambda value: value.item())})
-    _write(entry, f"{hashlib.sha256(data).hexdigest()[:32]}.safetensors", data)
+    _write(entry / f"{hashlib.sha256(data).hexdigest()[:32]}.safetensors", data)
 
 
-def _write(folder, name, data):
-    """Put `data` into the folder in one step: a reader sees all of it or none."""
-    handle, temporary = tempfile.mkstemp(dir=folder, prefix=".unfinished-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.replace(temporary, folder / name)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+def _write(path, data):
+    """Put `data` at `path` in one step: a reader sees all of it or none."""
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".unfinished-") as place:
+        temporary = Path(place) / path.name
+        temporary.write_bytes(data)  # not by mkstemp, whose files are for nobody else to read
+        os.replace(temporary, path)

@@ -223,11 +223,7 @@ def _digest(data):
 
 def _write(path, data):
     """Put `data` at `path` in one step: a reader sees all of it or none."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".unfinished-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".unfinished-") as place:
+        temporary = Path(place) / path.name
+        temporary.write_bytes(data)  # not by mkstemp, whose files are for nobody else to read
         os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 
 import numpy as np
 import pandas as pd
@@ -81,6 +82,17 @@ def test_an_older_file_is_found_unless_its_history_lost_a_number(tmp_path, loss,
     assert (trained, n_done) == (3.0, n_trained)
     assert history["loss"].tolist() == ([1 / 3, 0.1] if n_trained else [loss])
     assert kept(tmp_path)[3] == 0
+
+
+def test_who_may_read_other_files_may_read_what_is_kept(tmp_path):
+    for umask, mode in ((0o022, 0o644), (0o077, 0o600)):
+        before = os.umask(umask)
+        try:
+            kept(tmp_path / str(umask))
+        finally:
+            os.umask(before)
+        files = [path for path in (tmp_path / str(umask)).glob("*/*") if path.is_file()]
+        assert [oct(path.stat().st_mode & 0o777) for path in files] == [oct(mode)] * 2
 
 
 @pytest.mark.parametrize(("key", "weight"), [({**KEY, "rate": 0.2}, 2.0), ({"photos": "abc"}, 2.0), (KEY, 2.5)])

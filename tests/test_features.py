@@ -54,6 +54,17 @@ def test_nothing_is_computed_twice(filled):
     assert compute.asked == []
 
 
+def test_who_may_read_other_files_may_read_the_cache(tmp_path):
+    for umask, mode in ((0o022, 0o644), (0o077, 0o600)):
+        before = os.umask(umask)
+        try:
+            features.cached(tmp_path / str(umask), KEY, Computing(), n=10)
+        finally:
+            os.umask(before)
+        files = list((tmp_path / str(umask)).glob("*/*"))
+        assert [oct(path.stat().st_mode & 0o777) for path in files] == [oct(mode)] * 2
+
+
 @pytest.mark.parametrize(
     "other", [KEY | {"images": "abd"}, KEY | {"layer": "layer4"}, KEY | {"backbone": "Toy"}, KEY | {"more": 1}]
 )

@@ -97,7 +97,8 @@ def _entry(folder, key, model):
         folder = next((p for p in (here, *here.parents) if (p / "data").is_dir()), here) / "data" / "models"
     entry = Path(folder) / hashlib.sha256(page.encode()).hexdigest()[:32]
     entry.mkdir(parents=True, exist_ok=True)
-    _write(entry / "key.json", page.encode())
+    if not (entry / "key.json").is_file() or (entry / "key.json").read_text(encoding="utf-8") != page:
+        _write(entry / "key.json", page.encode())
     return entry
 
 

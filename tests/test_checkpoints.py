@@ -95,6 +95,23 @@ def test_who_may_read_other_files_may_read_what_is_kept(tmp_path):
         assert [oct(path.stat().st_mode & 0o777) for path in files] == [oct(mode)] * 2
 
 
+def test_nothing_is_written_where_a_training_is_found(tmp_path, monkeypatch):
+    kept(tmp_path)
+    (page,) = tmp_path.glob("*/key.json")
+    before = page.stat()
+    monkeypatch.setattr(checkpoints, "_write", lambda *_: pytest.fail("it was written to"))
+    assert kept(tmp_path)[3] == 0
+    assert (page.stat().st_ino, page.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_a_damaged_key_is_written_again(tmp_path):
+    kept(tmp_path)
+    (page,) = tmp_path.glob("*/key.json")
+    whole = page.read_text()
+    page.write_text("{")
+    assert kept(tmp_path)[3] == 0 and page.read_text() == whole
+
+
 @pytest.mark.parametrize(("key", "weight"), [({**KEY, "rate": 0.2}, 2.0), ({"photos": "abc"}, 2.0), (KEY, 2.5)])
 def test_another_key_or_other_starting_weights_are_another_training(tmp_path, key, weight):
     kept(tmp_path)

@@ -103,6 +103,11 @@ def read_manifest(folder):
         raise ValueError(f"{path} cannot be read: {error}") from error
     if not isinstance(manifest, dict):
         raise ValueError(f"{path} holds no table")
+    images, options = manifest.get("images", {}), manifest.get("options", {})
+    if not isinstance(images, dict) or any(type(count) is not int or count < 0 for count in images.values()):
+        raise ValueError(f"{path}: images is {images!r}; a whole number for each split is allowed")
+    if not isinstance(options, dict):
+        raise ValueError(f"{path}: options is {options!r}; a table is allowed")
     return manifest
 
 
@@ -462,7 +467,7 @@ def check(name, folder, tools):
     broken = _broken(collection)
     faults += broken
     facts.append(f"opened: {len(collection):,} images" + ("" if broken else ", all of them sound"))
-    if manifest is None or "digest" not in manifest or not (Path(folder) / FILES).is_file():
+    if manifest is None or "digest" not in manifest:
         facts.append(f"digest: none to compare with ({FILES} and {MANIFEST} are written by `data prepare`)")
     else:
         changed = _changed(folder, manifest, tools)
@@ -475,6 +480,10 @@ def _changed(folder, manifest, tools):
     """Sentences on the files that are not as they were when the collection was prepared."""
     import pandas as pd  # what fetching.manifest gives is a table of pandas anyway
 
+    if not (Path(folder) / FILES).is_file():
+        digest = tools.fetching.digest_of_manifest(_content(folder, tools))
+        other = f"digest: {digest}, where {MANIFEST} says {manifest['digest']}"
+        return [f"{FILES} is gone", *([other] if digest != manifest["digest"] else [])]
     then = pd.read_csv(Path(folder) / FILES, dtype={"file": str, "sha256": str}, keep_default_na=False)
     if tools.fetching.digest_of_manifest(then) != manifest["digest"]:
         return [f"{FILES} is not the one that {MANIFEST} was written with"]

@@ -730,6 +730,42 @@ def test_check_names_what_is_broken(file, harm, faults, tiny):
     assert "no fault" not in said
 
 
+def test_without_the_list_of_files_the_digest_still_tells_whether_anything_changed(tiny):
+    (tiny / "files.csv").unlink()
+    status, said = call("check", "tiny-imagenet")
+    assert status == 1
+    assert "1 faults\n    files.csv is gone\n" in said
+    official.put(tiny / "train" / "new.txt", "x")
+    status, said = call("check", "tiny-imagenet")
+    assert status == 1
+    digest = json.loads((tiny / "manifest.json").read_text())["digest"]
+    assert "2 faults\n    files.csv is gone\n    digest: " in said
+    assert f", where manifest.json says {digest}" in said
+
+
+UNSOUND = {
+    "images": (5, [1], {"train": "12"}, {"train": 1.5}, {"train": -1}, {"train": True}, None),
+    "options": (5, [1], "per_class", None),
+}
+
+
+@pytest.mark.parametrize(("key", "value"), [(key, value) for key, values in UNSOUND.items() for value in values])
+def test_an_unsound_manifest_is_named_and_no_traceback(key, value, tiny, pages):
+    manifest = json.loads((tiny / "manifest.json").read_text())
+    (tiny / "manifest.json").write_text(json.dumps(manifest | {key: value}))
+    message = f"manifest.json: {key} is {value!r}; "
+    for words, expected in (
+        (["check", "tiny-imagenet"], 1),
+        (["prepare", "tiny-imagenet", "--from", tiny], 2),
+        (["fetch", "tiny-imagenet"], 2),
+        (["list"], 0),
+    ):
+        status, said = call(*words)
+        assert status == expected
+        assert message in said
+    assert said.count("terms: ") == len(pages)  # the list goes on behind it
+
+
 def test_check_sees_a_new_file(tiny):
     official.put(tiny / "train" / "new.txt", "x")
     status, said = call("check", "tiny-imagenet")

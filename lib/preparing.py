@@ -23,6 +23,7 @@ import os
 import re
 import shutil
 import sys
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -810,7 +811,7 @@ def _idx(path, n_axes):
     """The array of an IDX file of bytes: two zero bytes, type 8, number of axes, their lengths (big-endian), values."""
     try:
         raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise ValueError(f"{path}: cannot be unpacked: {error}") from error
     start = 4 + 4 * n_axes
     if raw[:4] != bytes([0, 0, 8, n_axes]) or len(raw) < start:

@@ -1,5 +1,6 @@
 """preparing: small folders in the official layouts become collections with the columns of the real ones."""
 
+import gzip
 import os
 import pickle
 from pathlib import Path
@@ -512,6 +513,20 @@ def test_a_damaged_gzip_is_named(tmp_path):
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(ValueError, match=r"t10k-images-idx3-ubyte.gz: cannot be unpacked"):
         preparing.read("fashion-mnist", tmp_path)
+
+
+def test_a_flipped_bit_in_a_gzip_is_named_wherever_it_is(tmp_path):
+    official.fashion_mnist(tmp_path)
+    path = tmp_path / "train-images-idx3-ubyte.gz"
+    pixels = np.add.outer(np.arange(12), np.add.outer(np.arange(28), np.arange(28))) % 50 * 5
+    sound = gzip.compress(official.idx(pixels.astype(np.uint8)))  # pictures that compress, as the real ones do
+    rng = np.random.default_rng(0)
+    for place in rng.integers(10, len(sound), 100):  # behind the head, which holds a date and the like
+        flipped = bytearray(sound)
+        flipped[place] ^= 1 << int(rng.integers(8))
+        path.write_bytes(flipped)
+        with pytest.raises(ValueError, match=r"train-images-idx3-ubyte.gz: cannot be unpacked"):
+            preparing.read("fashion-mnist", tmp_path)
 
 
 # --- linked collections ---------------------------------------------------------------------------------

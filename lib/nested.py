@@ -210,19 +210,21 @@ def step_seconds(
     nested_loss: Callable,
     n_rounds: int = 20,
     n_warm_up: int = 3,
-    clock: Callable = time.process_time,
+    clock: Callable | None = None,
 ) -> pd.DataFrame:
     """Seconds of one step of each training (forward, loss, backward, AdamW): one row a round, one column a model.
 
     In every round each model takes one step on the same `batch`, every second round in the other order, so that what
     else the machine does hits all of them alike and rows can be compared as pairs. `clock` is by default the
-    processor's time, of all threads. The models are trained a little by it: give copies of those that are needed.
+    processor's time, of all threads; on a GPU the time of day, read when the GPU has done what it was given. The models
+    are trained a little by it: give copies of those that are needed.
     ValueError for less than one round.
     """
     if n_rounds < 1:
         raise ValueError(f"n_rounds is {n_rounds}, allowed: 1 or more")
     optimisers = {name: _optimiser(model, settings) for name, model in models.items()}
     x, classes = batch
+    clock = clock or _clock_of(x.device)
     rows = []
     for number in range(n_warm_up + n_rounds):
         row = {}
@@ -236,6 +238,17 @@ def step_seconds(
             row[name] = clock() - started
         rows.append(row)
     return pd.DataFrame(rows[n_warm_up:], columns=list(models))
+
+
+def _clock_of(device):
+    if device.type != "cuda":
+        return time.process_time
+
+    def clock():
+        torch.cuda.synchronize(device)
+        return time.perf_counter()
+
+    return clock
 
 
 def _optimiser(model, settings):

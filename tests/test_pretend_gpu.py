@@ -1,5 +1,6 @@
 """On a GPU nothing is forgotten on the CPU: the notebooks and the losses, on tensors that refuse to be mixed."""
 
+import copy
 import tempfile
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from pretend_gpu import pretend_gpu
 from torch import nn
 from torch.nn import functional
 
-from lib import course, execution, losses, training
+from lib import course, execution, losses, nested, networks, training
 
 NOTEBOOKS = course.ROOT / "notebooks"
 BY_TORCH = [path for path in sorted(NOTEBOOKS.glob("*.ipynb")) if "import torch\\n" in path.read_text(encoding="utf-8")]
@@ -141,6 +142,16 @@ def test_training_moves_its_batches_and_learns_the_same(gpu):
     (history, weight), (history_there, weight_there) = trained("cpu"), trained(gpu)
     np.testing.assert_allclose(history_there, history, rtol=1e-5)
     torch.testing.assert_close(weight_there, weight)
+
+
+def test_a_step_is_timed_until_the_gpu_has_done_it(gpu, monkeypatch):
+    waits = []
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda device=None: waits.append(device))
+    head = networks.NestedHead((2, 4), 3)
+    models = {name: nested.Nested(nn.Linear(4, 4), copy.deepcopy(head)).to(gpu) for name in ("a", "b")}
+    batch = rows(0).to(gpu), LABELS.to(gpu)
+    nested.step_seconds(models, batch, nested.Settings(1, 4), losses.nested_loss, n_rounds=2, n_warm_up=1)
+    assert waits == [gpu] * (3 * 2 * 2)  # rounds, models, before and after
 
 
 # ------------------------------------------------------------------------------------------------------- the notebooks

@@ -18,6 +18,7 @@ import argparse
 import contextlib
 import hashlib
 import json
+import math
 import os
 import shutil
 import signal
@@ -381,7 +382,7 @@ def run_notebooks(options, notebooks) -> tuple[Run, list[dict]]:
     chosen = [notebook.path for notebook in notebooks]
     rest = [path for path in paths if path not in chosen]
     everything = plan(rest, read_profiles(options.notebooks), options.profile, []) + notebooks
-    timeout = options.timeout or CELL_SECONDS.get(options.profile, LONG_CELL_SECONDS)
+    timeout = math.ceil(options.timeout or CELL_SECONDS.get(options.profile, LONG_CELL_SECONDS))  # whole for papermill
     run = Run(options.profile, options.reports, timeout)
     with alone(run.folder), tempfile.TemporaryDirectory() as folder:
         run.states.mkdir(exist_ok=True)
@@ -714,8 +715,8 @@ def parser() -> argparse.ArgumentParser:
 def _positive(kind):
     def number(text):
         value = kind(text)
-        if value <= 0:
-            raise argparse.ArgumentTypeError(f"must be above 0, got {text}")
+        if not 0 < value < math.inf:  # nan is neither
+            raise argparse.ArgumentTypeError(f"must be a number above 0, got {text}")
         return value
 
     number.__name__ = f"positive {kind.__name__}"

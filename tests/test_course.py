@@ -409,7 +409,9 @@ def test_list_as_json_names_the_notebooks_alone(folder):
     assert (status, json.loads(said)) == (0, ["00_good", "01_other"])
 
 
-@pytest.mark.parametrize("arguments", [["--jobs", "0"], ["--timeout", "-1"], ["--jobs", "two"]])
+@pytest.mark.parametrize(
+    "arguments", [["--jobs", "0"], ["--jobs", "two"], *(["--timeout", word] for word in ("-1", "0", "nan", "inf"))]
+)
 def test_a_number_that_makes_no_sense_is_refused(folder, arguments):
     with pytest.raises(SystemExit) as ended:
         call("run", "--notebooks", folder, *arguments)
@@ -431,6 +433,14 @@ def test_a_run_is_refused_while_another_writes_to_its_folder(tmp_path):
     assert not list(where.glob("state/*"))
     status, said = call("run", "--notebooks", tmp_path, "--reports", tmp_path / "reports")
     assert status == 1 and "FAILED 00_broken" in said, "a run that was killed holds nothing"
+
+
+@pytest.mark.parametrize(("given", "seconds"), [(["--timeout", "7.5"], 8), (["--timeout", "20"], 20), ([], 600)])
+def test_the_time_of_a_cell_is_passed_on_in_whole_seconds(folder, monkeypatch, given, seconds):
+    seen = []
+    monkeypatch.setattr(course.execution, "execute_apart", lambda arguments, *_: seen.append(arguments["timeout"]))
+    call("run", "--notebooks", folder, "--reports", folder / "reports", *given)
+    assert seen == [seconds] and isinstance(seen[0], int)
 
 
 def test_notebooks_refuses_a_parameters_cell_unlike_profile_quick(tmp_path):

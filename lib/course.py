@@ -102,11 +102,16 @@ def read_profiles(folder: Path) -> dict:
         raise UsageError(f"{path} cannot be read: {error}") from error
 
 
-def plan(paths: list[Path], profiles: dict, profile: str, given: list[str]) -> list[Notebook]:
-    """Each notebook with the parameters of `profile`, then those `given` as name=value; UsageError if wrong."""
+def require_profile(profiles: dict, profile: str) -> None:
+    """UsageError unless a notebook has it."""
     known = sorted({name for tables in profiles.values() for name in tables})
     if profile not in known:
         raise UsageError(f"--profile {profile}: no notebook has it; there are {', '.join(known) or 'none'}")
+
+
+def plan(paths: list[Path], profiles: dict, profile: str, given: list[str]) -> list[Notebook]:
+    """Each notebook with the parameters of `profile`, then those `given` as name=value; UsageError if wrong."""
+    require_profile(profiles, profile)
     planned = []
     for path in paths:
         notebook = Notebook(path)
@@ -173,6 +178,7 @@ class Run:
         self.reports = reports_folder.resolve()
         self.folder = self.reports / profile
         self.states = self.folder / "state"
+        self.results = self.reports / "results" / profile
         self.processes = []
         self.progress = None
         self.stopping = threading.Event()
@@ -186,7 +192,7 @@ class Run:
             return {}
 
     def result_path(self, name):
-        return self.reports / "results" / self.profile / f"{name}.json"
+        return self.results / f"{name}.json"
 
     def expected_seconds(self, notebook):
         """What it took last time, else what it announces."""
@@ -305,16 +311,10 @@ class Run:
             cards.append(
                 {"name": path.stem, "question": notebook.question, "minutes": notebook.minutes, "files": files, **state}
             )
-        measures, claims = gathered(self.reports, self.profile)
+        measures, claims = results.gather(self.reports, self.profile)
         made = _made_with(self.reports, self.profile)
         _write(self.folder / "index.html", reports.index_page(self.profile, cards, measures, claims, made))
         return self.folder / "index.html"
-
-
-def gathered(reports_folder, profile):
-    """The two tables of `profile`; of no rows where nothing has been written yet."""
-    (reports_folder / "results" / profile).mkdir(parents=True, exist_ok=True)
-    return results.gather(reports_folder, profile)
 
 
 def _made_with(reports_folder, profile):
@@ -385,7 +385,8 @@ def run_notebooks(options, notebooks) -> tuple[Run, list[dict]]:
     timeout = math.ceil(options.timeout or CELL_SECONDS.get(options.profile, LONG_CELL_SECONDS))  # whole for papermill
     run = Run(options.profile, options.reports, timeout)
     with alone(run.folder), tempfile.TemporaryDirectory() as folder:
-        run.states.mkdir(exist_ok=True)
+        for place in (run.states, run.results):
+            place.mkdir(parents=True, exist_ok=True)
         todo = [notebook for notebook in notebooks if not (options.resume and run.finished(notebook))]
         states = {notebook.name: run.state(notebook.name) for notebook in notebooks if notebook not in todo}
         for name in states:
@@ -474,7 +475,13 @@ def command_notebooks(options) -> int:
 
 def command_results(options) -> int:
     paths = select(find(options.notebooks), options.only)
-    _print_tables(options.reports, options.profile, [path.stem for path in paths])
+    require_profile(read_profiles(options.notebooks), options.profile)
+    folder = options.reports / "results" / options.profile
+    if not folder.is_dir() or not _print_tables(options.reports, options.profile, [path.stem for path in paths]):
+        raise UsageError(
+            f"no results of {'these notebooks' if options.only else 'a notebook'} in {folder}; "
+            f"`python -m lib.course run --profile {options.profile}` first"
+        )
     return 0
 
 
@@ -586,16 +593,18 @@ def _last_quick_run(options, names):
             raise UsageError(f"{name} last ran with {state['given']} beside profile quick; run it again without -p")
         if not run.has_own_results(name):
             raise UsageError(f"{run.result_path(name)} is not what the last run of {name} wrote; run it again")
-    return gathered(options.reports, "quick")
+    return results.gather(options.reports, "quick")
 
 
 def _print_tables(reports_folder, profile, names):
-    measures, claims = (table[table["notebook"].isin(names)] for table in gathered(reports_folder, profile))
+    """Print both tables of these notebooks; False where there is nothing in them."""
+    measures, claims = (table[table["notebook"].isin(names)] for table in results.gather(reports_folder, profile))
     width = _terminal_width()
     if len(measures):
         print(f"\nWhat was measured (profile {profile})\n" + reports.measures_text(measures, width))
     if len(claims):
         print("\nWhat was claimed\n" + reports.claims_text(claims, width))
+    return bool(len(measures) or len(claims))
 
 
 def _terminal_width():

@@ -386,6 +386,32 @@ def test_an_unknown_profile_is_an_error_that_lists_the_known(folder):
     assert status == 2 and "there are full, quick" in said
 
 
+@pytest.mark.parametrize(
+    ("profile", "message"),
+    [
+        ("qiuck", "--profile qiuck: no notebook has it; there are full, quick"),
+        ("../x", "--profile ../x: no notebook has it"),
+        ("quick", "no results of a notebook in {place}; `python -m lib.course run --profile quick` first"),
+        ("full", "no results of a notebook in {place}; `python -m lib.course run --profile full` first"),
+    ],
+)
+def test_results_of_nothing_are_an_error_and_leave_no_folder(folder, profile, message):
+    status, said = call("results", "--notebooks", folder, "--reports", folder / "typo", "--profile", profile)
+    assert status == 2 and message.format(place=folder / "typo" / "results" / profile) in said
+    assert call("check", "--notebooks", folder, "--reports", folder / "typo")[0] == 2
+    assert not (folder / "typo").exists()
+
+
+def test_results_of_a_notebook_that_was_not_run_are_an_error(finished):
+    folder, where = finished
+    toy(folder, "01_new", ["1"])
+    toys(folder, ["00_good", "01_new"])
+    status, said = call("results", "--only", "1", *where)
+    assert status == 2 and "no results of these notebooks in" in said
+    status, said = call("results", *where)
+    assert status == 0 and "What was measured (profile quick)" in said and "What was claimed" in said
+
+
 def test_notebooks_are_chosen_by_number_or_name(folder):
     toy(folder, "01_other", ["1"])
     paths = course.find(folder)

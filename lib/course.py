@@ -94,11 +94,15 @@ def select(paths: list[Path], only: list[str] | None) -> list[Path]:
 def read_profiles(folder: Path) -> dict:
     """notebooks/profiles.toml: {notebook: {profile: {parameter: value}}}."""
     path = folder / "profiles.toml"
+    if not path.is_file():
+        raise UsageError(f"{path} is missing: it holds the parameters of each notebook in each profile")
+    return _read_toml(path)
+
+
+def _read_toml(path):
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise UsageError(f"{path} is missing: it holds the parameters of each notebook in each profile") from error
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # no TOML, or no text
         raise UsageError(f"{path} cannot be read: {error}") from error
 
 
@@ -311,10 +315,18 @@ class Run:
             cards.append(
                 {"name": path.stem, "question": notebook.question, "minutes": notebook.minutes, "files": files, **state}
             )
-        measures, claims = results.gather(self.reports, self.profile)
+        measures, claims = gathered(self.reports, self.profile)
         made = _made_with(self.reports, self.profile)
         _write(self.folder / "index.html", reports.index_page(self.profile, cards, measures, claims, made))
         return self.folder / "index.html"
+
+
+def gathered(reports_folder, profile):
+    """The two tables of `profile`; UsageError for a damaged file of results."""
+    try:
+        return results.gather(reports_folder, profile)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
 
 
 def _made_with(reports_folder, profile):
@@ -429,7 +441,10 @@ def command_list(options) -> int:
         print(json.dumps([path.stem for path in paths]))
         return 0
     for path in paths:
-        node = notebook_files.read(path)
+        try:
+            node = notebook_files.read(path)
+        except ValueError as error:
+            raise UsageError(f"{path}: {error}") from error
         minutes = notebook_files.minutes(node)
         print(f"{path.stem}  {notebook_files.question(node)}" + (f"  (about {minutes:g} min)" if minutes else ""))
         for profile, table in profiles.get(path.stem, {}).items():
@@ -505,7 +520,7 @@ def command_check(options) -> int:
     path = options.notebooks / "expected.toml"
     if not path.is_file():
         raise UsageError(f"{path} is missing; write it with `python -m lib.course expect`, and read it")
-    expected = tomllib.loads(path.read_text(encoding="utf-8"))
+    expected = _read_toml(path)
     names = [path.stem for path in select(find(options.notebooks), options.only)]
     measures, claims = _last_quick_run(options, names)
     gone = (
@@ -527,7 +542,7 @@ def command_expect(options) -> int:
     everything = find(options.notebooks)
     names = [path.stem for path in select(everything, options.only)]
     measures, claims = (table[table["notebook"].isin(names)] for table in _last_quick_run(options, names))
-    known = tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    known = _read_toml(path) if path.is_file() else {}
     known = {name: table for name, table in known.items() if name in {path.stem for path in everything}}
     _write(path, expectations.to_toml(expectations.expect(measures, claims, known), OPENING))
     print(f"written: {path}; read it before you commit it")
@@ -593,12 +608,12 @@ def _last_quick_run(options, names):
             raise UsageError(f"{name} last ran with {state['given']} beside profile quick; run it again without -p")
         if not run.has_own_results(name):
             raise UsageError(f"{run.result_path(name)} is not what the last run of {name} wrote; run it again")
-    return results.gather(options.reports, "quick")
+    return gathered(options.reports, "quick")
 
 
 def _print_tables(reports_folder, profile, names):
     """Print both tables of these notebooks; False where there is nothing in them."""
-    measures, claims = (table[table["notebook"].isin(names)] for table in results.gather(reports_folder, profile))
+    measures, claims = (table[table["notebook"].isin(names)] for table in gathered(reports_folder, profile))
     width = _terminal_width()
     if len(measures):
         print(f"\nWhat was measured (profile {profile})\n" + reports.measures_text(measures, width))
@@ -742,6 +757,11 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return options.function(options)
     except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        if error.filename is None:  # it says nothing of what was given, as a broken pipe does not
+            raise
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -412,6 +412,47 @@ def test_results_of_a_notebook_that_was_not_run_are_an_error(finished):
     assert status == 0 and "What was measured (profile quick)" in said and "What was claimed" in said
 
 
+def test_a_file_where_a_folder_of_reports_should_be_is_an_error(folder):
+    where = ("--notebooks", folder, "--reports", folder / "00_good.ipynb")
+    for command in ("run", "notebooks", "results", "check", "expect"):
+        (folder / "expected.toml").write_text("")
+        status, said = call(command, *where)
+        assert status == 2 and said.startswith("error: "), command
+        assert command in ("check", "expect") or "00_good.ipynb" in said
+
+
+def test_list_names_a_damaged_notebook(folder):
+    (folder / "01_damaged.ipynb").write_text("{")
+    status, said = call("list", "--notebooks", folder)
+    assert status == 2 and f"error: {folder / '01_damaged.ipynb'}: 01_damaged.ipynb is not a notebook" in said
+
+
+@pytest.mark.parametrize("command", ["check", "expect"])
+@pytest.mark.parametrize("content", [b"[00_good.claims\n", b"\xff"])
+def test_a_damaged_file_of_expectations_is_named(finished, command, content):
+    folder, where = finished
+    (folder / "expected.toml").write_bytes(content)
+    status, said = call(command, *where)
+    assert status == 2 and f"error: {folder / 'expected.toml'} cannot be read: " in said
+
+
+def test_a_damaged_file_of_results_is_named(finished):
+    folder, where = finished
+    path = folder / "reports" / "results" / "quick" / "00_good.json"
+    path.write_text("{")
+    status, said = call("results", *where)
+    assert status == 2 and f"error: {path} is not a file of results" in said
+
+
+def test_an_error_that_names_no_file_is_not_taken_for_a_wrong_command(folder, monkeypatch):
+    def breaks(*_):
+        raise BrokenPipeError
+
+    monkeypatch.setattr(course, "find", breaks)
+    with pytest.raises(BrokenPipeError):
+        call("list", "--notebooks", folder)
+
+
 def test_notebooks_are_chosen_by_number_or_name(folder):
     toy(folder, "01_other", ["1"])
     paths = course.find(folder)

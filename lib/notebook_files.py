@@ -114,21 +114,50 @@ def parse(text: str, default):
 def fitting(name: str, value, literals: dict, where: str):
     """`value` as parameter `name` of a notebook whose cell has `literals`: of the same type; a whole number as float.
 
-    A name that is unknown or a value of another type is a ValueError; `where` says where it came from.
+    So are the elements of a list, a tuple or a dict: each of a type that an element of the literal has, at every depth;
+    where the literal is empty or None, anything goes. A name that is unknown or a value of another type is a
+    ValueError; `where` says where it came from.
 
     >>> fitting("share", 1, {"share": 0.5}, "-p share=1")
     1.0
+    >>> fitting("compared", [["vgg16", 64, "max"]], {"compared": [["course", 64]]}, "quick")
+    [['vgg16', 64, 'max']]
     """
     if name not in literals:
         raise ValueError(f"{where}: unknown parameter {name}; known are {', '.join(literals)}")
-    default = literals[name]
-    if isinstance(default, float) and type(value) is int:
+    try:
+        return _like(value, [literals[name]])
+    except _OtherType as error:
+        element, allowed = error.args
+        which = "which" if element is value else f"in which {element!r}"
+        said = f"{value!r}, {which} must be of type {allowed} like {literals[name]!r}"
+        raise ValueError(f"{where}: {name} is {said}") from error
+
+
+class _OtherType(Exception):
+    """What was found, and the names of the types that are allowed."""
+
+
+def _like(value, examples):
+    """`value` with the types of `examples`, any of them; its elements with those of theirs."""
+    kinds = {type(example) for example in examples}
+    if not examples or type(None) in kinds:
+        return value
+    kind = type(value)
+    if kind is int and int not in kinds and float in kinds:
         return float(value)
-    if isinstance(default, tuple) and isinstance(value, list):
-        return tuple(value)
-    if default is not None and type(value) is not type(default):
-        said = type(default).__name__
-        raise ValueError(f"{where}: {name} is {value!r}, which must be of type {said} like {default!r}")
+    if kind is list and list not in kinds and tuple in kinds:
+        kind = tuple
+    if kind not in kinds:
+        raise _OtherType(value, " or ".join(sorted(allowed.__name__ for allowed in kinds)))
+    alike = [example for example in examples if type(example) is kind]
+    if kind is dict:
+        others = [item for example in alike for item in example.values()]
+        named = {key: [example[key] for example in alike if key in example] for key in value}
+        return {key: _like(item, named[key] or others) for key, item in value.items()}
+    if kind in (list, tuple):
+        elements = [element for example in alike for element in example]
+        return kind(_like(element, elements) for element in value)
     return value
 
 

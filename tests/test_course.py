@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -366,6 +367,8 @@ def test_a_dataset_folder_is_found_from_the_notebooks_folder_too(folder, monkeyp
         ("n=2.5", "n is 2.5, which must be of type int like 3"),
         ("n=many", "no TOML literal"),
         ("n=true", "must be of type int"),
+        ("sizes=['a', 'b']", "sizes is ['a', 'b'], in which 'a' must be of type int like [1, 2]"),
+        ("sizes=[1, 2.5]", "in which 2.5 must be of type int like [1, 2]"),
         ("fast=1", "must be of type bool"),
         ("n", "write name=value"),
         ("profile=full", "set by --profile"),
@@ -374,6 +377,42 @@ def test_a_dataset_folder_is_found_from_the_notebooks_folder_too(folder, monkeyp
 def test_a_wrong_parameter_is_an_error_that_says_what_is_known(folder, given, message):
     status, said = call("run", "--notebooks", folder, "--reports", folder / "reports", "-p", given)
     assert status == 2 and message in said
+
+
+@pytest.mark.parametrize(
+    ("literal", "value", "taken"),
+    [
+        ([0.2, 0.0], [1, 0.5], [1.0, 0.5]),
+        ([], [["course", 64]], [["course", 64]]),
+        ([1, 2], [], []),
+        ([["course", 64]], [["vgg16", 224, "max"], []], [["vgg16", 224, "max"], []]),
+        (["", "unseen", 300], ["test", 20], ["test", 20]),
+        ((("a", 1.0),), [["b", 2]], (("b", 2.0),)),
+        ({"stem": 4, "widths": [8]}, {"stem": 8, "widths": [1, 2]}, {"stem": 8, "widths": [1, 2]}),
+        ({"scratch": 3}, {"other": 4}, {"other": 4}),
+        ([None, 1], ["any"], ["any"]),
+    ],
+)
+def test_elements_fit_those_of_the_literal(literal, value, taken):
+    fitted = course.notebook_files.fitting("p", value, {"p": literal}, "here")
+    assert repr(fitted) == repr(taken)
+
+
+@pytest.mark.parametrize(
+    ("literal", "value", "message"),
+    [
+        ([["course", 64]], [["vgg16", 224.5]], "in which 224.5 must be of type int or str"),
+        ([["course", 64]], ["vgg16", 224], "in which 'vgg16' must be of type list"),
+        ([1, 2], [[1, 2]], "in which [1, 2] must be of type int"),
+        ([1, 2], [True], "in which True must be of type int"),
+        ({"stem": 4, "widths": [8]}, {"stem": [8]}, "in which [8] must be of type int"),
+        ({"scratch": 3}, {"other": "many"}, "in which 'many' must be of type int"),
+        ((1, 2), ["a"], "in which 'a' must be of type int"),
+    ],
+)
+def test_an_element_of_another_type_is_an_error_that_names_it(literal, value, message):
+    with pytest.raises(ValueError, match=re.escape(f"here: p is {value!r}, {message} like {literal!r}")):
+        course.notebook_files.fitting("p", value, {"p": literal}, "here")
 
 
 def test_an_unknown_parameter_in_profiles_toml_is_the_notebooks_problem(folder):

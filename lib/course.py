@@ -82,11 +82,11 @@ def find(folder: Path) -> list[Path]:
 def select(paths: list[Path], only: list[str] | None) -> list[Path]:
     """Those named in `only` by number (1, 01) or name; all without it."""
     chosen = []
-    for word in only or []:
-        word = Path(word).name.removesuffix(".ipynb")
-        hits = [path for path in paths if path.stem == word or path.stem[:2] == word.zfill(2)]
+    for given in only or []:
+        word = Path(given).name.removesuffix(".ipynb")
+        hits = [path for path in paths if word and (path.stem == word or path.stem[:2] == word.zfill(2))]
         if not hits:
-            raise UsageError(f"--only {word}: no such notebook; there are {', '.join(path.stem for path in paths)}")
+            raise UsageError(f"--only {given!r}: no such notebook; there are {', '.join(path.stem for path in paths)}")
         chosen += hits
     return sorted(set(chosen)) if only else paths
 

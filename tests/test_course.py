@@ -498,8 +498,10 @@ def test_notebooks_are_chosen_by_number_or_name(folder):
     assert [path.stem for path in course.select(paths, ["1"])] == ["01_other"]
     assert [path.stem for path in course.select(paths, ["01_other", "00"])] == ["00_good", "01_other"]
     assert course.select(paths, None) == paths
-    with pytest.raises(course.UsageError, match="there are 00_good, 01_other"):
-        course.select(paths, ["7"])
+    assert [path.stem for path in course.select(paths, ["notebooks/01_other.ipynb"])] == ["01_other"]
+    for word in ("7", "", "/", ".", ".ipynb"):
+        with pytest.raises(course.UsageError, match=f"--only {word!r}: .*; there are 00_good, 01_other"):
+            course.select(paths, ["1", word])
 
 
 def test_list_shows_question_minutes_and_parameters(folder):

@@ -29,6 +29,8 @@ The published numbers of five sources, and beside each what this course measured
 collections and networks it had. A published number is the source's own, on its own data; where the data differ, so may
 the numbers. An interval is at 95 %. "a is above b" holds where the interval of the paired difference is above 0; where
 it does not hold, the interval says whether the opposite was seen or nothing was decided. Either is a finding.
+"Within" and "less than" ask that the whole interval lies within; "no worse" asks only that the interval reaches 0, and
+it says how large a loss is left possible; "reaches" and the order of tasks are judged by the measured values alone.
 
 Written by `make results` from [results/full](results/full) and [data/headlines.toml](data/headlines.toml), never by
 hand.
@@ -166,7 +168,7 @@ def _source_table(source, table, runs):
             cells.append(VERDICTS[None] if here[-1] is None else _number(here[-1], look_up))
         rows.append(cells)
         found += [measure for measure in here if measure]
-        if not any(here):
+        if here and not any(here):  # a row of theirs alone waits for nothing
             waiting.setdefault((row.get("needs"), asked["notebook"]), []).append(row["title"])
     titles = [column if isinstance(column, str) else column["title"] for column in columns]
     lines = [f"### {table['title']}\n", _table([table["corner"], *titles], rows)]

@@ -29,8 +29,9 @@ The published numbers of five sources, and beside each what this course measured
 collections and networks it had. A published number is the source's own, on its own data; where the data differ, so may
 the numbers. An interval is at 95 %. "a is above b" holds where the interval of the paired difference is above 0; where
 it does not hold, the interval says whether the opposite was seen or nothing was decided. Either is a finding.
-"Within" and "less than" ask that the whole interval lies within; "no worse" asks only that the interval reaches 0, and
-it says how large a loss is left possible; "reaches" and the order of tasks are judged by the measured values alone.
+"Within 3 points" and "less than" so many points ask that the whole interval lies within; "no worse" asks only that the
+interval reaches 0, and it says how large a loss is left possible. What remains ("reaches", "at least", "within a
+point", orders, times) is judged by the measured value alone.
 
 Written by `make results` from [results/full](results/full) and [data/headlines.toml](data/headlines.toml), never by
 hand.

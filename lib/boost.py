@@ -1,19 +1,21 @@
-"""The attribute boost: what a few thousand careful labels add to any embedding.
+"""The attribute boost: what a few thousand carefully labelled images add to any embedding.
 
 A network with one hidden layer learns to read each image's attributes (and the words of its name) from an embedding
-that another network, PCA or a histogram made. Its hidden layer then replaces the embedding in a search. After
+made by another network, by PCA or by a histogram. Its hidden layer then replaces the embedding in a search. After
 "Boosting image retrieval with accurately labeled small data".
 
 Contents
     fit                 train on embeddings and a table of attributes, or names, or both -> Boosted
-    Boosted             what came of it; `.embed(embeddings)` gives the boosted ones
-    sample_groups       rows of a table: so many groups of equal attributes, so many of each
-    encode_attributes   a table as whole numbers
-    encode_names        names as sequences of word numbers
-    words_of, word_sets the words of a name; which name has which word
+    Options             the numbers of a training
+    Boosted             the result; `.embed(embeddings)` gives the boosted embeddings
+    boost_loss          the loss
+    sample_groups       draw rows of a table in groups of equal attributes
+    encode_attributes   a table as integer codes
+    encode_names        names as sequences of word codes
+    words_of, word_sets the words of a name; which name contains which word
 
-Needs numpy, pandas, torch. The network (`networks.BoostHead`) and the training loop (`training`) are handed in, so this
-file imports nothing else of the course.
+Needs numpy, pandas and torch.
+Copy with: networks.py, training.py
 """
 
 import difflib
@@ -28,20 +30,70 @@ import pandas as pd
 import torch
 from torch.nn import functional
 
-__all__ = ["Boosted", "encode_attributes", "encode_names", "fit", "sample_groups", "word_sets", "words_of"]
+try:
+    from lib import networks, training
+except ModuleNotFoundError:  # copied beside this file
+    import networks
+    import training
+
+__all__ = [
+    "Boosted",
+    "Options",
+    "boost_loss",
+    "encode_attributes",
+    "encode_names",
+    "fit",
+    "sample_groups",
+    "word_sets",
+    "words_of",
+]
 
 MISSING = -1  # the code of a value that is not known, and of what stands behind the end of a name
 END = 0  # the code of the end of a name
+
+
+@dataclass(frozen=True)
+class Options:
+    """The numbers of a training.
+
+    validation   share of the rows held back. Training stops after `patience` epochs in a row without a lower loss on
+                 them, and the weights of the best epoch are used. With 0, all rows are trained on until the training
+                 loss falls below `stop_below` (as in the source) or `epochs` have passed
+    stop_below   None, unless validation is 0
+    rate, weight_decay   of Adam, at a constant learning rate
+    n_recurrent  units of the GRU that writes names
+    min_count    the vocabulary holds the words that occur in at least this many names (6: more than 5)
+    """
+
+    validation: float = 0.1
+    epochs: int = 200
+    patience: int = 10
+    stop_below: float | None = None
+    batch_size: int = 128
+    rate: float = 1e-3
+    weight_decay: float = 1e-5
+    n_recurrent: int = 512
+    min_count: int = 6
+    seed: int = 0
+
+    def __post_init__(self):
+        if not 0 <= self.validation < 1:
+            raise ValueError(f"validation must be at least 0 and below 1, got {self.validation}")
+        if (self.stop_below is not None) != (self.validation == 0):
+            raise ValueError(
+                "stop_below must be given exactly when validation is 0, "
+                f"got stop_below {self.stop_below} and validation {self.validation}"
+            )
 
 
 @dataclass(frozen=True, eq=False)
 class Boosted:
     """What `fit` returns.
 
-    head         the trained network
+    head         the trained `networks.BoostHead`
     values       attribute -> its values, in the order of the classifier's outputs
-    vocabulary   the words that are written, in the order of their codes from 1; empty without names
-    history      one row an epoch; `history.attrs["best_epoch"]` is the one whose weights were kept
+    vocabulary   the words that names are written with, in the order of their codes from 1; empty without names
+    history      one row an epoch; `history.attrs["best_epoch"]` is the one whose weights the head has
     """
 
     head: torch.nn.Module
@@ -50,10 +102,10 @@ class Boosted:
     history: pd.DataFrame
 
     def embed(self, embeddings, batch_size=4096):
-        """The boosted embeddings, rows of length 1: float32 (n, d), as wide as those that came."""
+        """The boosted embeddings, rows of length 1: float32 (n, d), as wide as the embeddings given."""
         embeddings, device = _checked(embeddings), next(self.head.parameters()).device
         if embeddings.shape[1] != self.head.hidden.in_features:
-            raise ValueError(f"trained on {self.head.hidden.in_features} dimensions, came {embeddings.shape[1]}")
+            raise ValueError(f"expected {self.head.hidden.in_features} dimensions, got {embeddings.shape[1]}")
         boosted = np.empty_like(embeddings)
         self.head.eval()
         with torch.inference_mode():
@@ -63,7 +115,7 @@ class Boosted:
         return boosted
 
     def predict(self, embeddings):
-        """The most probable value of each attribute: DataFrame (n rows, a column an attribute)."""
+        """The most probable value of each attribute: DataFrame (n rows, one column an attribute)."""
         device = next(self.head.parameters()).device
         with torch.inference_mode():
             logits, _ = self.head(torch.from_numpy(_checked(embeddings)).to(device))
@@ -73,100 +125,56 @@ class Boosted:
         )
 
 
-def fit(
-    embeddings,
-    attributes=None,
-    names=None,
-    *,
-    networks,
-    training,
-    validation=0.1,
-    epochs=200,
-    patience=10,
-    enough=None,
-    batch_size=128,
-    rate=1e-3,
-    weight_decay=1e-5,
-    n_recurrent=512,
-    min_count=6,
-    seed=0,
-    watch=None,
-    checkpoint=None,
-    progress=True,
-):
-    """Train a `networks.BoostHead` on embeddings (n, d) with their labels, and return it as `Boosted`.
+def fit(embeddings, attributes=None, names=None, options=Options(), watch=None, checkpoint=None, progress=True):
+    """Train a `networks.BoostHead` on embeddings (n, d) and their labels: `Boosted`.
 
     attributes   DataFrame of n rows: every column is an attribute, every value a class. A missing value (NaN, None, "")
-                 says nothing: it is left out of the loss. This is task 1 of the source
-    names        n texts whose words are to be written (task 2); with attributes too it is task 3
-    validation   share of the rows that is held back. Training stops after `patience` epochs in a row that do not lower
-                 their loss, and the weights of the best epoch are kept. With 0 all rows are trained on, until the
-                 training loss is below `enough` (as in the source) or `epochs` have passed
-    min_count    a word of the vocabulary is in at least so many of the names (6: more than 5 times)
+                 is left out of the loss. This is task 1 of the source
+    names        n texts whose words are to be written (task 2); with attributes too, task 3
     watch        watch(Boosted) -> {name: number} after each epoch: columns "validation_<name>" of the history
-    rate, weight_decay   of Adam, whose learning rate stays as it is
-    checkpoint, progress  as in `training.fit`
+    checkpoint, progress  as in `training.train`
 
     The loss is the mean over attributes of their cross entropies; with names, the mean of that and of the words' cross
     entropy. Embeddings are divided by one number, their root mean square, which changes no angle.
 
-    ValueError for embeddings that are not finite (which rows), tables and names of another length, an attribute with
-    one value or with as many values as rows, names without a word that is frequent enough.
+    ValueError for embeddings that are not finite (naming the rows), a table or names of another length, an attribute
+    with one value or with no value that occurs twice, and names without a frequent word.
+
+    >>> embeddings = np.random.default_rng(0).normal(size=(20, 4))
+    >>> table = pd.DataFrame({"sign": np.where(embeddings[:, 0] > 0, "plus", "minus")})
+    >>> boosted = fit(embeddings, table, options=Options(epochs=2), progress=False)
+    >>> boosted.embed(embeddings).shape, boosted.values, len(boosted.history)
+    ((20, 4), {'sign': ['minus', 'plus']}, 2)
     """
     embeddings = _checked(embeddings)
-    if attributes is None and names is None:
-        raise ValueError("there is nothing to learn: attributes, names or both are needed")
-    if not 0 <= validation < 1:
-        raise ValueError(f"validation is a share of the rows, from 0 to below 1; got {validation}")
-    if (enough is not None) != (validation == 0):
-        raise ValueError("`enough` says when to stop without a validation part: give it where validation is 0")
-    n, d = embeddings.shape
-    codes, values = np.zeros((n, 0), np.int64), {}
-    if attributes is not None:
-        codes, values = encode_attributes(attributes)
-    words, vocabulary = np.zeros((n, 0), np.int64), []
-    if names is not None:
-        words, vocabulary = encode_names(names, min_count)
-    for what, array in (("attributes", codes), ("names", words)):
-        if len(array) != n:
-            raise ValueError(f"{n} embeddings and {len(array)} {what}: as many are needed")
-
-    order = np.random.default_rng(seed).permutation(n)
-    held, kept = np.split(order, [round(validation * n)])
-    arrays = [embeddings, codes, words]
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        head = networks.BoostHead(
-            d,
-            [len(known) for known in values.values()],
-            len(vocabulary) + 1 if vocabulary else 0,
-            n_recurrent,
-            scale=float(np.sqrt(np.mean(np.square(embeddings[kept], dtype=np.float64)))),
-        )
-    head.to("cuda" if torch.cuda.is_available() else "cpu")
-    optimiser = torch.optim.Adam(head.parameters(), lr=rate, weight_decay=weight_decay)
-    batches = training.Batches([array[kept] for array in arrays], min(batch_size, len(kept)), seed=seed)
+    codes, values, words, vocabulary = _encoded(len(embeddings), attributes, names, options.min_count)
+    order = np.random.default_rng(options.seed).permutation(len(embeddings))
+    n_held_out = max(1, round(options.validation * len(embeddings))) if options.validation else 0
+    held_out, trained = np.split(order, [n_held_out])
+    train, validation = ([array[rows] for array in (embeddings, codes, words)] for rows in (trained, held_out))
+    head = _new_head(train[0], values, vocabulary, options)
+    optimiser = torch.optim.Adam(head.parameters(), lr=options.rate, weight_decay=options.weight_decay)
+    batches = training.Batches(train, min(options.batch_size, len(trained)), seed=options.seed)
 
     def validate(model):
         found = {} if watch is None else dict(watch(Boosted(model, values, vocabulary, pd.DataFrame())))
-        rows = held if len(held) else kept
-        loss = _mean_loss(model, [array[rows] for array in arrays])
-        if len(held):
-            return found | {"loss": loss}
+        if len(held_out):
+            return found | {"loss": _mean_loss(model, validation)}
+        loss = _mean_loss(model, train)
         n_done = int(optimiser.state[head.hidden.weight]["step"]) // len(batches)
-        return found | {"training_loss": loss, "countdown": -math.inf if loss < enough else -n_done}
+        return found | {"training_loss": loss, "countdown": -math.inf if loss < options.stop_below else -n_done}
 
-    history = training.fit(
+    history = training.train(
         head,
         _step,
         batches,
         optimiser,
-        epochs,
+        options.epochs,
         validate=validate,
-        monitor="validation_loss" if len(held) else "validation_countdown",
-        patience=patience if len(held) else 1,
+        monitor="validation_loss" if len(held_out) else "validation_countdown",
+        patience=options.patience if len(held_out) else 1,
         checkpoint=checkpoint,
-        seed=seed,
+        seed=options.seed,
         progress=progress,
     )
     return Boosted(head.eval(), values, vocabulary, history)
@@ -293,6 +301,32 @@ def word_sets(names):
     for row, each in enumerate(words):
         sets[row, [column[word] for word in each]] = True
     return sets, vocabulary
+
+
+def _encoded(n, attributes, names, min_count):
+    """Codes and values of the attributes, word codes and vocabulary of the names; (n, 0) and empty without them."""
+    if attributes is None and names is None:
+        raise ValueError("expected attributes, names or both, got neither")
+    codes, values = (np.zeros((n, 0), np.int64), {}) if attributes is None else encode_attributes(attributes)
+    words, vocabulary = (np.zeros((n, 0), np.int64), []) if names is None else encode_names(names, min_count)
+    for what, array in (("rows of attributes", codes), ("names", words)):
+        if len(array) != n:
+            raise ValueError(f"expected {n} {what}, one for each embedding, got {len(array)}")
+    return codes, values, words, vocabulary
+
+
+def _new_head(embeddings, values, vocabulary, options):
+    """An untrained head for these embeddings, on the GPU if there is one."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(options.seed)
+        head = networks.BoostHead(
+            embeddings.shape[1],
+            [len(known) for known in values.values()],
+            len(vocabulary) + 1 if vocabulary else 0,
+            options.n_recurrent,
+            scale=float(np.sqrt(np.mean(np.square(embeddings, dtype=np.float64)))),
+        )
+    return head.to("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _step(model, batch):

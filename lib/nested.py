@@ -1,22 +1,22 @@
 """Nested (Matryoshka) training: one network whose first coordinates are embeddings of their own.
 
 A body embeds a photo; a head names its class from the first 8, 16, ... coordinates of the embedding at once, with one
-classifier a size (MRL) or one for all (MRL-E), and the losses of all sizes are added up (Kusupati et al., Matryoshka
-Representation Learning, 2022). With one size alone this is ordinary training, and a body of that width is a training
-for that size: all are trained by the same function, so that what differs is what is asked of the first coordinates.
+classifier for each size (MRL) or one for all (MRL-E), and the losses of all sizes are added up (Kusupati et al.,
+Matryoshka Representation Learning, 2022). With a single size this is ordinary training, and a body of that width is
+trained for that size alone: one function trains them all, so they differ only in what is asked of the first
+coordinates.
 
 Contents
-    Settings        the numbers of a training
+    NestedSettings  the numbers of a training
     Nested          a body and a nested head
-    train           train it
-    Streamed        batches of photos that are read when they are needed: more photos than memory holds
-    class_scores    what the classifier of each size says of embeddings
+    train_nested    train it
+    Streamed        batches of photos read as they are needed, for more photos than fit in memory
+    class_scores    the logits of each size for given embeddings
     groups_at       classes by their ancestors in a tree of classes
     step_seconds    how long a step of several trainings takes, in turns
 
-Under torchrun `train` works as it does alone, with `training.processes` around it. Needs numpy, pandas and torch. The
-body, the head, the loss and the training loop are handed in, so this file imports nothing else of the course. Copy
-this file alone.
+Under torchrun, call `train_nested` inside `with training.processes():`. Needs numpy, pandas and torch.
+Copy with: losses.py, training.py
 """
 
 import time
@@ -27,22 +27,37 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
 
-__all__ = ["RECIPE", "Nested", "Settings", "Streamed", "class_scores", "groups_at", "step_seconds", "train"]
+try:
+    from lib import losses, training
+except ModuleNotFoundError:  # copied beside this file
+    import losses
+    import training
 
-RECIPE = 2  # raise it with every change that changes what a training ends with
+__all__ = [
+    "RECIPE",
+    "Nested",
+    "NestedSettings",
+    "Streamed",
+    "class_scores",
+    "groups_at",
+    "step_seconds",
+    "train_nested",
+]
+
+RECIPE = 2  # goes into cache keys; raise it with every change that alters the result of a training
 
 
 @dataclass(frozen=True)
-class Settings:
-    """The numbers of a training, the same for every variant that is compared."""
+class NestedSettings:
+    """The numbers of a training, the same for every variant compared."""
 
     epochs: int = 20
-    batch_size: int = 128  # for whoever makes the batches
-    rate: float = 2e-3  # of AdamW: up in the first epoch, then down to 0 by half a cosine
+    batch_size: int = 128  # used by the code that makes the batches
+    rate: float = 2e-3  # of AdamW: rises over the first epoch, then falls to 0 along half a cosine
     weight_decay: float = 0.05  # of matrices; scales, shifts and biases have none
-    clip_norm: float = 5.0  # the largest length of the gradient
+    clip_norm: float = 5.0  # the largest norm of the gradient
     seed: int = 0
 
 
@@ -62,48 +77,51 @@ class Nested(nn.Module):
         return self.head(self.body(x))
 
 
-def train(
+def train_nested(
     model: nn.Module,
     batches: Iterable,
-    settings: Settings,
+    settings: NestedSettings,
     *,
-    nested_loss: Callable,
-    fit: Callable,
-    schedule: Callable,
     weights: Sequence[float] | None = None,
     validate: Callable | None = None,
     checkpoint=None,
     progress: bool = False,
 ) -> pd.DataFrame:
-    """Train `model` (`Nested`) in place, and return the history (see training.fit), one row an epoch.
+    """Train `model` (`Nested`) in place, and return the history (see training.train), one row an epoch.
 
-    batches         of (photos float (b, 3, h, w), classes int64 (b,)), with a length: a `training.Batches`, `Streamed`
-    nested_loss     losses.nested_loss. `weights`, one a size, are scaled to a sum of 1 (None: alike for all), so that
-                    the rate means the same for one size and for seven
-    fit, schedule   training.fit and training.warm_up_cosine
-    validate, checkpoint, progress    of fit
+    batches    of (photos float (b, 3, h, w), classes int64 (b,)), with a length: a `training.Batches` or `Streamed`
+    weights    of the sizes, one each, scaled to a sum of 1 so that the learning rate means the same for one size and
+               for seven; None: equal
+    validate, checkpoint, progress    as in `training.train`
 
     ValueError for weights that are negative, not finite or all 0, and for another number of them than of sizes.
+
+    >>> model = Nested(nn.Flatten(), lambda rows: [rows[:, :2], rows])
+    >>> model.body = nn.Sequential(nn.Flatten(), nn.Linear(12, 4))
+    >>> batches = training.Batches([torch.zeros(8, 3, 2, 2), torch.zeros(8, dtype=torch.int64)], size=4)
+    >>> len(train_nested(model, batches, NestedSettings(epochs=2)))
+    2
     """
     if weights is not None and not (np.isfinite(weights).all() and min(weights) >= 0 and sum(weights) > 0):
-        raise ValueError(f"weights must be finite, not negative and not all 0, got {list(weights)}")
+        raise ValueError(f"weights must be finite, at least 0 and not all 0, got {list(weights)}")
 
     def step(model, batch):
         x, classes = batch
         logits = model(x)
         each = [1.0] * len(logits) if weights is None else weights
-        return nested_loss(logits, classes, [weight / sum(each) for weight in each])
+        return losses.nested_loss(logits, classes, [weight / sum(each) for weight in each])
 
     n_steps = len(batches)
     optimiser = _optimiser(model, settings)
-    return fit(
+    n_warm_up = n_steps if settings.epochs > 1 else 0
+    return training.train(
         model,
         step,
         batches,
         optimiser,
         settings.epochs,
         validate=validate,
-        schedule=schedule(optimiser, settings.epochs * n_steps, n_steps if settings.epochs > 1 else 0),
+        schedule=training.warm_up_cosine(optimiser, settings.epochs * n_steps, n_warm_up),
         schedule_each="batch",
         clip_norm=settings.clip_norm,
         checkpoint=checkpoint,
@@ -113,16 +131,16 @@ def train(
 
 
 class Streamed:
-    """Batches of photos that are read when they are needed, the next batch while one is trained on.
+    """Batches of photos read as they are needed: the next batch is read while the network trains on this one.
 
-    read        read(rows) -> the photos of these rows, uint8 (b, h, w, 3): for a collection
+    read        read(rows) -> the photos of these rows, uint8 (b, h, w, 3); of a collection:
                 `lambda rows: collection.subset(rows).images(64, progress=False)`
-    labels      int (n,), the classes of all photos
-    size        photos a batch, of all processes together; their number must divide it
-    transform   transform(photos, classes, rng) -> what a batch is; None: both as tensors
+    labels      int (n,), the class of each photo
+    size        photos in a batch, of all processes together; a multiple of their number
+    transform   transform(photos, classes, rng) -> the batch; None: both as tensors
 
-    Order, random numbers and shares are those of `training.Batches` with `drop_last`, so a training that reads from
-    disk ends with the same numbers as one from memory. ValueError for a size that does not fit.
+    Order, random numbers and shares are those of `training.Batches` with `drop_last`, so training from disk gives the
+    same numbers as training from memory. ValueError for a size that does not fit.
 
     >>> batches = Streamed(lambda rows: np.zeros((len(rows), 2, 2, 3), np.uint8), np.arange(7), size=3)
     >>> len(batches), sorted(len(classes) for _, classes in batches)
@@ -130,10 +148,11 @@ class Streamed:
     """
 
     def __init__(self, read: Callable, labels: np.ndarray, size: int, transform: Callable | None = None, seed: int = 0):
-        self.rank, self.world = _rank_and_world()
+        self.rank, self.world = training.rank_and_world()
         if not 1 <= size <= len(labels) or size % self.world:
             raise ValueError(
-                f"size must be from 1 to the {len(labels)} photos and a multiple of {self.world} processes, got {size}"
+                f"size must be from 1 to {len(labels)} (the photos) and a multiple of {self.world} (the processes), "
+                f"got {size}"
             )
         self.read, self.labels, self.size, self.transform = read, np.asarray(labels), size, transform
         self.seed, self.epoch = seed, 0
@@ -147,11 +166,11 @@ class Streamed:
     def __iter__(self):
         order = np.random.default_rng([self.seed, self.epoch]).permutation(len(self.labels))
         with ThreadPoolExecutor(1) as reader:
-            coming = reader.submit(self._batch, order, 0)
+            upcoming = reader.submit(self._batch, order, 0)
             for number in range(len(self)):
-                batch = coming.result()
+                batch = upcoming.result()
                 if number + 1 < len(self):
-                    coming = reader.submit(self._batch, order, number + 1)
+                    upcoming = reader.submit(self._batch, order, number + 1)
                 yield batch
 
     def _batch(self, order, number):
@@ -164,7 +183,7 @@ class Streamed:
 
 
 def class_scores(head: nn.Module, embeddings: np.ndarray, batch_size: int = 4096) -> list[np.ndarray]:
-    """The logits of each size, float32 (n, n_classes), for embeddings float32 (n, d) that are there already.
+    """The logits of each size, float32 (n, n_classes), for embeddings float32 (n, d).
 
     >>> [scores.tolist() for scores in class_scores(lambda rows: [rows[:, :1], 2 * rows], np.float32([[3, 4]]))]
     [[[3.0]], [[6.0, 8.0]]]
@@ -176,18 +195,18 @@ def class_scores(head: nn.Module, embeddings: np.ndarray, batch_size: int = 4096
 
 
 def groups_at(hierarchy, classes: Sequence[str], level: int) -> np.ndarray:
-    """The ancestor of each class `level` steps below the root, or the class itself where it lies higher: (n_classes,).
+    """The ancestor of each class `level` steps below the root, or the class itself where it is higher up: (n_classes,).
 
     `hierarchy` has the columns class and parent (a DataFrame, or a dict of lists); the parent of a root is empty,
-    missing or itself. Level 0 is the root, and a level below all leaves gives the classes. ValueError for a class that
-    is not in the tree, a tree that runs in a circle, a negative level.
+    missing or the root itself. Level 0 is the root; a level below all leaves gives the classes. ValueError for a class
+    that is not in the tree, a tree with a cycle, a negative level.
 
     >>> tree = {"class": ["all", "cat", "truck", "tiger", "lion"], "parent": ["", "all", "all", "cat", "cat"]}
     >>> groups_at(tree, ["tiger", "lion", "truck"], 1).tolist()
     ['cat', 'cat', 'truck']
     """
     if level < 0:
-        raise ValueError(f"level is {level}, allowed: 0, the root, or more")
+        raise ValueError(f"level must be at least 0 (the root), got {level}")
     parent_of = dict(zip(hierarchy["class"], hierarchy["parent"], strict=True))
     found = []
     for name in classes:
@@ -195,10 +214,10 @@ def groups_at(hierarchy, classes: Sequence[str], level: int) -> np.ndarray:
         while (parent := parent_of.get(path[-1])) and parent == parent and parent != path[-1]:  # NaN is not NaN
             path.append(parent)
             if len(path) > len(parent_of) + 1:
-                raise ValueError(f"{name!r} is its own ancestor")
+                raise ValueError(f"expected a tree, got a cycle: {name!r} is its own ancestor")
         missing = [each for each in path if each not in parent_of]
         if missing:
-            raise ValueError(f"class {missing[0]!r} is not in the tree, which has {len(parent_of)} classes")
+            raise ValueError(f"expected a class of the tree ({len(parent_of)} classes), got {missing[0]!r}")
         found.append(path[::-1][min(level, len(path) - 1)])
     return np.array(found)
 
@@ -206,22 +225,20 @@ def groups_at(hierarchy, classes: Sequence[str], level: int) -> np.ndarray:
 def step_seconds(
     models: dict[str, nn.Module],
     batch: tuple[Tensor, Tensor],
-    settings: Settings,
-    nested_loss: Callable,
+    settings: NestedSettings,
     n_rounds: int = 20,
     n_warm_up: int = 3,
     clock: Callable | None = None,
 ) -> pd.DataFrame:
     """Seconds of one step of each training (forward, loss, backward, AdamW): one row a round, one column a model.
 
-    In every round each model takes one step on the same `batch`, every second round in the other order, so that what
-    else the machine does hits all of them alike and rows can be compared as pairs. `clock` is by default the
-    processor's time, of all threads; on a GPU the time of day, read when the GPU has done what it was given. The models
-    are trained a little by it: give copies of those that are needed.
-    ValueError for less than one round.
+    In every round each model takes one step on the same `batch`, in every second round in reverse order, so that other
+    load on the machine affects all alike and rows can be compared as pairs. The default `clock` is processor time of
+    all threads; on a GPU, wall time read once the GPU has finished. The steps change the models: pass copies of those
+    you need. ValueError for less than one round.
     """
     if n_rounds < 1:
-        raise ValueError(f"n_rounds is {n_rounds}, allowed: 1 or more")
+        raise ValueError(f"n_rounds must be at least 1, got {n_rounds}")
     optimisers = {name: _optimiser(model, settings) for name, model in models.items()}
     x, classes = batch
     clock = clock or _clock_of(x.device)
@@ -230,7 +247,7 @@ def step_seconds(
         row = {}
         for name in list(models)[:: -1 if number % 2 else 1]:
             started = clock()
-            loss = nested_loss(models[name].train()(x), classes)
+            loss = losses.nested_loss(models[name].train()(x), classes)
             optimisers[name].zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(models[name].parameters(), settings.clip_norm)
@@ -256,9 +273,3 @@ def _optimiser(model, settings):
     others = [each for each in model.parameters() if each.ndim <= 1]
     groups = [{"params": decays, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
     return torch.optim.AdamW([group for group in groups if group["params"]], lr=settings.rate, fused=True)
-
-
-def _rank_and_world():
-    if distributed.is_available() and distributed.is_initialized():
-        return distributed.get_rank(), distributed.get_world_size()
-    return 0, 1

@@ -6,7 +6,6 @@ Contents
     NestedResNet   a small residual network for photos of about 64 x 64, which embeds
     NestedHead     classifiers on the first 8, 16, ... coordinates of an embedding
     ResNet18       torchvision's ResNet-18 without its classifier, as wide as one likes
-    TwoTower       features of images and of texts, into one space
     UNet           a value for every pixel, from the maps of one of these networks
     average_over_views    what a network says of every pixel, averaged over enlarged and mirrored views
     load_weights   pretrained weights into a network, from a file or a state dict
@@ -30,7 +29,6 @@ __all__ = [
     "NestedResNet",
     "ResNet18",
     "SmallNetwork",
-    "TwoTower",
     "UNet",
     "average_over_views",
     "initialise_he",
@@ -476,57 +474,3 @@ def initialise_he(network: nn.Module) -> nn.Module:
             nn.init.ones_(module.weight)
             nn.init.zeros_(module.bias)
     return network
-
-
-class TwoTower(nn.Module):
-    """Features of images (n, n_image) and of texts (n, n_text) into one space, each (n, dimension), of unit length.
-
-    Each tower is linear layers with a ReLU between them: 2 for images and 3 for texts in Conde, Martin and López, Image
-    retrieval, who do not say how wide they are; here the inner ones are `hidden` wide. `dropout` is before every layer,
-    while training: one number, or one for images and one for texts. Weights are drawn by `initialise_he`. Each tower
-    works alone, too: `network.images(x)`, `network.texts(x)`. A row that comes out as zeros stays zeros. ValueError for
-    no layer, or a dropout outside 0 <= dropout < 1.
-
-    >>> import torch
-    >>> towers = TwoTower(n_image=512, n_text=100, dimension=256)
-    >>> images, texts = towers(torch.rand(5, 512), torch.rand(5, 100))
-    >>> images.shape, texts.shape, images.norm(dim=1).allclose(torch.ones(5))
-    (torch.Size([5, 256]), torch.Size([5, 256]), True)
-    """
-
-    def __init__(
-        self,
-        n_image: int,
-        n_text: int,
-        dimension: int = 512,
-        hidden: int = 512,
-        image_layers: int = 2,
-        text_layers: int = 3,
-        dropout: float | Sequence[float] = 0.0,
-    ):
-        super().__init__()
-        of_images, of_texts = dropout if isinstance(dropout, Sequence) else (dropout, dropout)
-        self.image_tower = _tower(n_image, dimension, hidden, image_layers, of_images)
-        self.text_tower = _tower(n_text, dimension, hidden, text_layers, of_texts)
-
-    def images(self, features: Tensor) -> Tensor:
-        return functional.normalize(self.image_tower(features))
-
-    def texts(self, features: Tensor) -> Tensor:
-        return functional.normalize(self.text_tower(features))
-
-    def forward(self, images: Tensor, texts: Tensor) -> tuple[Tensor, Tensor]:
-        return self.images(images), self.texts(texts)
-
-
-def _tower(n_in, n_out, hidden, n_layers, dropout):
-    """Linear layers with a ReLU between them."""
-    if n_layers < 1:
-        raise ValueError(f"a tower has at least 1 layer, got {n_layers}")
-    if not 0 <= dropout < 1:
-        raise ValueError(f"dropout must be at least 0 and below 1, got {dropout}")
-    widths = [n_in, *[hidden] * (n_layers - 1), n_out]
-    parts = []
-    for i in range(n_layers):
-        parts += [nn.Dropout(dropout), nn.Linear(widths[i], widths[i + 1]), nn.ReLU()]
-    return initialise_he(nn.Sequential(*parts[:-1]))

@@ -7,10 +7,10 @@ What is in it
     autoencoder     image embedding -> code -> image embedding; its layer "encoder" gives the code
     text_tower      captions as text -> points among the codes: words, their vectors, a hidden layer
     rmse, InBatchTriplet, InBatchSoftmax   the three losses between points and codes
-    fit             trains a model by one of them and returns what each epoch gave
-    unknown_words   the words of a text that a tower has not seen
-    embed           rows, or texts, through a model: float32 (n, d)
-    save, load      Keras's own format (.keras), which holds words and weights and no pickle
+    train_model     train a model by one of them; the losses of each epoch
+    unknown_words   the words of a text that a tower does not know
+    encode          rows, or texts, through a model: float32 (n, d)
+    save_model, restore_model    Keras's own format (.keras): words and weights, no pickle
 
 Needs numpy, pandas, keras 3 on tensorflow (an import of torch or torchvision must come before it). Copy this file
 alone: it imports nothing else of the course.
@@ -36,12 +36,12 @@ __all__ = [
     "InBatchTriplet",
     "MeanOfWords",
     "autoencoder",
-    "embed",
-    "fit",
-    "load",
+    "encode",
+    "restore_model",
     "rmse",
-    "save",
+    "save_model",
     "text_tower",
+    "train_model",
     "unknown_words",
 ]
 
@@ -96,7 +96,7 @@ def text_tower(
     at random in training.
 
     >>> tower = text_tower(["a red shirt", "a blue shirt"], dimension=2, word_dimension=4, hidden=4)
-    >>> embed(tower, ["a red shirt", "", "something unheard of"]).shape
+    >>> encode(tower, ["a red shirt", "", "something unheard of"]).shape
     (3, 2)
     """
     captions = _texts(captions)
@@ -211,7 +211,7 @@ def _in_batch(codes, points):
 # ------------------------------------------------------------------------------------------------- train, use, keep
 
 
-def fit(model, inputs, targets, loss, epochs=15, batch_size=128, learning_rate=1e-3, validation=None, seed=0):
+def train_model(model, inputs, targets, loss, epochs=15, batch_size=128, learning_rate=1e-3, validation=None, seed=0):
     """Train the model (in place) and return a DataFrame: epoch, loss and, with `validation`, validation_loss.
 
     inputs: rows (n, d), or texts; targets: the rows (n, d) that they are to become. validation: (inputs, targets) that
@@ -219,7 +219,7 @@ def fit(model, inputs, targets, loss, epochs=15, batch_size=128, learning_rate=1
     left out (in-batch losses compare only batches of one size), unless it is the only one.
 
     >>> rows = np.random.default_rng(0).normal(size=(64, 4)).astype(np.float32)
-    >>> list(fit(autoencoder(rows, 2), rows, rows, rmse, epochs=2, batch_size=16))
+    >>> list(train_model(autoencoder(rows, 2), rows, rows, rmse, epochs=2, batch_size=16))
     ['epoch', 'loss']
     """
     pairs = _pairs(inputs, targets)
@@ -240,7 +240,7 @@ def fit(model, inputs, targets, loss, epochs=15, batch_size=128, learning_rate=1
     return table
 
 
-def embed(model, inputs, batch_size=512):
+def encode(model, inputs, batch_size=512):
     """Rows (n, d), or a list of texts, through the model, as it is after training: float32 (n, dimension)."""
     is_text = not isinstance(inputs, np.ndarray)
     inputs = _texts(inputs) if is_text else _rows(inputs, "inputs", empty=True)
@@ -262,7 +262,7 @@ def unknown_words(tower, text):
     return [word for word, number in zip(words, numbers, strict=True) if number == 1]
 
 
-def save(model, path):
+def save_model(model, path):
     """Write the model, words and weights, to a file that ends in .keras. It appears once it is complete."""
     path = Path(path)
     if path.suffix != ".keras":
@@ -277,11 +277,11 @@ def save(model, path):
     return path
 
 
-def load(path):
-    """Read what `save` wrote, for use (to train it further, call `fit`). Code is never loaded, only named layers."""
+def restore_model(path):
+    """Read a model that `save_model` wrote. No code is loaded, only known layers. Train it further by `train_model`."""
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"no model in {path}: save(model, path) writes one")
+        raise FileNotFoundError(f"expected a model written by save_model, got no file {path}")
     return keras.saving.load_model(path, compile=False, safe_mode=True)
 
 

@@ -4,24 +4,28 @@
     Triplets    which of two images shares more labels with a third? The triplet loss
     Rotation    by how many quarter turns was the image turned? No label at all (Gidaris et al. 2018)
 
-All are trained alike by `train`, with Adam, a rate that is divided by 10 when the held-out loss stands still, and early
-stopping; so what differs between two embeddings is the task and the weights it started from.
+`train_task` trains them all alike, with Adam, a learning rate divided by 10 when the held-out loss stops falling, and
+early stopping; so two embeddings differ only in the task and the weights they started from.
 
 Contents
-    Photos, Settings                what is trained on, and the numbers of a training
+    Photos, TaskSettings            what is trained on, and the numbers of a training
     Labels, Triplets, Rotation      the tasks
     Supervised                      a backbone and a head, the network of a task
-    train                           train it, or find it where it was trained before
-    embed, label_probabilities      what it says about images
-    crop_and_flip, turned, similar_and_different
-                                    the parts of the tasks
+    train_task                      train it
+    task_key                        everything such a training depends on, as a key for cache.trained
+    embed_photos, label_probabilities    its embeddings and its probabilities of labels
+    normalised, crop_and_flip, turned, similar_and_different    the parts of the tasks
 
-Needs numpy, pandas and torch. The training loop, the store of trained networks and the triplet loss are handed in, so
-this file imports nothing else of the course. Copy this file alone.
+A training is cached by `cache.trained`, which need not be copied along:
+
+    given = task, network, photos, held_out, settings
+    history = cache.trained(None, task_key(*given), network, functools.partial(train_task, *given))
+
+Needs numpy, pandas and torch.
+Copy with: losses.py, training.py
 """
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
@@ -31,13 +35,31 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = [
-    "Labels", "Photos", "Rotation", "Settings", "Supervised", "Triplets", "crop_and_flip", "embed",
-    "label_probabilities", "similar_and_different", "train", "turned",
-]  # fmt: skip
+try:
+    from lib import losses, training
+except ModuleNotFoundError:  # copied beside this file
+    import losses
+    import training
 
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's photos, as torchvision has them
-RECIPE = 2  # raise it with every change that changes what a training ends with
+__all__ = [
+    "Labels",
+    "Photos",
+    "Rotation",
+    "Supervised",
+    "TaskSettings",
+    "Triplets",
+    "crop_and_flip",
+    "embed_photos",
+    "label_probabilities",
+    "normalised",
+    "similar_and_different",
+    "task_key",
+    "train_task",
+    "turned",
+]
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's photos, as in torchvision
+RECIPE = 2  # goes into the key; raise it with every change that alters the result of a training
 
 
 class Photos(NamedTuple):
@@ -46,23 +68,23 @@ class Photos(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Settings:
-    """The numbers of a training; by default those of the report that the course follows, but for `epochs`."""
+class TaskSettings:
+    """The numbers of a training; the defaults, except `epochs`, are those of the report the course follows."""
 
     epochs: int = 30  # at most
     batch_size: int = 128
     rate: float = 3e-4  # of Adam
-    plateau: int = 2  # epochs without a better held-out loss, after which the rate is divided by 10
-    patience: int = 6  # epochs without a better one, after which training stops
+    plateau: int = 2  # epochs without a lower held-out loss after which the rate is divided by 10
+    patience: int = 6  # epochs without one after which training stops
     seed: int = 0
 
 
 class Supervised(nn.Module):
     """A backbone and a linear head: float (n, 3, h, w) -> (n, n_outputs).
 
-    `body` gives (n, dimension). With `fixed_statistics` its batch norms keep the statistics they came with, as they
-    must where these are estimates, or where batches are small; their scales and shifts are trained all the same. The
-    head is drawn by `seed`, and lies on the device of the body.
+    `body` gives (n, dimension). With `fixed_statistics` its batch norms keep their running statistics, as they should
+    where these are estimates or batches are small; their scales and shifts are trained all the same. The head is
+    initialised from `seed`, on the device of the body.
 
     >>> Supervised(nn.Sequential(nn.Flatten(), nn.Linear(12, 4)), 4, n_outputs=5)(torch.zeros(2, 3, 2, 2)).shape
     torch.Size([2, 5])
@@ -74,9 +96,9 @@ class Supervised(nn.Module):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.head = nn.Linear(dimension, n_outputs)  # drawn on the CPU: the same numbers wherever it goes
-        where = next(body.parameters(), None)
-        if where is not None:
-            self.head.to(where.device)
+        parameter = next(body.parameters(), None)
+        if parameter is not None:
+            self.head.to(parameter.device)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.body(x))
@@ -94,21 +116,21 @@ class Supervised(nn.Module):
 
 
 class _Task:
-    """What a task is asked for, with what holds for most."""
+    """What training asks of a task, with defaults."""
 
     augment = True
     embeds = "body"  # what the embedding is: what goes into the head ("body"), or what comes out of it ("head")
 
     def batch(self, x, targets, rng):
-        """What is shown of a batch of training images, and the right answers."""
+        """Network input and targets of a batch of training images."""
         return (crop_and_flip(x, rng) if self.augment else x), targets
 
     def held_out(self, x, targets, rows):
-        """The same of held-out images, numbers `rows`; nothing is random here."""
+        """The same of the held-out images `rows`; nothing is random here."""
         return x, targets
 
     def loss(self, outputs, targets, epoch):
-        """In this epoch, from 0; None: of the held-out photos."""
+        """The loss in this epoch, from 0; None: of the held-out photos."""
         raise NotImplementedError
 
     def scores(self, outputs, targets):
@@ -118,9 +140,9 @@ class _Task:
 
 @dataclass(frozen=True)
 class Labels(_Task):
-    """Name the labels: one logit for each of n_labels, binary cross entropy, the mean over labels and images.
+    """Predict the labels: one logit for each of n_labels, binary cross entropy, the mean over labels and images.
 
-    The embedding is what goes into the head. `augment`: show a random crop, perhaps mirrored, instead of the image.
+    The embedding is what goes into the head. `augment`: train on random crops, half of them mirrored.
     """
 
     n_labels: int
@@ -138,14 +160,11 @@ class Labels(_Task):
 class Triplets(_Task):
     """Bring images that share many labels nearer than images that share few, by a margin that grows.
 
-    mine, triplet, growing_margin: those of losses.py. In a batch an image's positives and negatives are those of
-    `similar_and_different`; `mine` draws from them by `how`. The embedding is the head's output, of `dimension`
-    coordinates. The margin grows from `start` to `margin` over `growing` epochs; held-out photos are judged at its end.
+    The positives and negatives of an image in its batch are those of `similar_and_different`; `losses.mine` chooses
+    among them by `how`. The embedding is the head's output, of `dimension` coordinates. The margin grows from `start`
+    to `margin` over `growing` epochs; held-out photos are judged at its final value.
     """
 
-    mine: Callable
-    triplet: Callable
-    growing_margin: Callable
     dimension: int = 128
     how: str = "random"
     start: float = 0.2
@@ -160,15 +179,17 @@ class Triplets(_Task):
 
     def loss(self, outputs, targets, epoch):
         generator = torch.Generator().manual_seed(0) if epoch is None else None
-        margin = self.margin if epoch is None else self.growing_margin(epoch, self.growing, self.start, self.margin)
+        margin = self.margin
+        if epoch is not None:
+            margin = losses.growing_margin(epoch, self.growing, self.start, self.margin)
         same, different = similar_and_different(targets)
-        rows = self.mine(outputs, same, self.how, margin, is_different=different, generator=generator)
-        return self.triplet(*(outputs[each] for each in rows), margin)
+        rows = losses.mine(outputs, same, self.how, margin, is_different=different, generator=generator)
+        return losses.triplet(*(outputs[each] for each in rows), margin)
 
 
 @dataclass(frozen=True)
 class Rotation(_Task):
-    """Say by how many quarter turns an image was turned: four classes, cross entropy. Labels are not looked at."""
+    """Tell by how many quarter turns an image was turned: four classes, cross entropy. Labels are ignored."""
 
     augment: bool = True
     n_outputs = 4
@@ -188,9 +209,10 @@ class Rotation(_Task):
 
 
 def crop_and_flip(x: Tensor, rng: np.random.Generator, smallest: float = 0.7) -> Tensor:
-    """A random square part of each image, enlarged to its size and mirrored half of the time: float (n, 3, h, w).
+    """A random crop of each image, enlarged to the image's size and mirrored half of the time: float (n, 3, h, w).
 
-    The sides of the part are `smallest` to 1 of the image's, evenly drawn, and it lies anywhere inside.
+    The crop has the image's shape; its sides are a uniform share of the image's, from `smallest` to 1, and its place is
+    uniform.
 
     >>> x = torch.arange(4.0).expand(1, 3, 4, 4)  # grows to the right
     >>> crop_and_flip(x, np.random.default_rng(0), smallest=1.0)[0, 0, 0].tolist() in ([0, 1, 2, 3], [3, 2, 1, 0])
@@ -206,7 +228,7 @@ def crop_and_flip(x: Tensor, rng: np.random.Generator, smallest: float = 0.7) ->
 
 
 def turned(x: Tensor, n_turns: Tensor) -> Tensor:
-    """Each image turned by its number of quarter turns, against the clock: (n, 3, h, h).
+    """Each image turned counterclockwise by its number of quarter turns: (n, 3, h, h).
 
     >>> turned(torch.tensor([[[[1, 2], [3, 4]]]]), torch.tensor([1])).tolist()
     [[[[2, 4], [1, 3]]]]
@@ -215,13 +237,13 @@ def turned(x: Tensor, n_turns: Tensor) -> Tensor:
 
 
 def similar_and_different(label_sets: Tensor, n_similar: float = 0.1, n_different: float = 0.5):
-    """Who is like whom in a batch, by shared labels: two bool (n, n), similar and different.
+    """Which pairs of a batch count as similar and which as different, by shared labels: two bool (n, n).
 
-    By the intersection over union of the label sets (`metrics.label_iou`). Similar to an image is the share `n_similar`
-    of the others that overlaps with it most, different the share `n_different` that overlaps least, at least one each
-    and all that tie with the last of them. Whoever would be both is neither, so a similar one always shares more than a
-    different one. Relative, because where all photos share
-    a label (skin, hair) no overlap is 0. Label sets are bool (n, L); two empty ones share nothing.
+    By the intersection over union of label sets (`relevance.label_iou`). Similar to an image is the share `n_similar`
+    of the others with the largest overlap, different the share `n_different` with the smallest, at least one each and
+    all that tie with the last of them. Images that would be both are neither, so a similar one always shares more than
+    a different one. The cut is relative because where all photos share a label (skin, hair) no overlap is 0. Label sets
+    are bool (n, L); the overlap of two empty ones is 0.
 
     Of the three others the first shares both labels, the second one of two, the third none:
 
@@ -247,26 +269,26 @@ def similar_and_different(label_sets: Tensor, n_similar: float = 0.1, n_differen
 # ----------------------------------------------------------------------------------------------- training and embedding
 
 
-def train(
+def train_task(
     task,
     network: Supervised,
     photos: Photos,
     held_out: Photos,
-    settings: Settings,
+    settings: TaskSettings,
     *,
-    fit: Callable,
-    batches: Callable,
-    kept: Callable | None = None,
-    folder=None,
+    checkpoint=None,
     progress: bool = False,
 ) -> pd.DataFrame:
-    """Train `network` in place for `task`, and return the history (see training.fit), one row an epoch.
+    """Train `network` in place for `task`, and return the history (see training.train), one row an epoch.
 
-    fit, batches    training.fit and training.Batches
-    kept            checkpoints.kept: where this very training was done before its result is read instead, from `folder`
+    The validation loss is the task's on `held_out`, which is never trained on: on whole images, with triplets drawn
+    from a fixed seed and image i turned by i quarter turns. The network ends with the weights of its best epoch.
+    `checkpoint` and `progress` are those of `training.train`.
 
-    Validation is the task's loss on `held_out`, of which nothing is trained: on the whole images (triplets drawn by a
-    fixed seed, image i turned by i quarter turns). The weights of its best epoch are those that the network ends with.
+    >>> photos = Photos(np.zeros((8, 4, 4, 3), np.uint8), np.eye(8, 2, dtype=bool))
+    >>> network = Supervised(nn.Flatten(), 48, n_outputs=2)
+    >>> len(train_task(Labels(2), network, photos, photos, TaskSettings(epochs=2)))
+    2
     """
     arrays = [[torch.from_numpy(np.asarray(each)) for each in part] for part in (photos, held_out)]
     size = min(settings.batch_size, len(photos.images))
@@ -274,34 +296,59 @@ def train(
     def prepare(images, targets, rng):
         return task.batch(normalised(images), targets, rng)
 
-    train_batches = batches(arrays[0], size, drop_last=True, transform=prepare, seed=settings.seed)
+    batches = training.Batches(arrays[0], size, drop_last=True, transform=prepare, seed=settings.seed)
 
     def step(model, batch):
-        return task.loss(model(batch[0]), batch[1], train_batches.epoch)
+        return task.loss(model(batch[0]), batch[1], batches.epoch)
 
     def validate(model):
-        outputs, wanted = [], []
+        outputs, expected = [], []
         for rows in torch.arange(len(held_out.images)).split(256):
             x, targets = task.held_out(normalised(arrays[1][0][rows]), arrays[1][1][rows], rows)
             outputs.append(model(x.to(next(model.parameters()).device)).cpu())
-            wanted.append(targets)
-        outputs, wanted = torch.cat(outputs), torch.cat(wanted)
-        return {"loss": task.loss(outputs, wanted, None), **task.scores(outputs, wanted)}
+            expected.append(targets)
+        outputs, expected = torch.cat(outputs), torch.cat(expected)
+        return {"loss": task.loss(outputs, expected, None), **task.scores(outputs, expected)}
 
-    def run(checkpoint=None):
-        optimiser = torch.optim.Adam(network.parameters(), lr=settings.rate, fused=True)  # one pass over the weights
-        schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(optimiser, factor=0.1, patience=settings.plateau)
-        watch = {"validate": validate, "monitor": "validation_loss", "patience": settings.patience}
-        return fit(
-            network, step, train_batches, optimiser, settings.epochs, **watch, schedule=schedule,
-            checkpoint=checkpoint, seed=settings.seed, progress=progress,
-        )  # fmt: skip
+    optimiser = torch.optim.Adam(network.parameters(), lr=settings.rate, fused=True)  # one pass over the weights
+    return training.train(
+        network,
+        step,
+        batches,
+        optimiser,
+        settings.epochs,
+        validate=validate,
+        monitor="validation_loss",
+        patience=settings.patience,
+        schedule=torch.optim.lr_scheduler.ReduceLROnPlateau(optimiser, factor=0.1, patience=settings.plateau),
+        checkpoint=checkpoint,
+        seed=settings.seed,
+        progress=progress,
+    )
 
-    return run() if kept is None else kept(folder, _key(task, network, (photos, held_out), settings), network, run)
+
+def task_key(task, network: Supervised, photos: Photos, held_out: Photos, settings: TaskSettings) -> dict:
+    """Everything the result of `train_task` with these arguments depends on, except the weights it starts from.
+
+    A key for `cache.trained`, which adds the weights.
+
+    >>> photos = Photos(np.zeros((8, 4, 4, 3), np.uint8), np.eye(8, 2, dtype=bool))
+    >>> network = Supervised(nn.Flatten(), 48, n_outputs=2)
+    >>> task_key(Labels(2), network, photos, photos, TaskSettings())["task"]
+    {'name': 'Labels', 'n_labels': 2, 'augment': True}
+    """
+    return {
+        "recipe": RECIPE,
+        "task": {"name": type(task).__name__, **vars(task)},
+        "settings": asdict(settings),
+        "fixed statistics": network.fixed_statistics,
+        "body": type(network.body).__name__,
+        "photos": [[_digest(array) for array in part] for part in (photos, held_out)],
+    }
 
 
 def normalised(images: Tensor) -> Tensor:
-    """uint8 (n, h, w, 3) as float (n, 3, h, w), less ImageNet's mean, by its standard deviation.
+    """uint8 (n, h, w, 3) as float (n, 3, h, w), standardised by ImageNet's mean and standard deviation.
 
     >>> normalised(torch.full((1, 1, 1, 3), 255, dtype=torch.uint8)).flatten().tolist() == [
     ...     (1 - mean) / std for mean, std in zip(torch.tensor(MEAN), torch.tensor(STD))
@@ -312,19 +359,20 @@ def normalised(images: Tensor) -> Tensor:
     return (x - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
 
 
-def embed(network: Supervised, images: np.ndarray, embeds: str = "body", batch_size: int = 128) -> np.ndarray:
-    """Embeddings float32 (n, d), C-contiguous, of uint8 (n, h, w, 3): what goes into the head, or what comes out of it.
+def embed_photos(network: Supervised, images: np.ndarray, embeds: str = "body", batch_size: int = 128) -> np.ndarray:
+    """Embeddings float32 (n, d), C-contiguous, of images uint8 (n, h, w, 3).
 
-    `embeds` is "body" or "head", as the task has it. The network computes in evaluation mode and is left as it was.
+    `embeds` is "body" for what goes into the head, "head" for what comes out of it; a task has it as `task.embeds`. The
+    network computes in evaluation mode and is left in its own. ValueError for another `embeds` and for no images.
 
     >>> network = Supervised(nn.Sequential(nn.Flatten(), nn.Linear(12, 4)), 4, n_outputs=5)
-    >>> embed(network, np.zeros((3, 2, 2, 3), np.uint8)).shape
+    >>> embed_photos(network, np.zeros((3, 2, 2, 3), np.uint8)).shape
     (3, 4)
     """
     if embeds not in ("body", "head"):
-        raise ValueError(f"embeds is {embeds!r}, allowed: 'body' and 'head'")
+        raise ValueError(f"embeds must be 'body' or 'head', got {embeds!r}")
     if len(images) == 0:
-        raise ValueError("no images: at least one is needed")
+        raise ValueError("expected at least one image, got none")
     part = network.body if embeds == "body" else network
     device, was_training = next(network.parameters()).device, network.training
     network.eval()
@@ -338,26 +386,13 @@ def embed(network: Supervised, images: np.ndarray, embeds: str = "body", batch_s
 
 
 def label_probabilities(network: Supervised, images: np.ndarray) -> np.ndarray:
-    """How probable each label is, by a network that was trained for `Labels`: float32 (n, L), 0 to 1.
+    """The probability of each label by a network trained for `Labels`: float32 (n, L), 0 to 1.
 
     >>> network = Supervised(nn.Flatten(), 12, n_outputs=5)
     >>> label_probabilities(network, np.zeros((3, 2, 2, 3), np.uint8)).shape
     (3, 5)
     """
-    return torch.sigmoid(torch.from_numpy(embed(network, images, "head"))).numpy()
-
-
-def _key(task, network, parts, settings):
-    """All that a training depends on besides the weights that it starts from."""
-    numbers = {name: value for name, value in vars(task).items() if not callable(value)}
-    return {
-        "recipe": RECIPE,
-        "task": {"name": type(task).__name__, **numbers},
-        "settings": asdict(settings),
-        "fixed statistics": network.fixed_statistics,
-        "body": type(network.body).__name__,
-        "photos": [[_digest(array) for array in part] for part in parts],
-    }
+    return torch.sigmoid(torch.from_numpy(embed_photos(network, images, "head"))).numpy()
 
 
 def _digest(array):

@@ -26,6 +26,7 @@ import math
 import os
 import random
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -37,13 +38,13 @@ from torch import distributed, nn
 from torch.optim import lr_scheduler
 from tqdm.auto import tqdm
 
-__all__ = ["Batches", "embed_in_shards", "fit", "processes", "warm_up_cosine"]
+__all__ = ["Batches", "embed_in_shards", "processes", "rank_and_world", "train", "warm_up_cosine"]
 
 
-def fit(
+def train(
     model: nn.Module,
     step: Callable,
-    train: Iterable,
+    batches: Iterable,
     optimiser: torch.optim.Optimizer,
     epochs: int,
     *,
@@ -59,47 +60,48 @@ def fit(
     seed: int = 0,
     progress: bool = True,
 ) -> pd.DataFrame:
-    """Train `model` in place for at most `epochs` epochs in all, and return the history, one row an epoch.
+    """Train `model` in place until it has had `epochs` epochs, and return the history, one row an epoch.
 
     step        step(model, batch) -> the loss of one batch, or (loss, {name: number}) for more columns in the history.
-                The batch comes on the model's device. Parameters of the loss (a head, say) belong in `model`
-    train       batches: a `Batches`, a DataLoader or any list of them; `set_epoch(epoch)` is called where it exists
+                The batch is on the model's device. Parameters of the loss (a head, say) belong in `model`
+    batches     a `Batches`, a DataLoader or any list of batches; `set_epoch(epoch)` is called where it exists
     validate    validate(model) -> {name: number} after each epoch, in evaluation mode and without gradients; the
                 history has them as "validation_<name>"
-    monitor     the column to watch, such as "validation_loss"; at the end the model has the weights of the best epoch.
-                `better` is "lower" or "higher"; the earlier of two equal epochs is kept
-    patience    stop after so many epochs in a row without a better one
-    schedule    one of torch's schedules of this optimiser, moved on after each "epoch" or "batch" (`schedule_each`);
-                ReduceLROnPlateau is shown `monitor`
-    clip_norm   the largest length of the gradient of all parameters together; a longer one is shortened to it
-    precision   "float32", or autocast to "bfloat16", or to "float16" (only on a GPU, with a scaled loss)
-    checkpoint  a file written after each epoch, whole or not at all. Where it is there, training goes on behind its
-                last epoch, and a finished one only gives its history: two epochs and two more are the same as four
-    progress    a bar in a terminal and in Jupyter; a line an epoch where the output is a file or TQDM_DISABLE is set
+    monitor     the column to watch, such as "validation_loss"; the model ends with the weights of the best epoch.
+                `better` is "lower" or "higher"; of two equal epochs the earlier is best
+    patience    stop after this many epochs in a row without a better one
+    schedule    a torch schedule of this optimiser, stepped after each "epoch" or "batch" (`schedule_each`);
+                ReduceLROnPlateau is given `monitor`
+    clip_norm   the largest norm of the gradient of all parameters together; a longer one is scaled down to it
+    precision   "float32", or autocast to "bfloat16", or to "float16" (on a GPU only, with a scaled loss)
+    checkpoint  a file rewritten after each epoch, in one step. If it exists, training resumes after its last epoch,
+                and a finished training only returns its history: two epochs and two more equal four
+    progress    a bar in a terminal or a notebook; a line an epoch where the output is a file or TQDM_DISABLE is set
 
     The columns are epoch (from 1), loss and what `step` gave (means over batches), learning_rate (at the end of the
-    epoch), validation's, seconds. `history.attrs` holds "best_epoch" (None without `monitor`) and "stopped_early".
+    epoch), what `validate` gave, seconds. `history.attrs` holds "best_epoch" (None without `monitor`) and
+    "stopped_early".
 
-    Under several processes (`processes`) the gradients are averaged over them and so is the history, validation is
-    the first process's, and only that one prints and writes.
+    Under several processes (`processes`) gradients and history are averaged over them, only the first one validates,
+    prints and writes.
 
-    ValueError for arguments that do not fit, a checkpoint of another seed or network, or one that is damaged;
-    FloatingPointError with epoch and batch for a loss that is not finite.
+    ValueError for arguments that do not fit together, and for a checkpoint that is damaged or of another seed or
+    network; FloatingPointError with epoch and batch for a loss that is not finite.
 
-    Five steps towards 1 from 0 at rate 1/4: each halves the distance.
+    Five steps from 0 towards 1 at learning rate 1/4: each halves the distance.
 
     >>> line = nn.Linear(1, 1, bias=False)
     >>> _ = nn.init.zeros_(line.weight)
     >>> square = lambda model, batch: (model(batch) - 1).square().mean()
     >>> optimiser = torch.optim.SGD(line.parameters(), lr=0.25)
-    >>> fit(line, square, [torch.ones(1, 1)], optimiser, epochs=5, progress=False).loss.tolist()
+    >>> train(line, square, [torch.ones(1, 1)], optimiser, epochs=5, progress=False).loss.tolist()
     [1.0, 0.25, 0.0625, 0.015625, 0.00390625]
     >>> line.weight.item()
     0.96875
     """
     device = next(model.parameters()).device
     _check(epochs, monitor, better, patience, schedule, schedule_each, precision, device, validate)
-    rank, world = _rank_and_world()
+    rank, world = rank_and_world()
     run = _Run(model, optimiser, schedule, device, precision, seed)
     if checkpoint is not None:
         run.resume(Path(checkpoint))
@@ -107,25 +109,11 @@ def fit(
     sign = 1 if better == "lower" else -1
     display = _Display(epochs, len(run.rows), progress and rank == 0)
     with _own_random_numbers(device):
-        for epoch in range(len(run.rows), epochs):
-            if run.stopped_early:
-                break
+        while len(run.rows) < epochs and not run.stopped_early:
             started = time.perf_counter()
-            _seed_epoch(seed, epoch, train)
-            model.train()
-            means = _Means()
-            for number, batch in enumerate(display.batches(train, epoch)):
-                with run.autocast():
-                    result = step(trained, _to(batch, device))
-                loss, more = result if isinstance(result, tuple) else (result, {})
-                if not math.isfinite(loss.item()):
-                    raise FloatingPointError(f"the loss is {loss.item()} at epoch {epoch + 1}, batch {number + 1}")
-                run.descend(loss, clip_norm)
-                if schedule is not None and schedule_each == "batch":
-                    schedule.step()
-                means.add({"loss": loss, **more})
-            _agree_on_buffers(model, world)
-            row = {"epoch": epoch + 1, **means.over(world), "learning_rate": float(optimiser.param_groups[0]["lr"])}
+            _seed_epoch(seed, len(run.rows), batches)
+            each_batch = schedule if schedule_each == "batch" else None
+            row = run.epoch(trained, step, display.batches(batches), clip_norm, each_batch)
             if validate is not None:
                 row |= _validated(model, validate)
             row["seconds"] = time.perf_counter() - started
@@ -173,7 +161,7 @@ class Batches:
         lengths = sorted({len(array) for array in self.arrays})
         if len(lengths) != 1 or lengths[0] == 0:
             raise ValueError(f"arrays must be equally long and not empty, got lengths {lengths}")
-        self.rank, self.world = _rank_and_world()
+        self.rank, self.world = rank_and_world()
         if size < 1 or size % self.world:
             raise ValueError(f"size must be at least 1 and a multiple of the {self.world} processes, got {size}")
         self.size, self.shuffle, self.transform, self.seed, self.epoch = size, shuffle, transform, seed, 0
@@ -235,14 +223,14 @@ def processes():
     `Batches` and call `fit` inside.
     """
     if "WORLD_SIZE" not in os.environ or distributed.is_initialized():
-        yield _rank_and_world()
+        yield rank_and_world()
         return
     gpus = torch.cuda.is_available()
     if gpus:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     distributed.init_process_group("nccl" if gpus else "gloo")
     try:
-        yield _rank_and_world()
+        yield rank_and_world()
     finally:
         distributed.destroy_process_group()
 
@@ -255,7 +243,7 @@ def embed_in_shards(embed: Callable, rows: Sequence) -> np.ndarray:
     >>> embed_in_shards(lambda rows: rows + 1, np.zeros((3, 2), np.float32)).shape
     (3, 2)
     """
-    rank, world = _rank_and_world()
+    rank, world = rank_and_world()
     if world == 1:
         return embed(rows)
     if len(rows) < world:
@@ -264,6 +252,17 @@ def embed_in_shards(embed: Callable, rows: Sequence) -> np.ndarray:
     shards = [None] * world
     distributed.all_gather_object(shards, np.asarray(embed(rows[edges[rank] : edges[rank + 1]])))
     return np.concatenate(shards)
+
+
+def rank_and_world() -> tuple[int, int]:
+    """The number of this process and of all that train together: (0, 1) outside `processes`.
+
+    >>> rank_and_world()
+    (0, 1)
+    """
+    if distributed.is_available() and distributed.is_initialized():
+        return distributed.get_rank(), distributed.get_world_size()
+    return 0, 1
 
 
 class _Run:
@@ -281,6 +280,25 @@ class _Run:
         if self.precision == "float32":
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, getattr(torch, self.precision))
+
+    def epoch(self, trained, step, batches, clip_norm, schedule):
+        """Train on all batches once; the columns epoch, loss, what `step` gave, and learning_rate."""
+        number, means = len(self.rows) + 1, _Means()
+        self.model.train()
+        for place, batch in enumerate(batches, 1):
+            with self.autocast():
+                result = step(trained, _to(batch, self.device))
+            loss, more = result if isinstance(result, tuple) else (result, {})
+            if not math.isfinite(loss.item()):
+                raise FloatingPointError(f"expected a finite loss, got {loss.item()} at epoch {number}, batch {place}")
+            self.descend(loss, clip_norm)
+            if schedule is not None:
+                schedule.step()
+            means.add({"loss": loss, **more})
+        _, world = rank_and_world()
+        _agree_on_buffers(self.model, world)
+        rate = float(self.optimiser.param_groups[0]["lr"])
+        return {"epoch": number, **means.over(world), "learning_rate": rate}
 
     def descend(self, loss, clip_norm):
         self.optimiser.zero_grad()
@@ -306,12 +324,10 @@ class _Run:
         state = {name: _plain(part.state_dict()) for name, part in self._parts().items()}
         state |= {"model": self.model.state_dict(), **{name: getattr(self, name) for name in self.ABOUT}}
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-        try:
-            torch.save(state, partial)
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".unfinished-") as place:
+            temporary = Path(place) / path.name
+            torch.save(state, temporary)
+            os.replace(temporary, path)  # in one step: a reader sees all of it or none
 
     def resume(self, path):
         if not path.exists():
@@ -363,20 +379,18 @@ class _Means:
 
 
 class _Display:
-    """A bar over the batches of all epochs where somebody watches, else a line an epoch."""
+    """A bar over the batches of all epochs in a terminal or a notebook, else a line an epoch."""
 
-    def __init__(self, epochs, done, shown):
-        watched = sys.stderr.isatty() or "ipykernel" in sys.modules
-        silenced = os.environ.get("TQDM_DISABLE", "").lower() in ("1", "true")
-        self.epochs, self.bar = epochs, None
-        self.lines = shown and (silenced or not watched)
-        self.shown, self.done = shown and not self.lines, done
+    def __init__(self, epochs, done, progress):
+        self.epochs, self.done, self.bar = epochs, done, None
+        self.shown = _bar_is_shown(progress)
+        self.lines = progress and not self.shown
 
-    def batches(self, train, epoch):
-        if self.shown and self.bar is None and hasattr(train, "__len__"):
-            total, initial = self.epochs * len(train), self.done * len(train)
+    def batches(self, batches):
+        if self.shown and self.bar is None and hasattr(batches, "__len__"):
+            total, initial = self.epochs * len(batches), self.done * len(batches)
             self.bar = tqdm(total=total, initial=initial, desc="training", unit="batch")
-        for batch in train:
+        for batch in batches:
             yield batch
             if self.bar is not None:
                 self.bar.update()
@@ -391,6 +405,12 @@ class _Display:
     def close(self):
         if self.bar is not None:
             self.bar.close()
+
+
+def _bar_is_shown(progress):
+    """Shown when asked for, in a terminal or a notebook, unless TQDM_DISABLE is set (which notebook bars ignore)."""
+    watched = sys.stderr.isatty() or "ipykernel" in sys.modules
+    return progress and watched and os.environ.get("TQDM_DISABLE", "0") in ("", "0")
 
 
 def _check(epochs, monitor, better, patience, schedule, schedule_each, precision, device, validate):
@@ -430,13 +450,13 @@ def _agree_on_buffers(model, world):
             distributed.broadcast(buffer, 0)
 
 
-def _seed_epoch(seed, epoch, train):
-    rank, _ = _rank_and_world()
+def _seed_epoch(seed, epoch, batches):
+    rank, _ = rank_and_world()
     number, own = (int(each) for each in np.random.SeedSequence([seed, epoch]).generate_state(2))
     random.seed(own + rank)
     np.random.seed((own + rank) % 2**32)  # noqa: NPY002 (transforms of others draw from it)
     torch.manual_seed(own + rank)  # dropout differs from process to process, the order below must not
-    for part in (train, getattr(train, "sampler", None)):
+    for part in (batches, getattr(batches, "sampler", None)):
         if isinstance(getattr(part, "generator", None), torch.Generator):
             part.generator.manual_seed(number)
         if hasattr(part, "set_epoch"):
@@ -473,9 +493,3 @@ def _plain(state):
     if isinstance(state, dict):
         return {name: _plain(part) for name, part in state.items()}
     return type(state)(_plain(part) for part in state) if type(state) in (list, tuple) else state
-
-
-def _rank_and_world():
-    if distributed.is_available() and distributed.is_initialized():
-        return distributed.get_rank(), distributed.get_world_size()
-    return 0, 1

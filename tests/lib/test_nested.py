@@ -46,7 +46,7 @@ def batches(size=16, **options):
 
 
 def settings(**other):
-    return nested.Settings(**{"epochs": 4, "rate": 0.01, **other})
+    return nested.NestedSettings(**{"epochs": 4, "rate": 0.01, **other})
 
 
 def weights_of(model):
@@ -58,7 +58,7 @@ def weights_of(model):
 
 def test_with_one_size_it_is_the_ordinary_training():
     ours, theirs, numbers = model((8,)), model((8,)), settings(weight_decay=0.0, clip_norm=1e9)
-    nested.train(ours, batches(), numbers, **TOOLS)
+    nested.train_nested(ours, batches(), numbers)
     optimiser, data = torch.optim.AdamW(theirs.parameters(), lr=numbers.rate, weight_decay=0.0), batches()
     n_steps = 3 * numbers.epochs  # 48 photos, 16 a batch
     for epoch in range(numbers.epochs):
@@ -77,21 +77,21 @@ def test_the_loss_is_the_weighted_mean_of_the_sizes():
     network, (x, y) = model(), next(iter(batches(size=48, shuffle=False)))
     small, large = (functional.cross_entropy(logits, y).item() for logits in network(x))
     for weights, expected in ((None, (small + large) / 2), ([3, 1], (3 * small + large) / 4)):
-        history = nested.train(copy.deepcopy(network), [(x, y)], settings(epochs=1), weights=weights, **TOOLS)
+        history = nested.train_nested(copy.deepcopy(network), [(x, y)], settings(epochs=1), weights=weights)
         assert history.loss[0] == pytest.approx(expected, rel=1e-5)
 
 
 def test_only_the_ratio_of_weights_counts():
     one, other = model(), model()
-    nested.train(one, batches(), settings(), weights=[1, 2], **TOOLS)
-    nested.train(other, batches(), settings(), weights=[10, 20], **TOOLS)
+    nested.train_nested(one, batches(), settings(), weights=[1, 2])
+    nested.train_nested(other, batches(), settings(), weights=[10, 20])
     torch.testing.assert_close(weights_of(one), weights_of(other))
 
 
 def test_a_size_of_weight_0_learns_nothing():
     network = model()
     before = copy.deepcopy(network.head.classifiers)
-    nested.train(network, batches(), settings(weight_decay=0.0), weights=[0, 1], **TOOLS)
+    nested.train_nested(network, batches(), settings(weight_decay=0.0), weights=[0, 1])
     assert torch.equal(network.head.classifiers[0].weight, before[0].weight)
     assert not torch.equal(network.head.classifiers[1].weight, before[1].weight)
 
@@ -108,7 +108,7 @@ def test_nesting_makes_the_first_coordinates_say_more_about_classes_than_ordinar
     data = training.Batches(photos(400, noise=240), 40, transform=lambda x, y, rng: (x.float() / 255, y))
     for way, weights in (("nested", None), ("ordinary", [0, 1])):
         network = model((2, 32), shared=shared)
-        nested.train(network, data, settings(epochs=15), weights=weights, **TOOLS)
+        nested.train_nested(network, data, settings(epochs=15), weights=weights)
         embeddings = network.body(torch.from_numpy(images).float() / 255).detach().numpy()
         share[way] = class_share(embeddings[:, :2], classes)
     assert share["nested"] > share["ordinary"] + 0.01
@@ -117,17 +117,17 @@ def test_nesting_makes_the_first_coordinates_say_more_about_classes_than_ordinar
 @pytest.mark.parametrize("weights", [[-1, 2], [0, 0], [float("nan"), 1], [1, float("inf")]])
 def test_weights_that_are_none_are_refused(weights):
     with pytest.raises(ValueError, match="weights must be finite"):
-        nested.train(model(), batches(), settings(), weights=weights, **TOOLS)
+        nested.train_nested(model(), batches(), settings(), weights=weights)
 
 
 def test_another_number_of_weights_than_of_sizes_is_refused():
     with pytest.raises(ValueError, match="2 sizes need as many weights, got 3"):
-        nested.train(model(), batches(), settings(), weights=[1, 1, 1], **TOOLS)
+        nested.train_nested(model(), batches(), settings(), weights=[1, 1, 1])
 
 
 def test_a_training_that_was_stopped_goes_on_to_the_same_numbers(tmp_path):
     whole, parts = model(), model()
-    nested.train(whole, batches(), settings(), **TOOLS)
+    nested.train_nested(whole, batches(), settings())
 
     class Stopped(Exception):
         pass
@@ -145,9 +145,9 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_numbers(tmp_path):
 
     path = tmp_path / "unfinished.pt"
     with pytest.raises(Stopped):
-        nested.train(parts, batches(), settings(), **{**TOOLS, "fit": fit_two_epochs}, checkpoint=path)
+        nested.train_nested(parts, batches(), settings(), **{**TOOLS, "fit": fit_two_epochs}, checkpoint=path)
     parts = model(seed=1)
-    history = nested.train(parts, batches(), settings(), **TOOLS, checkpoint=path)
+    history = nested.train_nested(parts, batches(), settings(), checkpoint=path)
     assert len(history) == 4
     torch.testing.assert_close(weights_of(parts), weights_of(whole))
 
@@ -271,12 +271,12 @@ def test_steps_are_timed_in_turns_after_the_warm_up():
     Watched.clock = clock
     before = copy.deepcopy(models["plain"].linear.weight)
     batch = torch.ones(4, 2), torch.tensor([0, 1, 0, 1])
-    table = nested.step_seconds(models, batch, settings(), losses.nested_loss, n_rounds=3, n_warm_up=1, clock=clock)
+    table = nested.step_seconds(models, batch, settings(), n_rounds=3, n_warm_up=1, clock=clock)
     assert table.to_dict("list") == {"plain": [2, 2, 2], "nested": [3, 3, 3]}
     assert log == ["plain", "nested", "nested", "plain"] * 2  # every second round in the other order
     assert not torch.equal(models["plain"].linear.weight, before)  # whole steps
     with pytest.raises(ValueError, match="n_rounds is 0"):
-        nested.step_seconds(models, batch, settings(), losses.nested_loss, n_rounds=0, clock=clock)
+        nested.step_seconds(models, batch, settings(), n_rounds=0, clock=clock)
 
 
 # ------------------------------------------------------------------------------------------------- the script, torchrun

@@ -102,9 +102,9 @@ def embeddings():
 
 def test_the_autoencoder_comes_near_pca_of_the_same_size_and_never_below_it(embeddings):
     model = shared_space.autoencoder(embeddings, dimension=3)
-    before = float(shared_space.rmse(embeddings, shared_space.embed(model, embeddings)))
-    shared_space.fit(model, embeddings, embeddings, shared_space.rmse, epochs=60, batch_size=64, learning_rate=1e-2)
-    error = float(shared_space.rmse(embeddings, shared_space.embed(model, embeddings)))
+    before = float(shared_space.rmse(embeddings, shared_space.encode(model, embeddings)))
+    shared_space.train_model(model, embeddings, embeddings, shared_space.rmse, epochs=60, batch_size=64, learning_rate=1e-2)
+    error = float(shared_space.rmse(embeddings, shared_space.encode(model, embeddings)))
     pca = PCA(3).fit(embeddings)
     best = float(shared_space.rmse(embeddings, pca.inverse_transform(pca.transform(embeddings)).astype(np.float32)))
     assert best - 1e-5 <= error < 2.0 * best < before
@@ -112,8 +112,8 @@ def test_the_autoencoder_comes_near_pca_of_the_same_size_and_never_below_it(embe
 
 def test_the_code_has_the_size_asked_for_and_about_unit_variance(embeddings):
     model = shared_space.autoencoder(embeddings, dimension=3)
-    shared_space.fit(model, embeddings, embeddings, shared_space.rmse, epochs=10, batch_size=64)
-    codes = shared_space.embed(model.get_layer("encoder"), embeddings)
+    shared_space.train_model(model, embeddings, embeddings, shared_space.rmse, epochs=10, batch_size=64)
+    codes = shared_space.encode(model.get_layer("encoder"), embeddings)
     assert codes.shape == (512, 3) and codes.dtype == np.float32
     assert_allclose(codes.mean(axis=0), 0, atol=0.3)
     assert_allclose(codes.std(axis=0), 1, atol=0.3)
@@ -130,19 +130,19 @@ def test_the_code_has_the_size_asked_for_and_about_unit_variance(embeddings):
 def test_a_tower_learns_to_find_the_code_of_its_caption_by_each_loss(loss):
     captions, codes = captions_and_codes()
     tower = small_tower(captions)
-    assert right_first(shared_space.embed(tower, captions), codes) < 0.5
-    table = shared_space.fit(
+    assert right_first(shared_space.encode(tower, captions), codes) < 0.5
+    table = shared_space.train_model(
         tower, captions, codes, loss, epochs=40, batch_size=24, learning_rate=1e-2, validation=(captions, codes)
     )
     assert table["loss"].iloc[-1] < 0.5 * table["loss"].iloc[0]
     assert list(table) == ["epoch", "loss", "validation_loss"] and table["epoch"].tolist() == list(range(1, 41))
-    assert right_first(shared_space.embed(tower, captions), codes) == 1.0
+    assert right_first(shared_space.encode(tower, captions), codes) == 1.0
 
 
 def test_words_are_read_without_case_signs_or_order_and_unknown_ones_are_one_word():
     captions, _ = captions_and_codes()
     tower = small_tower(captions)
-    red, again, turned, unknown, other = shared_space.embed(
+    red, again, turned, unknown, other = shared_space.encode(
         tower, ["a red hat", "A red, HAT!", "hat red a", "a red zebra", "a red yak"]
     )
     assert_allclose(again, red, atol=1e-6)
@@ -159,18 +159,18 @@ def test_unknown_words_are_named_as_they_were_typed():
 
 def test_an_empty_text_is_a_finite_point_and_no_text_gives_no_row():
     tower = small_tower(["a red hat"])
-    empty, signs = shared_space.embed(tower, ["", "..."])
+    empty, signs = shared_space.encode(tower, ["", "..."])
     assert np.isfinite(empty).all()
     assert_array_equal(empty, signs)
-    assert shared_space.embed(tower, []).shape == (0, 5)
+    assert shared_space.encode(tower, []).shape == (0, 5)
 
 
 def test_the_same_seed_gives_the_same_tower():
     captions, codes = captions_and_codes()
     towers = [small_tower(captions, dropout=0.2, seed=seed) for seed in (3, 3, 4)]
     for tower in towers:
-        shared_space.fit(tower, captions, codes, shared_space.rmse, epochs=2, batch_size=24, seed=5)
-    first, same, other = (shared_space.embed(tower, captions) for tower in towers)
+        shared_space.train_model(tower, captions, codes, shared_space.rmse, epochs=2, batch_size=24, seed=5)
+    first, same, other = (shared_space.encode(tower, captions) for tower in towers)
     assert_allclose(first, same, atol=1e-5)
     assert np.abs(first - other).max() > 1e-3
 
@@ -181,26 +181,26 @@ LOADED_ELSEWHERE = """
 import json, sys
 import numpy as np
 from lib import shared_space
-tower, model = (shared_space.load(path) for path in sys.argv[1:])
+tower, model = (shared_space.restore_model(path) for path in sys.argv[1:])
 rows = np.arange(24, dtype=np.float32).reshape(2, 12)
 encoder = model.get_layer("encoder")
 found = [(tower, ["A red hat.", "", "zebra"]), (model, rows), (encoder, rows)]
-print(json.dumps([shared_space.embed(each, inputs).tolist() for each, inputs in found]))
+print(json.dumps([shared_space.encode(each, inputs).tolist() for each, inputs in found]))
 """
 
 
 def test_what_is_saved_loads_to_the_same_numbers_in_another_process(embeddings, tmp_path):
     captions, codes = captions_and_codes()
     tower, model = small_tower(captions), shared_space.autoencoder(embeddings, 3)
-    shared_space.fit(tower, captions, codes, shared_space.InBatchSoftmax(), epochs=2, batch_size=24)
-    shared_space.fit(model, embeddings, embeddings, shared_space.rmse, epochs=2, batch_size=64)
-    paths = [shared_space.save(each, tmp_path / "new" / f"{each.name}.keras") for each in (tower, model)]
+    shared_space.train_model(tower, captions, codes, shared_space.InBatchSoftmax(), epochs=2, batch_size=24)
+    shared_space.train_model(model, embeddings, embeddings, shared_space.rmse, epochs=2, batch_size=64)
+    paths = [shared_space.save_model(each, tmp_path / "new" / f"{each.name}.keras") for each in (tower, model)]
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["autoencoder.keras", "text_tower.keras"]
     rows = np.arange(24, dtype=np.float32).reshape(2, 12)
     expected = [
-        shared_space.embed(tower, ["A red hat.", "", "zebra"]),
-        shared_space.embed(model, rows),
-        shared_space.embed(model.get_layer("encoder"), rows),
+        shared_space.encode(tower, ["A red hat.", "", "zebra"]),
+        shared_space.encode(model, rows),
+        shared_space.encode(model.get_layer("encoder"), rows),
     ]
     run = subprocess.run(
         [sys.executable, "-c", LOADED_ELSEWHERE, *map(str, paths)], cwd=ROOT, capture_output=True, text=True
@@ -212,17 +212,17 @@ def test_what_is_saved_loads_to_the_same_numbers_in_another_process(embeddings, 
 
 def test_a_loaded_model_can_be_trained_further(tmp_path):
     captions, codes = captions_and_codes()
-    path = shared_space.save(small_tower(captions), tmp_path / "tower.keras")
-    table = shared_space.fit(shared_space.load(path), captions, codes, shared_space.rmse, epochs=5, batch_size=24)
+    path = shared_space.save_model(small_tower(captions), tmp_path / "tower.keras")
+    table = shared_space.train_model(shared_space.restore_model(path), captions, codes, shared_space.rmse, epochs=5, batch_size=24)
     assert table["loss"].iloc[-1] < table["loss"].iloc[0]
 
 
 def test_a_wrong_suffix_a_missing_file_and_a_failed_write_are_told_and_leave_nothing(tmp_path, monkeypatch):
     tower = small_tower(["a red hat"])
     with pytest.raises(ValueError, match=r"does not end in \.keras"):
-        shared_space.save(tower, tmp_path / "tower.h5")
+        shared_space.save_model(tower, tmp_path / "tower.h5")
     with pytest.raises(FileNotFoundError, match=r"no model in .*tower\.keras"):
-        shared_space.load(tmp_path / "tower.keras")
+        shared_space.restore_model(tmp_path / "tower.keras")
 
     def full(self, path, **more):
         Path(path).write_bytes(b"half")
@@ -231,7 +231,7 @@ def test_a_wrong_suffix_a_missing_file_and_a_failed_write_are_told_and_leave_not
     monkeypatch.setattr(keras.Model, "save", full)
     monkeypatch.setattr(keras.Sequential, "save", full)
     with pytest.raises(OSError, match="no space left"):
-        shared_space.save(tower, tmp_path / "tower.keras")
+        shared_space.save_model(tower, tmp_path / "tower.keras")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -256,10 +256,10 @@ def test_what_does_not_fit_is_refused(act, message):
 def test_inputs_and_targets_of_different_number_and_a_loss_that_explodes_are_refused(embeddings):
     tower = small_tower(["a red hat"])
     with pytest.raises(ValueError, match="1 inputs and 2 targets"):
-        shared_space.fit(tower, ["a hat"], np.zeros((2, 5), np.float32), shared_space.rmse)
+        shared_space.train_model(tower, ["a hat"], np.zeros((2, 5), np.float32), shared_space.rmse)
     model = shared_space.autoencoder(embeddings, 3)
     with pytest.raises(ValueError, match="the loss is not finite from epoch"):
-        shared_space.fit(model, embeddings, embeddings, shared_space.rmse, epochs=3, learning_rate=1e30)
+        shared_space.train_model(model, embeddings, embeddings, shared_space.rmse, epochs=3, learning_rate=1e30)
 
 
 def test_tensorflow_is_the_backend():

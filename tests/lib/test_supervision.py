@@ -37,11 +37,11 @@ def network(n_outputs, seed=0, **options):
 
 
 def settings(**other):
-    return supervision.Settings(**{"epochs": 12, "batch_size": 16, "rate": 0.01, "patience": 20, **other})
+    return supervision.TaskSettings(**{"epochs": 12, "batch_size": 16, "rate": 0.01, "patience": 20, **other})
 
 
 def triplets(**other):
-    return supervision.Triplets(losses.mine, losses.triplet, losses.growing_margin, **{"dimension": 8, **other})
+    return supervision.Triplets(**{"dimension": 8, **other})
 
 
 # ---------------------------------------------------------------------------------------------------------------- tasks
@@ -111,7 +111,7 @@ def test_crops_lie_inside_and_half_of_them_are_mirrored():
 
 def test_labels_are_learned():
     taught = network(3)
-    history = supervision.train(supervision.Labels(3), taught, photos(), photos(seed=1), settings(), **TOOLS)
+    history = supervision.train_task(supervision.Labels(3), taught, photos(), photos(seed=1), settings())
     probabilities = supervision.label_probabilities(taught, photos(seed=2).images)
     assert history.validation_loss.iloc[-1] < 0.5 * history.validation_loss.iloc[0]
     assert metrics.threshold_by_f1(probabilities, photos(seed=2).label_sets)[1] > 0.9
@@ -123,14 +123,14 @@ def test_triplets_put_the_one_that_shares_more_nearer():
 
     def share_in_order():
         """Of triples whose overlaps differ by 0.4 or more: how often the nearer one shares more."""
-        rows = supervision.embed(taught, other.images, "head")
+        rows = supervision.embed_photos(taught, other.images, "head")
         distances = np.linalg.norm(rows[:, None] - rows, axis=2)
         a, b, c = np.random.default_rng(0).integers(0, 96, (3, 5000))
         clear = (overlap[a, b] > overlap[a, c] + 0.4) & (a != b) & (a != c)
         return (distances[a, b] < distances[a, c])[clear].mean()
 
     before = share_in_order()
-    supervision.train(triplets(), taught, some, held_out, settings(), **TOOLS)
+    supervision.train_task(triplets(), taught, some, held_out, settings())
     assert share_in_order() > before + 0.5 * (1 - before)
 
 
@@ -138,8 +138,8 @@ def test_rotations_are_learned_without_looking_at_labels():
     some, held_out = photos(), photos(seed=1)
     none = [supervision.Photos(each.images, each.label_sets & False) for each in (some, held_out)]
     a, b = network(4), network(4)
-    history = supervision.train(supervision.Rotation(), a, some, held_out, settings(), **TOOLS)
-    again = supervision.train(supervision.Rotation(), b, *none, settings(), **TOOLS)
+    history = supervision.train_task(supervision.Rotation(), a, some, held_out, settings())
+    again = supervision.train_task(supervision.Rotation(), b, *none, settings())
     assert history.validation_accuracy.max() > 0.5  # chance 0.25
     assert history.loss.tolist() == again.loss.tolist()
 
@@ -147,10 +147,10 @@ def test_rotations_are_learned_without_looking_at_labels():
 def test_fixed_statistics_stay_and_the_weights_learn():
     taught = network(3, fixed_statistics=True)
     mean, weight = taught.body[1].running_mean.clone(), taught.body[0].weight.clone()
-    supervision.train(supervision.Labels(3), taught, photos(), photos(seed=1), settings(epochs=1), **TOOLS)
+    supervision.train_task(supervision.Labels(3), taught, photos(), photos(seed=1), settings(epochs=1))
     assert torch.equal(taught.body[1].running_mean, mean) and not torch.equal(taught.body[0].weight, weight)
     moving = network(3)
-    supervision.train(supervision.Labels(3), moving, photos(), photos(seed=1), settings(epochs=1), **TOOLS)
+    supervision.train_task(supervision.Labels(3), moving, photos(), photos(seed=1), settings(epochs=1))
     assert not torch.equal(moving.body[1].running_mean, mean)
 
 
@@ -160,7 +160,7 @@ def test_a_training_is_found_again_and_any_other_is_not(tmp_path):
 
     def entries_after(task=None, some=None, how=how, seed=0):
         task, some = task or supervision.Labels(3), some or photos()
-        supervision.train(task, network(task.n_outputs, seed), some, photos(seed=1), how, **tools)
+        supervision.train_task(task, network(task.n_outputs, seed), some, photos(seed=1), how, **tools)
         return len(list(tmp_path.iterdir()))
 
     assert [entries_after(), entries_after()] == [1, 1]
@@ -180,14 +180,14 @@ def test_a_training_is_found_again_and_any_other_is_not(tmp_path):
 def test_embedding_leaves_the_network_as_it_was_and_gives_body_or_head():
     taught, some = network(3).train(), photos()
     before = copy.deepcopy(taught.state_dict())
-    body, head = supervision.embed(taught, some.images), supervision.embed(taught, some.images, "head", batch_size=7)
+    body, head = supervision.embed_photos(taught, some.images), supervision.embed_photos(taught, some.images, "head", batch_size=7)
     assert body.shape == (96, 72) and head.shape == (96, 3) and body.flags.c_contiguous
     np.testing.assert_allclose(head, taught.head(torch.from_numpy(body)).detach().numpy(), atol=1e-5)
     assert taught.training and all(torch.equal(each, before[name]) for name, each in taught.state_dict().items())
     with pytest.raises(ValueError, match="embeds is 'tail'"):
-        supervision.embed(taught, some.images, "tail")
+        supervision.embed_photos(taught, some.images, "tail")
     with pytest.raises(ValueError, match="no images"):
-        supervision.embed(taught, some.images[:0])
+        supervision.embed_photos(taught, some.images[:0])
 
 
 # ------------------------------------------------------------------------------------------------------------ notebooks

@@ -62,7 +62,7 @@ def train(epochs=4, seed=0, dropout=0.5, batches=None, **more):
     batches = training.Batches([ROWS, LABELS], 6, transform=noisy, seed=seed) if batches is None else batches
     schedule = training.warm_up_cosine(optimiser, 4 * len(batches), 2)
     options = {"schedule": schedule, "schedule_each": "batch", "seed": seed, "progress": False, **more}
-    return model, training.fit(model, classify, batches, optimiser, epochs, **options)
+    return model, training.train(model, classify, batches, optimiser, epochs, **options)
 
 
 class Recorded:
@@ -82,7 +82,7 @@ class Recorded:
 def test_the_loop_equals_five_plain_lines_of_torch():
     batches = [(ROWS[:10], LABELS[:10]), (ROWS[10:], LABELS[10:])]
     fitted, plain = network(), network()
-    training.fit(fitted, classify, batches, adam(fitted), 3, progress=False)
+    training.train(fitted, classify, batches, adam(fitted), 3, progress=False)
     optimiser = adam(plain)
     for batch in 3 * batches:
         optimiser.zero_grad()
@@ -99,7 +99,7 @@ def test_history_has_a_row_an_epoch_with_the_means_of_the_batches():
         return classify(model, batch), {"number": next(numbers)}
 
     batches = [(ROWS[:10], LABELS[:10]), (ROWS[10:], LABELS[10:])]
-    history = training.fit(
+    history = training.train(
         model, step, batches, adam(model), 2, validate=lambda model: {"accuracy": torch.tensor(0.5)}, progress=False
     )
     assert isinstance(history, pd.DataFrame)
@@ -122,7 +122,7 @@ def test_training_mode_is_on_in_each_epoch_though_validation_turns_it_off():
         assert not torch.is_grad_enabled()
         return {}
 
-    training.fit(model, step, [(ROWS, LABELS)], adam(model), 2, validate=validate, progress=False)
+    training.train(model, step, [(ROWS, LABELS)], adam(model), 2, validate=validate, progress=False)
     assert modes == [True, False, True, False]
 
 
@@ -131,7 +131,7 @@ def test_clipping_shortens_the_gradient_of_all_parameters_together():
     nn.init.zeros_(model.weight)
     optimiser = torch.optim.SGD(model.parameters(), lr=1.0)
     # the gradient is the row itself, (3, 4), of length 5
-    training.fit(
+    training.train(
         model,
         lambda model, row: model(row).sum(),
         [torch.tensor([[3.0, 4.0]])],
@@ -151,7 +151,7 @@ def test_bfloat16_computes_in_bfloat16_and_keeps_float32_weights():
         kinds.append(output.dtype)
         return functional.cross_entropy(output.float(), batch[1])
 
-    training.fit(model, step, [(ROWS, LABELS)], adam(model), 1, precision="bfloat16", progress=False)
+    training.train(model, step, [(ROWS, LABELS)], adam(model), 1, precision="bfloat16", progress=False)
     assert kinds == [torch.bfloat16]
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
 
@@ -160,7 +160,7 @@ def test_batches_may_be_dicts_and_loaders():
     model = network()
     dataset = [{"rows": row, "labels": label} for row, label in zip(ROWS, LABELS, strict=True)]
     loader = torch.utils.data.DataLoader(dataset, batch_size=10, shuffle=True)
-    history = training.fit(
+    history = training.train(
         model,
         lambda model, batch: classify(model, (batch["rows"], batch["labels"])),
         loader,
@@ -182,7 +182,7 @@ def test_the_weights_of_the_best_epoch_are_kept():
         seen.append(weights(model).clone())
         return recorded(model)
 
-    history = training.fit(
+    history = training.train(
         model, classify, [(ROWS, LABELS)], adam(model), 3, validate=validate, monitor="validation_loss", progress=False
     )
     assert torch.equal(weights(model), seen[1])
@@ -200,7 +200,7 @@ def test_the_weights_of_the_best_epoch_are_kept():
 )
 def test_patience_counts_epochs_without_a_better_one(better, values, best, n_epochs):
     model = network()
-    history = training.fit(
+    history = training.train(
         model,
         classify,
         [(ROWS, LABELS)],
@@ -220,7 +220,7 @@ def test_plateau_schedule_sees_the_monitored_column():
     model = network()
     optimiser = adam(model, 0.1)
     schedule = lr_scheduler.ReduceLROnPlateau(optimiser, factor=0.5, patience=0)
-    history = training.fit(
+    history = training.train(
         model,
         classify,
         [(ROWS, LABELS)],
@@ -239,7 +239,7 @@ def test_step_schedule_moves_on_once_an_epoch():
     model = network()
     optimiser = adam(model, 0.8)
     schedule = lr_scheduler.StepLR(optimiser, step_size=2, gamma=0.5)
-    history = training.fit(model, classify, 3 * [(ROWS, LABELS)], optimiser, 5, schedule=schedule, progress=False)
+    history = training.train(model, classify, 3 * [(ROWS, LABELS)], optimiser, 5, schedule=schedule, progress=False)
     assert history.learning_rate.tolist() == [0.8, 0.8, 0.4, 0.4, 0.2]
 
 
@@ -291,13 +291,13 @@ def test_a_run_does_not_depend_on_the_callers_random_state_nor_change_it():
     before = torch.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()  # noqa: NPY002
     model = network(0.5)
     torch.set_rng_state(before[0])
-    training.fit(model, classify, [(ROWS, LABELS)], adam(model), 1, progress=False)
+    training.train(model, classify, [(ROWS, LABELS)], adam(model), 1, progress=False)
     assert torch.equal(torch.get_rng_state(), before[0])
     assert np.random.get_state()[1].tolist() == before[1]  # noqa: NPY002
     assert random.getstate() == before[2]
     other = network(0.5)
     torch.manual_seed(99)
-    training.fit(other, classify, [(ROWS, LABELS)], adam(other), 1, progress=False)
+    training.train(other, classify, [(ROWS, LABELS)], adam(other), 1, progress=False)
     assert torch.equal(weights(model), weights(other))
 
 
@@ -345,7 +345,7 @@ def test_a_run_killed_in_an_epoch_goes_on_from_the_epoch_before(tmp_path):
     schedule = training.warm_up_cosine(optimiser, 4 * len(batches), 2)
     options = {"schedule": schedule, "schedule_each": "batch", "checkpoint": path, "progress": False}
     with pytest.raises(KeyboardInterrupt):
-        training.fit(model, killed, batches, optimiser, 4, **options)
+        training.train(model, killed, batches, optimiser, 4, **options)
     resumed, history = train(4, checkpoint=path)
     assert history.epoch.tolist() == [1, 2, 3, 4]
     assert torch.equal(weights(whole), weights(resumed))
@@ -372,7 +372,7 @@ def test_numbers_of_numpy_in_a_schedule_do_not_spoil_the_checkpoint(tmp_path):
         model = network()
         optimiser = adam(model)
         schedule = lr_scheduler.LambdaLR(optimiser, lambda epoch: np.float64(0.5) ** epoch)
-        history = training.fit(
+        history = training.train(
             model,
             classify,
             [(ROWS, LABELS)],
@@ -393,7 +393,7 @@ def test_a_loss_that_is_not_finite_stops_with_epoch_and_batch():
     batches = [(ROWS[:5], LABELS[:5]), (ROWS[5:10], LABELS[5:10])]
     steps = iter([1.0, 1.0, 1.0, float("nan")])
     with pytest.raises(FloatingPointError, match="nan at epoch 2, batch 2"):
-        training.fit(model, lambda *a: classify(*a) * next(steps), batches, adam(model), 3, progress=False)
+        training.train(model, lambda *a: classify(*a) * next(steps), batches, adam(model), 3, progress=False)
 
 
 def test_a_monitored_number_that_is_nan_is_refused():
@@ -421,7 +421,7 @@ def test_arguments_that_do_not_fit_are_refused(options, message):
     arguments = {"epochs": 1, "progress": False, **options}
     batches = arguments.pop("batches", [(ROWS, LABELS)])
     with pytest.raises(ValueError, match=message):
-        training.fit(model, classify, batches, adam(model), **arguments)
+        training.train(model, classify, batches, adam(model), **arguments)
 
 
 def test_a_plateau_schedule_without_monitor_is_refused():
@@ -429,7 +429,7 @@ def test_a_plateau_schedule_without_monitor_is_refused():
     optimiser = adam(model)
     schedule = lr_scheduler.ReduceLROnPlateau(optimiser)
     with pytest.raises(ValueError, match="ReduceLROnPlateau needs a monitor"):
-        training.fit(model, classify, [(ROWS, LABELS)], optimiser, 1, schedule=schedule, progress=False)
+        training.train(model, classify, [(ROWS, LABELS)], optimiser, 1, schedule=schedule, progress=False)
 
 
 def test_checkpoints_that_do_not_belong_are_refused_by_name(tmp_path):
@@ -441,10 +441,10 @@ def test_checkpoints_that_do_not_belong_are_refused_by_name(tmp_path):
     optimiser = adam(wide)
     schedule = training.warm_up_cosine(optimiser, 8)
     with pytest.raises(ValueError, match=r"checkpoint.pt does not fit this training"):
-        training.fit(wide, classify, [(ROWS, LABELS)], optimiser, 2, schedule=schedule, seed=3, checkpoint=path)
+        training.train(wide, classify, [(ROWS, LABELS)], optimiser, 2, schedule=schedule, seed=3, checkpoint=path)
     model = network()
     with pytest.raises(ValueError, match=r"checkpoint.pt holds .*'schedule'"):
-        training.fit(model, classify, [(ROWS, LABELS)], adam(model), 2, seed=3, checkpoint=path)
+        training.train(model, classify, [(ROWS, LABELS)], adam(model), 2, seed=3, checkpoint=path)
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(ValueError, match=r"checkpoint.pt is no checkpoint that can be read"):
         train(2, seed=3, checkpoint=path)
@@ -531,7 +531,7 @@ with training.processes() as (rank, world):
     optimiser = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
     batches = training.Batches([rows, labels], 6, seed=1)
     validate = lambda model: {"score": float(rank)}  # differs: the first process's must count
-    history = training.fit(
+    history = training.train(
         model, lambda model, batch: functional.cross_entropy(model(batch[0]), batch[1]), batches, optimiser, 3,
         validate=validate, checkpoint=sys.argv[1] + "/checkpoint.pt",
     )
@@ -541,7 +541,7 @@ with training.processes() as (rank, world):
     masks = []
     normal[1].register_forward_hook(lambda module, inputs, output: masks.append((output == 0).float().mean(1)))
     optimiser = torch.optim.SGD(normal.parameters(), lr=0.1)
-    training.fit(normal, lambda model, batch: model(batch[0]).square().mean(), batches, optimiser, 1, progress=False)
+    training.train(normal, lambda model, batch: model(batch[0]).square().mean(), batches, optimiser, 1, progress=False)
     parameters = torch.cat([parameter.detach().flatten() for parameter in model.parameters()]).numpy()
     np.savez(f"{sys.argv[1]}/{rank}_of_{world}.npz", parameters=parameters, embeddings=embeddings, loss=history.loss,
              score=history.validation_score, statistics=normal[0].running_mean, masks=torch.cat(masks))

@@ -136,7 +136,7 @@ def test_training_moves_its_batches_and_learns_the_same(gpu):
             return {"largest": model.weight.abs().max().item()}
 
         watch = dict(validate=validate, monitor="validation_largest")
-        history = training.fit(model, step, batches, optimiser, 3, clip_norm=1.0, progress=False, **watch)
+        history = training.train(model, step, batches, optimiser, 3, clip_norm=1.0, progress=False, **watch)
         return history.drop(columns="seconds"), model.weight.detach().cpu()
 
     (history, weight), (history_there, weight_there) = trained("cpu"), trained(gpu)
@@ -150,7 +150,7 @@ def test_a_step_is_timed_until_the_gpu_has_done_it(gpu, monkeypatch):
     head = networks.NestedHead((2, 4), 3)
     models = {name: nested.Nested(nn.Linear(4, 4), copy.deepcopy(head)).to(gpu) for name in ("a", "b")}
     batch = rows(0).to(gpu), LABELS.to(gpu)
-    nested.step_seconds(models, batch, nested.Settings(1, 4), losses.nested_loss, n_rounds=2, n_warm_up=1)
+    nested.step_seconds(models, batch, nested.NestedSettings(1, 4), n_rounds=2, n_warm_up=1)
     assert waits == [gpu] * (3 * 2 * 2)  # rounds, models, before and after
 
 

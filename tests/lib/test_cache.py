@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lib import features
+from lib import cache
 
 KEY = {"images": "abc", "backbone": "toy", "layer": None}
 ROWS = np.random.default_rng(0).standard_normal((10, 3)).astype(np.float32)
@@ -32,7 +32,7 @@ class Computing:
 @pytest.fixture
 def filled(tmp_path):
     """A cache that holds ROWS in parts of 4, 4 and 2."""
-    features.cached(tmp_path, KEY, Computing(), n=10, part=4)
+    cache.embeddings(tmp_path, KEY, Computing(), n=10, part=4)
     return tmp_path
 
 
@@ -42,7 +42,7 @@ def parts(folder):
 
 def test_rows_come_in_parts_and_the_last_is_short(tmp_path):
     compute = Computing()
-    embeddings = features.cached(tmp_path, KEY, compute, n=10, part=4)
+    embeddings = cache.embeddings(tmp_path, KEY, compute, n=10, part=4)
     assert compute.asked == [(0, 4), (4, 8), (8, 10)]
     np.testing.assert_array_equal(embeddings, ROWS)
     assert embeddings.dtype == np.float32 and embeddings.flags.c_contiguous
@@ -50,7 +50,7 @@ def test_rows_come_in_parts_and_the_last_is_short(tmp_path):
 
 def test_nothing_is_computed_twice(filled):
     compute = Computing()
-    np.testing.assert_array_equal(features.cached(filled, KEY, compute, n=10, part=4), ROWS)
+    np.testing.assert_array_equal(cache.embeddings(filled, KEY, compute, n=10, part=4), ROWS)
     assert compute.asked == []
 
 
@@ -58,7 +58,7 @@ def test_who_may_read_other_files_may_read_the_cache(tmp_path):
     for umask, mode in ((0o022, 0o644), (0o077, 0o600)):
         before = os.umask(umask)
         try:
-            features.cached(tmp_path / str(umask), KEY, Computing(), n=10)
+            cache.embeddings(tmp_path / str(umask), KEY, Computing(), n=10)
         finally:
             os.umask(before)
         files = list((tmp_path / str(umask)).glob("*/*"))
@@ -70,28 +70,28 @@ def test_who_may_read_other_files_may_read_the_cache(tmp_path):
 )
 def test_another_key_is_another_entry(filled, other):
     compute = Computing()
-    features.cached(filled, other, compute, n=10, part=4)
+    cache.embeddings(filled, other, compute, n=10, part=4)
     assert compute.asked == [(0, 4), (4, 8), (8, 10)]
-    assert len(features.entries(filled)) == 2
+    assert len(cache.entries(filled)) == 2
 
 
 def test_another_number_of_rows_is_another_entry(filled):
-    assert features.cached(filled, KEY, Computing(), n=8, part=4).shape == (8, 3)
-    assert {entry["n"] for entry in features.entries(filled)} == {8, 10}
+    assert cache.embeddings(filled, KEY, Computing(), n=8, part=4).shape == (8, 3)
+    assert {entry["n"] for entry in cache.entries(filled)} == {8, 10}
 
 
 def test_the_order_in_a_key_plays_no_part(filled):
     compute = Computing()
-    features.cached(filled, dict(reversed(KEY.items())), compute, n=10, part=4)
+    cache.embeddings(filled, dict(reversed(KEY.items())), compute, n=10, part=4)
     assert compute.asked == []
 
 
 def test_a_killed_run_goes_on_where_it_was(tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        features.cached(tmp_path, KEY, Computing(dies_at=9), n=10, part=4)
-    assert [entry["n_stored"] for entry in features.entries(tmp_path)] == [8]
+        cache.embeddings(tmp_path, KEY, Computing(dies_at=9), n=10, part=4)
+    assert [entry["n_stored"] for entry in cache.entries(tmp_path)] == [8]
     compute = Computing()
-    np.testing.assert_array_equal(features.cached(tmp_path, KEY, compute, n=10, part=4), ROWS)
+    np.testing.assert_array_equal(cache.embeddings(tmp_path, KEY, compute, n=10, part=4), ROWS)
     assert compute.asked == [(8, 10)]
 
 
@@ -105,9 +105,9 @@ def test_a_run_killed_while_it_wrote_leaves_nothing_that_is_trusted(tmp_path, mo
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(os, "replace", killed_at_the_first_part)
-        features.cached(tmp_path, KEY, Computing(), n=10, part=4)
+        cache.embeddings(tmp_path, KEY, Computing(), n=10, part=4)
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["key.json"]
-    np.testing.assert_array_equal(features.cached(tmp_path, KEY, Computing(), n=10, part=4), ROWS)
+    np.testing.assert_array_equal(cache.embeddings(tmp_path, KEY, Computing(), n=10, part=4), ROWS)
 
 
 @pytest.mark.parametrize("damage", ["cut off", "one bit", "empty"])
@@ -118,36 +118,36 @@ def test_a_damaged_part_is_computed_again_and_said_so(filled, damage):
     path.write_bytes({"cut off": data[:-5], "one bit": data, "empty": b""}[damage])
     compute = Computing()
     with pytest.warns(UserWarning, match=f"{re.escape(path.name)}.*Rows 4 to 7"):
-        embeddings = features.cached(filled, KEY, compute, n=10, part=4)
+        embeddings = cache.embeddings(filled, KEY, compute, n=10, part=4)
     assert compute.asked == [(4, 8)]
     np.testing.assert_array_equal(embeddings, ROWS)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        features.cached(filled, KEY, None, n=10, part=4)
+        cache.embeddings(filled, KEY, None, n=10, part=4)
 
 
 def test_a_pickle_is_never_loaded_even_with_a_right_digest(filled):
     path = parts(filled)[0]
     np.save(path, np.array([{"an": "object"}]), allow_pickle=True)
-    digest = features._digest(path.read_bytes())
+    digest = cache._digest(path.read_bytes())
     path.rename(path.with_name(f"{path.name.split('.')[0]}.{digest}.npy"))
     with pytest.raises(ValueError, match="allow_pickle=False"):
-        features.cached(filled, KEY, Computing(), n=10, part=4)
+        cache.embeddings(filled, KEY, Computing(), n=10, part=4)
 
 
 def test_of_two_sound_copies_of_a_part_one_is_taken(filled):
     """As two processes leave them whose network does not give the same last bit twice."""
-    features._store(parts(filled)[0].parent, 0, 4, ROWS[:4] + 1)
-    embeddings = features.cached(filled, KEY, None, n=10, part=4)
+    cache._store(parts(filled)[0].parent, 0, 4, ROWS[:4] + 1)
+    embeddings = cache.embeddings(filled, KEY, None, n=10, part=4)
     assert np.array_equal(embeddings[:4], ROWS[:4]) or np.array_equal(embeddings[:4], ROWS[:4] + 1)
-    assert features.entries(filled)[0]["n_stored"] == 10
+    assert cache.entries(filled)[0]["n_stored"] == 10
 
 
 def test_two_processes_at_once_end_with_the_same_rows(tmp_path):
     program = (
-        "import sys, time, numpy as np; from lib import features\n"
+        "import sys, time, numpy as np; from lib import cache\n"
         "def compute(start, stop): time.sleep(0.005); return np.arange(start, stop)[:, None] * np.ones(7)\n"
-        f"print(features.cached(sys.argv[1], {KEY}, compute, n=40, part=2).sum())"
+        f"print(cache.embeddings(sys.argv[1], {KEY}, compute, n=40, part=2).sum())"
     )
     root = Path(__file__).resolve().parent.parent
     runs = [
@@ -174,7 +174,7 @@ def test_two_processes_at_once_end_with_the_same_rows(tmp_path):
 )
 def test_unsound_rows_are_refused_and_not_stored(tmp_path, given, message):
     with pytest.raises(ValueError, match=message):
-        features.cached(tmp_path, KEY, lambda start, stop: given, n=10, part=4)
+        cache.embeddings(tmp_path, KEY, lambda start, stop: given, n=10, part=4)
     assert parts(tmp_path) == []
 
 
@@ -183,37 +183,37 @@ def test_rows_are_named_by_their_number_in_the_whole(tmp_path):
         return np.where(np.arange(start, stop)[:, None] == 9, np.nan, 0.0)
 
     with pytest.raises(ValueError, match="1 of the rows 8 to 9: 9"):
-        features.cached(tmp_path, KEY, compute, n=10, part=4)
+        cache.embeddings(tmp_path, KEY, compute, n=10, part=4)
 
 
 def test_parts_of_different_width_are_refused(tmp_path):
     with pytest.raises(ValueError, match="rows 4 to 7 have 5 dimensions, those before them 1"):
-        features.cached(tmp_path, KEY, lambda start, stop: np.zeros((4, start + 1)), n=8, part=4)
+        cache.embeddings(tmp_path, KEY, lambda start, stop: np.zeros((4, start + 1)), n=8, part=4)
 
 
 @pytest.mark.parametrize("key", [{}, "resnet18", {"a": np.zeros(2)}, {"a": float("nan")}, {"a": {1, 2}}])
 def test_a_key_that_says_nothing_or_is_no_json_is_refused(tmp_path, key):
     with pytest.raises(ValueError, match="key must be"):
-        features.cached(tmp_path, key, Computing(), n=10)
+        cache.embeddings(tmp_path, key, Computing(), n=10)
 
 
 @pytest.mark.parametrize("numbers", [{"n": 0}, {"n": -1}, {"n": 2.0}, {"n": True}, {"n": 4, "part": 0}])
 def test_sizes_below_one_are_refused(tmp_path, numbers):
     with pytest.raises(ValueError, match="whole number, at least 1"):
-        features.cached(tmp_path, KEY, Computing(), **numbers)
+        cache.embeddings(tmp_path, KEY, Computing(), **numbers)
 
 
 def test_entries_and_clear_leave_alone_what_is_not_theirs(filled):
     (filled / "mine").mkdir()
-    features.cached(filled, KEY | {"layer": "b"}, Computing(), n=4)
-    large, small = features.entries(filled)
+    cache.embeddings(filled, KEY | {"layer": "b"}, Computing(), n=4)
+    large, small = cache.entries(filled)
     assert (large["n_stored"], large["key"], small["n_stored"]) == (10, KEY, 4)
     assert large["bytes"] == sum(path.stat().st_size for path in (filled / large["digest"]).glob("rows-*"))
-    assert features.clear(filled, small["digest"]) == 1
-    assert [entry["digest"] for entry in features.entries(filled)] == [large["digest"]]
+    assert cache.clear(filled, small["digest"]) == 1
+    assert [entry["digest"] for entry in cache.entries(filled)] == [large["digest"]]
     with pytest.raises(KeyError, match="no entry"):
-        features.clear(filled, small["digest"])
-    assert features.clear(filled) == 1
+        cache.clear(filled, small["digest"])
+    assert cache.clear(filled) == 1
     assert [path.name for path in filled.iterdir()] == ["mine"]
 
 
@@ -221,7 +221,7 @@ def test_the_default_folder_is_below_the_nearest_data_folder(tmp_path, monkeypat
     (tmp_path / "data").mkdir()
     (tmp_path / "notebooks" / "deep").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "notebooks" / "deep")
-    features.cached(None, KEY, Computing(), n=4)
+    cache.embeddings(None, KEY, Computing(), n=4)
     (page,) = tmp_path.glob("data/features/*/key.json")
     assert json.loads(page.read_text()) == {"key": KEY, "n": 4}
 
@@ -230,27 +230,27 @@ def test_the_digest_of_files_is_of_their_bytes_in_order(tmp_path):
     a, b, same_as_a = (tmp_path / name for name in ("a.png", "b.png", "c.png"))
     for path, data in ((a, b"12"), (b, b"3"), (same_as_a, b"12")):
         path.write_bytes(data)
-    whole = features.digest_files([a, b])
-    assert whole == features.digest_files([same_as_a, b])
-    assert whole != features.digest_files([b, a])
+    whole = cache.digest_files([a, b])
+    assert whole == cache.digest_files([same_as_a, b])
+    assert whole != cache.digest_files([b, a])
     a.write_bytes(b"1"), b.write_bytes(b"23")  # the same bytes in all, cut elsewhere
-    assert whole != features.digest_files([a, b])
+    assert whole != cache.digest_files([a, b])
     with pytest.raises(FileNotFoundError):
-        features.digest_files([tmp_path / "gone.png"])
+        cache.digest_files([tmp_path / "gone.png"])
 
 
 def test_the_digest_of_an_array_is_of_type_shape_and_values():
     array = np.arange(6, dtype=np.int32)
     others = [array.astype(np.int64), array.reshape(2, 3), array[::-1], array.view(np.float32)]
-    assert len({features.digest_array(other) for other in [array, *others]}) == 5
-    assert features.digest_array(array[::-1]) == features.digest_array(array[::-1].copy())
+    assert len({cache.digest_array(other) for other in [array, *others]}) == 5
+    assert cache.digest_array(array[::-1]) == cache.digest_array(array[::-1].copy())
     with pytest.raises(ValueError, match="object"):
-        features.digest_array(np.array([{}]))
+        cache.digest_array(np.array([{}]))
 
 
 def test_the_file_alone_has_passing_doctests_and_no_heavy_import(tmp_path):
     program = "import sys, doctest, features; print(doctest.testmod(features).failed, 'torch' in sys.modules)"
-    (tmp_path / "features.py").write_bytes(Path(features.__file__).read_bytes())
+    (tmp_path / "cache.py").write_bytes(Path(cache.__file__).read_bytes())
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert done.stdout.split() == ["0", "False"], done.stdout + done.stderr
     assert doctest.testmod(features).attempted >= 10
@@ -260,13 +260,13 @@ def test_the_file_alone_has_passing_doctests_and_no_heavy_import(tmp_path):
 def test_the_bar_in_jupyter_is_silent_where_bars_are_switched_off(tmp_path, monkeypatch, variable, silent):
     asked = []
 
-    class Bar(features.tqdm):
+    class Bar(cache.tqdm):
         def __init__(self, *arguments, disable, **more):
             asked.append(disable)
             super().__init__(*arguments, disable=True, **more)
 
     monkeypatch.setattr(features, "tqdm", Bar)
-    monkeypatch.setitem(features.sys.modules, "ipykernel", features)
+    monkeypatch.setitem(cache.sys.modules, "ipykernel", features)
     monkeypatch.setenv("TQDM_DISABLE", variable)
-    features.cached(tmp_path, {"of": "bar"}, lambda start, stop: np.ones((stop - start, 2), np.float32), n=3)
+    cache.embeddings(tmp_path, {"of": "bar"}, lambda start, stop: np.ones((stop - start, 2), np.float32), n=3)
     assert asked == [silent]

@@ -1,0 +1,339 @@
+"""The cache: embeddings and trained networks, computed once and found afterwards.
+
+An entry is a folder whose name is the digest of everything the numbers depend on:
+
+    data/features/<digest of key and n>/key.json                     the key, readable
+    data/features/<digest of key and n>/rows-00000000-00000512.<digest>.npy    rows 0 to 511, float32
+    data/models/<digest of key and start>/key.json
+    data/models/<digest of key and start>/<digest>.safetensors       the weights, with the training's history
+    data/models/<digest of key and start>/unfinished.pt              only during training: the loop's own checkpoint
+
+Every file is written to a temporary place and then moved, and its name carries the digest of its bytes. So a run that
+was killed resumes where it stopped, a damaged file is noticed, reported and replaced, and two processes that fill the
+same entry at once do some work twice but both end with a sound entry. No pickle is read.
+
+Contents
+    embeddings       read embeddings from the cache, or compute and store them
+    trained          load trained weights from the cache, or train and store them
+    digest_files, digest_array, digest_weights    what to put into a key
+    entries, clear   list entries of a folder, and remove them
+
+Needs numpy and tqdm; `trained` and `digest_weights` also need torch, pandas and safetensors, which are imported only
+there, so that a notebook without torch can use the rest. Copy this file alone.
+"""
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import sys
+import tempfile
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from tqdm.auto import tqdm
+
+__all__ = ["clear", "digest_array", "digest_files", "digest_weights", "embeddings", "entries", "trained"]
+
+
+def embeddings(folder, key, compute, n, part=512, progress=True):
+    """Embeddings float32 (n, d) known by `key`: read from the cache, or computed and stored there.
+
+    folder    of the cache; None: `data/features` beside or above the working directory, in the first `data` found
+    key       dict that JSON can hold: everything the numbers depend on. For images through a network:
+              {"images": digest_files(collection.paths), "size": 96} | backbone.key
+    compute   compute(start, stop) -> embeddings (stop - start, d) of rows start to stop - 1; called for missing parts
+    n         number of rows, at least 1
+    part      rows in a part, which is the most that a killed run loses. Parts stored with another size are not found
+    progress  show a bar, in a terminal or a notebook
+
+    A stored part whose bytes have changed is computed again, with a UserWarning that names the file. ValueError for a
+    key that JSON cannot hold, and for embeddings of the wrong shape or type or with values that are not finite (the
+    message names the rows); such a part is not stored.
+
+    >>> numbers = lambda start, stop: np.arange(start, stop)[:, None] / [1, 2]
+    >>> place = tempfile.mkdtemp()
+    >>> embeddings(place, {"of": "doctest"}, numbers, n=3)
+    array([[0. , 0. ],
+           [1. , 0.5],
+           [2. , 1. ]], dtype=float32)
+    >>> embeddings(place, {"of": "doctest"}, None, n=3)[2]  # read from the cache: nothing to compute
+    array([2., 1.], dtype=float32)
+    """
+    for name, number in (("n", n), ("part", part)):
+        if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < 1:
+            raise ValueError(f"{name} must be a positive integer, got {number!r}")
+    n, part = int(n), int(part)
+    entry = _entry(folder, "features", {"key": _checked_key(key), "n": n})
+    rows = None
+    with tqdm(total=n, desc="embeddings", unit="row", leave=False, disable=not _bar_is_shown(progress)) as bar:
+        for start in range(0, n, part):
+            stop = min(start + part, n)
+            new = _stored_rows(entry, start, stop)
+            if new is None:
+                new = _checked_rows(compute(start, stop), start, stop)
+                _store_rows(entry, start, stop, new)
+            if rows is None:
+                rows = np.empty((n, new.shape[1]), np.float32)
+            if new.shape[1] != rows.shape[1]:
+                raise ValueError(
+                    f"expected {rows.shape[1]} dimensions in rows {start} to {stop - 1}, as in the rows before, got "
+                    f"{new.shape[1]}; does the key hold everything the numbers depend on? The entry is {entry}"
+                )
+            rows[start:stop] = new
+            bar.update(stop - start)
+    return rows
+
+
+def trained(folder, key, model, train):
+    """Give `model` the weights that a training ends with and return its history: from the cache, or trained and stored.
+
+    folder  of the cache; None: `data/models` beside or above the working directory, in the first `data` found
+    key     dict that JSON can hold: everything the training depends on (digests of images and labels, learning rate,
+            epochs, seed, loss). The weights that `model` starts from are added to it
+    model   torch.nn.Module, changed in place
+    train   train(checkpoint=path) -> history, a DataFrame: trains `model` in place. `path` is for the training loop's
+            own checkpoint (`training.train(..., checkpoint=path)`), from which a killed training resumes; it is removed
+            when the training is done
+
+    `history.attrs` is stored too. A file whose bytes have changed is removed with a UserWarning, and the training is
+    done again. ValueError for a key that JSON cannot hold.
+
+    >>> import pandas as pd
+    >>> from torch import nn
+    >>> line, place = nn.Linear(1, 1, bias=False), tempfile.mkdtemp()
+    >>> def add_one(checkpoint):
+    ...     _ = nn.init.constant_(line.weight, line.weight.item() + 1)
+    ...     return pd.DataFrame({"epoch": [1], "loss": [0.1]})
+    >>> for _ in range(2):  # the second time the weights come from the cache
+    ...     _ = nn.init.constant_(line.weight, 2.0)
+    ...     history = trained(place, {"of": "doctest"}, line, add_one)
+    ...     line.weight.item(), history.loss.tolist()
+    (3.0, [0.1])
+    (3.0, [0.1])
+    """
+    entry = _entry(folder, "models", {**_checked_key(key), "starts from": digest_weights(model)})
+    stored = _stored_training(entry)
+    if stored is not None:
+        weights, history = stored
+        model.load_state_dict(weights)
+        return history
+    unfinished = entry / "unfinished.pt"
+    history = train(checkpoint=unfinished)
+    _store_training(entry, model, history)
+    unfinished.unlink(missing_ok=True)
+    return history
+
+
+def digest_files(paths):
+    """SHA-256 (hex) of the bytes of these files, in this order; file names play no part.
+
+    The digest of a collection's images is `digest_files(collection.paths)`: it changes with any pixel, with the order
+    and with the choice of images, and not with a label, since embeddings do not depend on labels. All bytes are read,
+    because size and date would miss an image that was replaced. FileNotFoundError for a missing file.
+
+    >>> path = Path(tempfile.mkdtemp()) / "a.txt"
+    >>> _ = path.write_bytes(b"a")
+    >>> digest_files([path]) == digest_files([str(path)]), digest_files([path]) == digest_files([path, path])
+    (True, False)
+    """
+    whole = hashlib.sha256()
+    with ThreadPoolExecutor(8) as pool:  # reading and hashing release Python's lock
+        for digest in pool.map(lambda path: hashlib.sha256(Path(path).read_bytes()).digest(), paths):
+            whole.update(digest)  # of fixed length, so that moving a byte from one file to the next changes the whole
+    return whole.hexdigest()
+
+
+def digest_array(array):
+    """SHA-256 (hex) of an array: its dtype, its shape and its values.
+
+    The memory layout plays no part. ValueError for an array of Python objects.
+
+    >>> a = np.arange(6).reshape(2, 3)
+    >>> digest_array(a) == digest_array(a.T.copy().T), digest_array(a) == digest_array(a.reshape(3, 2))
+    (True, False)
+    """
+    array = np.asarray(array)
+    if array.dtype.hasobject:
+        raise ValueError(f"expected an array of numbers or of fixed-width text, got dtype {array.dtype}")
+    whole = hashlib.sha256(f"{array.dtype.str} {array.shape} ".encode())
+    whole.update(np.ascontiguousarray(array).tobytes())
+    return whole.hexdigest()
+
+
+def digest_weights(model):
+    """SHA-256 (hex) of all numbers of a torch network, with their names, dtypes and shapes.
+
+    >>> from torch import nn
+    >>> line = nn.Linear(2, 1)
+    >>> before = digest_weights(line)
+    >>> _ = nn.init.zeros_(line.bias)
+    >>> digest_weights(line) == before, digest_weights(line) == digest_weights(line)
+    (False, True)
+    """
+    digest = hashlib.sha256()
+    for name, tensor in model.state_dict().items():
+        array = tensor.detach().cpu().contiguous().numpy()
+        digest.update(f"{name} {array.dtype.str} {array.shape} ".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def entries(folder=None):
+    """Entries of a cache folder: a list of dicts digest, key, n, n_stored (rows stored so far), bytes; largest first.
+
+    Trainings have n and n_stored None. `folder` None: that of the embeddings.
+
+    >>> entries(tempfile.mkdtemp())
+    []
+    """
+    found = []
+    for page in _pages(folder):
+        content = json.loads(page.read_text(encoding="utf-8"))
+        files = [path for path in page.parent.iterdir() if path.suffix in (".npy", ".safetensors", ".pt")]
+        entry = {"digest": page.parent.name, "key": content, "n": None, "n_stored": None}
+        if set(content) == {"key", "n"}:
+            spans = {tuple(map(int, path.name.split(".")[0].split("-")[1:])) for path in files}
+            entry |= content | {"n_stored": sum(stop - start for start, stop in spans)}
+        found.append(entry | {"bytes": sum(path.stat().st_size for path in files)})
+    return sorted(found, key=lambda entry: -entry["bytes"])
+
+
+def clear(folder=None, digest=None):
+    """Remove one entry of a cache folder, or all of them, and return how many. Nothing else in it is touched.
+
+    `folder` None: that of the embeddings. KeyError for a digest that is not there.
+    """
+    chosen = [page.parent for page in _pages(folder) if digest in (None, page.parent.name)]
+    if digest is not None and not chosen:
+        raise KeyError(f"no entry {digest!r} in {_folder(folder, 'features')}")
+    for entry in chosen:
+        shutil.rmtree(entry)
+    return len(chosen)
+
+
+def _folder(folder, kind):
+    if folder is not None:
+        return Path(folder)
+    here = Path.cwd()
+    return next((parent for parent in (here, *here.parents) if (parent / "data").is_dir()), here) / "data" / kind
+
+
+def _pages(folder):
+    return sorted(_folder(folder, "features").glob("*/key.json"))
+
+
+def _checked_key(key):
+    if not isinstance(key, dict) or not key:
+        raise ValueError(f"key must be a dict of everything the numbers depend on, got {key!r}")
+    try:
+        json.dumps(key, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"key must hold only text, finite numbers, lists and dicts, got {key!r} ({error})") from error
+    return key
+
+
+def _entry(folder, kind, content):
+    """The folder of an entry, made if it is missing, with its key written in it."""
+    page = json.dumps(content, sort_keys=True, indent=1, allow_nan=False)
+    entry = _folder(folder, kind) / hashlib.sha256(page.encode()).hexdigest()[:32]
+    entry.mkdir(parents=True, exist_ok=True)
+    if not (entry / "key.json").is_file() or (entry / "key.json").read_text(encoding="utf-8") != page:
+        _write(entry / "key.json", page.encode())
+    return entry
+
+
+def _sound_files(entry, pattern, consequence):
+    """Pairs of path and bytes of the undamaged files. Damaged ones are removed with a warning."""
+    for path in sorted(entry.glob(pattern)):
+        data = path.read_bytes()
+        if _digest(data) == path.stem.split(".")[-1]:
+            yield path, data
+        else:
+            warnings.warn(f"{path} is damaged: its bytes have changed. {consequence}", stacklevel=4)
+            path.unlink(missing_ok=True)
+
+
+def _stored_rows(entry, start, stop):
+    """The stored rows start to stop - 1, or None."""
+    again = f"Rows {start} to {stop - 1} are computed again."
+    for _, data in _sound_files(entry, f"{_part_name(start, stop)}.*.npy", again):
+        return np.load(io.BytesIO(data), allow_pickle=False)
+    return None
+
+
+def _checked_rows(rows, start, stop):
+    """The computed rows as float32 (stop - start, d), or ValueError."""
+    rows = np.asarray(rows)
+    if rows.ndim != 2 or len(rows) != stop - start or not rows.shape[1] or not np.issubdtype(rows.dtype, np.floating):
+        raise ValueError(
+            f"compute({start}, {stop}) must return floating point ({stop - start}, d), got {rows.dtype} {rows.shape}"
+        )
+    with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite, and is refused as such
+        rows = np.ascontiguousarray(rows, np.float32)
+    broken = start + np.flatnonzero(~np.isfinite(rows).all(axis=1))
+    if broken.size:
+        some = ", ".join(map(str, broken[:10])) + (", ..." if broken.size > 10 else "")
+        raise ValueError(
+            f"expected finite embeddings, got NaN or infinite values in {broken.size} of the rows {start} to "
+            f"{stop - 1}: {some}"
+        )
+    return rows
+
+
+def _store_rows(entry, start, stop, rows):
+    buffer = io.BytesIO()
+    np.save(buffer, rows, allow_pickle=False)
+    data = buffer.getvalue()
+    _write(entry / f"{_part_name(start, stop)}.{_digest(data)}.npy", data)
+
+
+def _part_name(start, stop):
+    return f"rows-{start:08d}-{stop:08d}"
+
+
+def _stored_training(entry):
+    """The weights and the history of a finished training, or None."""
+    import pandas as pd  # only trainings need it
+    import safetensors.torch
+
+    for path, data in _sound_files(entry, "*.safetensors", "The network is trained again."):
+        with safetensors.safe_open(path, "pt") as file:
+            about = json.loads(file.metadata()["about"])
+        if "rows" not in about and any(None in row for row in about["history"]):
+            continue  # an older file, which writes NaN and infinity alike
+        history = pd.DataFrame(about.get("rows", about.get("history")), columns=about["columns"])
+        history.attrs = about["attrs"]
+        return safetensors.torch.load(data), history
+    return None
+
+
+def _store_training(entry, model, history):
+    import safetensors.torch  # only trainings need it
+
+    table = history.to_dict("split")  # of Python's own numbers, which JSON gives back to the last digit
+    about = {"rows": table["data"], "columns": table["columns"], "attrs": history.attrs}
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    data = safetensors.torch.save(weights, {"about": json.dumps(about, default=lambda value: value.item())})
+    _write(entry / f"{_digest(data)}.safetensors", data)
+
+
+def _digest(data):
+    return hashlib.sha256(data).hexdigest()[:32]
+
+
+def _write(path, data):
+    """Write `data` to `path` in one step: a reader sees all of it or none."""
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".unfinished-") as place:
+        temporary = Path(place) / path.name
+        temporary.write_bytes(data)  # not by mkstemp, whose files only their owner may read
+        os.replace(temporary, path)
+
+
+def _bar_is_shown(progress):
+    """Shown when asked for, in a terminal or a notebook, unless TQDM_DISABLE is set (which notebook bars ignore)."""
+    watched = sys.stderr.isatty() or "ipykernel" in sys.modules
+    return progress and watched and os.environ.get("TQDM_DISABLE", "0") in ("", "0")

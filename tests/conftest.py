@@ -15,8 +15,8 @@ if "OMP_WAIT_POLICY" not in os.environ:
 @pytest.fixture(scope="session")
 def tiny_catalogue(tmp_path_factory):
     """Drawn once for all processes of a test run: `write` itself makes sure of that."""
-    from lib import catalogue
+    from course import catalogue
 
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    return Path(catalogue.write(shared / "tiny_catalogue", n_images=150, size=64, progress=False))
+    return Path(catalogue.write(shared / "tiny_catalogue", n_images=150, size=64, progress=False, n_probe=16))

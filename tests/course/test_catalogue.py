@@ -9,14 +9,22 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lib import catalogue
+from course import catalogue
+from course.catalogue import plans, words, writing
+from course.catalogue.commands import command
 
-N, SIZE = 120, 48
+N, SIZE, N_PROBE = 120, 48, 16
 
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory):
-    return catalogue.write(tmp_path_factory.mktemp("collections") / "catalogue", N, SIZE, seed=3, progress=False)
+    folder = tmp_path_factory.mktemp("collections") / "catalogue"
+    return catalogue.write(folder, N, SIZE, seed=3, progress=False, n_probe=N_PROBE)
+
+
+def write_small(folder, **changes):
+    """The smallest catalogue, without probes."""
+    return catalogue.write(folder, **{"n_images": 40, "size": SIZE, "progress": False, "n_probe": 0, **changes})
 
 
 def rows_of(folder, split):
@@ -58,7 +66,7 @@ def test_every_png_is_named_in_metadata(drawn):
     assert {path.relative_to(drawn).as_posix() for path in drawn.rglob("*.png")} == named
 
 
-def test_columns_are_those_of_the_contract(drawn):
+def test_the_table_has_the_columns_it_promises(drawn):
     assert tuple(rows_of(drawn, "train")[0]) == catalogue.COLUMNS
 
 
@@ -75,7 +83,7 @@ def test_types_of_the_unseen_split_occur_nowhere_else(drawn):
 
 
 def test_types_are_balanced_among_the_singles_of_each_split():
-    jobs = catalogue._jobs(6000, 0)
+    jobs = writing.plan_images(6000, 0)
     assert [job[1] for job in jobs] == list(range(6000))
     for split, n in (("train", 3900), ("validation", 600), ("test", 1200), ("unseen", 300)):
         mine = [job for job in jobs if job[0] == split]
@@ -180,7 +188,7 @@ def test_some_captions_leave_the_colour_or_the_pattern_out():
 def test_articles_and_plurals_agree(name):
     rng = np.random.default_rng(0)
     for _ in range(40):
-        text, plural = catalogue._noun_phrase(rng, catalogue._look(rng, name))
+        text, plural = words.noun_phrase(rng, plans.random_look(rng, name))
         first, second = text.split()[:2]
         if plural:
             assert first not in ("a", "an") and "pair of" not in text
@@ -192,7 +200,7 @@ def test_articles_and_plurals_agree(name):
 
 def test_product_names_hold_brand_colour_and_product():
     row = catalogue.draw(1, "Jeans", size=48)[2]
-    assert any(row["productDisplayName"].startswith(brand) for brand in catalogue._BRANDS)
+    assert any(row["productDisplayName"].startswith(brand) for brand in words.BRANDS)
     assert row["baseColour"] in row["productDisplayName"] and row["productDisplayName"].endswith("Jeans")
 
 
@@ -200,6 +208,11 @@ def test_product_names_hold_brand_colour_and_product():
 
 PICTURES = ((0, "Tshirts", "single"), (1, "Boots", "single"), (2, "Watches", "single"), (3, "Dresses", "outfit"))
 PIXELS = "66b2a7ed16fb9d6b0f70d082ac704cadb588a38cc336cfd363d12c7e96aba1dd"
+
+
+EVERY_TYPE = "6c0096939a8abf7a7e7327e7da3aa50265777a126ae7097b3ea8c440758ad5f7"
+WORDS = "4508561297c3dbb65c4a2a97c3ac6fb616067d378971413464ed358342642b15"
+PROBES = "100b8a10a37f1e6c9ddf65e5290f0b647a3dac18510f5ee5e87f0f742b319c7f"
 
 
 def digest_of_pictures():
@@ -215,33 +228,61 @@ def test_the_pixels_are_those_of_this_version():
     assert digest_of_pictures() == PIXELS
 
 
+def digest_of_every_type():
+    pixels, rows = hashlib.sha256(), []
+    for index, name in enumerate(catalogue.TYPES):
+        for kind in ("single", "outfit"):
+            image, mask, row = catalogue.draw(index, name, kind, size=48, seed=12)
+            pixels.update(image.tobytes() + mask.tobytes())
+            rows.append(row)
+    return pixels.hexdigest(), hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+
+
+def test_every_type_has_the_pixels_and_the_words_of_this_version():
+    assert digest_of_every_type() == (EVERY_TYPE, WORDS)
+
+
+def test_the_probes_are_those_of_this_version():
+    pixels = hashlib.sha256()
+    for factor in catalogue.PROBES:
+        images, labels = catalogue.probe(factor, 16, size=SIZE)
+        pixels.update(images.tobytes() + "|".join(labels).encode())
+    assert pixels.hexdigest() == PROBES
+
+
 def test_another_process_draws_the_same():
     program = (
         "import sys; sys.path[:0] = sys.argv[1:]; import test_catalogue; print(test_catalogue.digest_of_pictures())"
     )
     here = Path(__file__).resolve().parent
     done = subprocess.run(
-        [sys.executable, "-c", program, str(here), str(here.parent)], capture_output=True, text=True, check=True
+        [sys.executable, "-c", program, str(here), str(here.parents[1])], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == digest_of_pictures()
 
 
-def test_one_worker_and_two_draw_the_same_bytes(tmp_path, monkeypatch):
-    monkeypatch.setattr(catalogue, "_ALONE", 0)  # images that one process draws without help
-    one = catalogue.write(tmp_path / "one", 40, SIZE, progress=False, workers=1)
-    two = catalogue.write(tmp_path / "two", 40, SIZE, progress=False, workers=2)
+@pytest.mark.slow
+def test_one_worker_and_two_draw_the_same_bytes(tmp_path):
+    few = {"n_images": 200, "n_probe": 70}  # enough for `workers` to count
+    one = write_small(tmp_path / "1" / "c", workers=1, **few).parent
+    two = write_small(tmp_path / "2" / "c", workers=2, **few).parent
     files = sorted(path.relative_to(one) for path in one.rglob("*") if path.is_file())
     assert files == sorted(path.relative_to(two) for path in two.rglob("*") if path.is_file())
     assert all((one / file).read_bytes() == (two / file).read_bytes() for file in files)
 
 
-@pytest.mark.parametrize(("variable", "silent"), [("1", True), ("0", False)])
-def test_the_bar_is_silent_where_bars_are_switched_off(tmp_path, monkeypatch, variable, silent):
+@pytest.mark.parametrize(
+    ("progress", "terminal", "switch", "shown"),
+    [(True, True, "0", True), (True, True, "1", False), (True, False, "0", False), (False, True, "0", False)],
+)
+def test_a_bar_is_shown_when_asked_for_in_a_terminal(tmp_path, monkeypatch, progress, terminal, switch, shown):
     asked = []
-    monkeypatch.setenv("TQDM_DISABLE", variable)
-    monkeypatch.setattr(catalogue, "tqdm", lambda items, **options: asked.append(options["disable"]) or items)
-    catalogue.write(tmp_path / "few", 40, SIZE)
-    assert asked == [silent]
+    monkeypatch.setenv("TQDM_DISABLE", switch)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal, raising=False)
+    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
+    monkeypatch.setattr(writing, "tqdm", lambda items, **options: asked.append(not options["disable"]) or items)
+    write_small(tmp_path / "c", progress=progress)
+    assert asked == [shown]
 
 
 def test_another_seed_draws_something_else():
@@ -261,9 +302,9 @@ def test_another_size_shows_the_same_scene():
 
 
 def test_a_complete_catalogue_is_found_and_not_touched(drawn):
-    before = {path: path.stat().st_mtime_ns for path in drawn.rglob("*")}
-    assert catalogue.write(drawn, N, SIZE, seed=3, progress=False) == drawn
-    assert {path: path.stat().st_mtime_ns for path in drawn.rglob("*")} == before
+    before = {path: path.stat().st_mtime_ns for path in drawn.parent.rglob("*")}
+    assert catalogue.write(drawn, N, SIZE, seed=3, progress=False, n_probe=N_PROBE) == drawn
+    assert {path: path.stat().st_mtime_ns for path in drawn.parent.rglob("*")} == before
 
 
 def test_the_manifest_says_what_was_drawn(drawn):
@@ -278,66 +319,87 @@ def test_the_manifest_says_what_was_drawn(drawn):
     assert manifest["pixels_sha256"] == hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
-def test_a_catalogue_that_lacks_a_file_is_drawn_anew(tmp_path):
-    folder = catalogue.write(tmp_path / "c", 40, SIZE, progress=False)
+@pytest.mark.parametrize("what", ["train/*.png", "test/masks/*.png", "validation/metadata.csv"])
+def test_a_catalogue_that_lacks_a_file_is_drawn_anew(tmp_path, what):
+    folder = write_small(tmp_path / "c")
     whole = pixels_of(folder)
-    next(folder.glob("train/*.png")).unlink()
-    catalogue.write(folder, 40, SIZE, progress=False)
-    assert pixels_of(folder) == whole
+    next(folder.glob(what)).unlink()
+    write_small(folder)
+    assert pixels_of(folder) == whole and (folder / "validation" / "metadata.csv").is_file()
 
 
 def test_a_catalogue_of_an_older_version_is_drawn_anew(tmp_path):
-    folder = catalogue.write(tmp_path / "c", 40, SIZE, progress=False)
+    folder = write_small(tmp_path / "c")
     manifest = json.loads((folder / "manifest.json").read_text())
     (folder / "manifest.json").write_text(json.dumps({**manifest, "version": 0}))
-    catalogue.write(folder, 40, SIZE, progress=False)
+    write_small(folder)
     assert json.loads((folder / "manifest.json").read_text()) == manifest
 
 
 def test_a_run_that_is_stopped_leaves_nothing(tmp_path, monkeypatch):
-    def stop_at_ten(job, *rest):
-        if job[1] == 10:
+    def stop_at_ten(index, *rest):
+        if index == 10:
             raise KeyboardInterrupt
-        return draw_file(job, *rest)
+        return catalogue.draw(index, *rest)
 
-    draw_file = catalogue._draw_file
-    monkeypatch.setattr(catalogue, "_draw_file", stop_at_ten)
+    monkeypatch.setattr(writing, "draw", stop_at_ten)
     with pytest.raises(KeyboardInterrupt):
-        catalogue.write(tmp_path / "c", 40, SIZE, progress=False)
+        write_small(tmp_path / "c")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_of_two_runs_at_once_the_first_to_finish_stays(tmp_path, monkeypatch):
-    def and_another_one(drawing, parameters, *rest):
-        write_all(drawing, parameters, *rest)
-        monkeypatch.setattr(catalogue, "_write_all", write_all)
-        catalogue.write(tmp_path / "c", 40, SIZE, progress=False)
-        others.update({path: path.stat().st_mtime_ns for path in (tmp_path / "c").rglob("*")})
+    def another_run_first(*arguments):
+        if not others:
+            others["started"] = True
+            write_small(tmp_path / "c")
+            others.update({path: path.stat().st_mtime_ns for path in (tmp_path / "c").rglob("*")})
+        return catalogue.draw(*arguments)
 
-    others, write_all = {}, catalogue._write_all
-    monkeypatch.setattr(catalogue, "_write_all", and_another_one)
-    folder = catalogue.write(tmp_path / "c", 40, SIZE, progress=False)
+    others = {}
+    monkeypatch.setattr(writing, "draw", another_run_first)
+    folder = write_small(tmp_path / "c")
+    assert others.pop("started")
     assert others == {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
     assert list(tmp_path.iterdir()) == [folder]
 
 
 def test_a_folder_with_other_things_is_refused(tmp_path):
     (tmp_path / "thesis.txt").write_text("do not overwrite")
-    with pytest.raises(ValueError, match=r"not a drawn catalogue"):
-        catalogue.write(tmp_path, 40, SIZE, progress=False)
+    with pytest.raises(ValueError, match=r"expected a drawn catalogue in .*, found other files"):
+        write_small(tmp_path)
     assert (tmp_path / "thesis.txt").exists()
 
 
+def test_a_damaged_manifest_is_named(tmp_path):
+    (tmp_path / "manifest.json").write_text("{")
+    with pytest.raises(ValueError, match=r"expected JSON in .*manifest\.json"):
+        write_small(tmp_path)
+
+
 def test_a_catalogue_of_other_parameters_is_refused(drawn):
-    with pytest.raises(ValueError, match=f"'n_images': {N}.*'n_images': 40"):
-        catalogue.write(drawn, 40, SIZE, seed=3, progress=False)
+    with pytest.raises(ValueError, match=f"'n_images': 40.*found.*'n_images': {N}"):
+        write_small(drawn, seed=3)
 
 
 def test_the_default_folder_is_below_the_nearest_data_folder(tmp_path, monkeypatch):
     (tmp_path / "data").mkdir()
     (tmp_path / "notebooks").mkdir()
     monkeypatch.chdir(tmp_path / "notebooks")
-    assert catalogue.write(n_images=40, size=SIZE, progress=False) == tmp_path / "data" / "catalogue"
+    assert write_small(None) == tmp_path / "data" / "catalogue"
+    assert catalogue.write_probes(None, 16, SIZE, progress=False) == tmp_path / "data" / "catalogue-probes"
+
+
+@pytest.mark.slow
+def test_the_command_says_what_it_drew_and_what_it_found(tmp_path, capsys):
+    folder, probes = tmp_path / "c", tmp_path / "c-probes"
+    command(n_images=40, size=SIZE, folder=folder)
+    assert capsys.readouterr().out == f"drawn: {folder}\ndrawn: {probes}\n"
+    command(n_images=40, size=SIZE, folder=folder)
+    assert capsys.readouterr().out == f"already there: {folder}\nalready there: {probes}\n"
+    next(probes.glob("shape/*.png")).unlink()
+    command(n_images=40, size=SIZE, folder=folder)
+    assert capsys.readouterr().out == f"already there: {folder}\ndrawn: {probes}\n"
 
 
 # -------------------------------------------------------------------------------------------------- probes
@@ -348,6 +410,20 @@ def test_a_probe_has_balanced_classes(factor, n_classes):
     images, labels = catalogue.probe(factor, n_images=2 * n_classes, size=SIZE)
     assert images.shape == (2 * n_classes, SIZE, SIZE, 3) and images.dtype == np.uint8
     assert sorted(np.unique(labels, return_counts=True)[1].tolist()) == [2] * n_classes
+
+
+@pytest.mark.parametrize("factor", catalogue.PROBES)
+def test_the_probes_on_disk_are_those_of_probe(drawn, factor):
+    images, labels = catalogue.probe(factor, N_PROBE, SIZE, seed=3)
+    folder = drawn.with_name("catalogue-probes")
+    rows = rows_of(folder, factor)
+    assert [row["label"] for row in rows] == labels.tolist()
+    assert (np.stack([read(folder / factor / row["file_name"]) for row in rows]) == images).all()
+
+
+def test_the_first_images_of_a_probe_do_not_depend_on_how_many_follow():
+    for factor in catalogue.PROBES:
+        assert (catalogue.probe(factor, 20, SIZE)[0][:16] == catalogue.probe(factor, 16, SIZE)[0]).all()
 
 
 def nearest_other_is_of_the_same_class(features, labels):
@@ -385,12 +461,13 @@ def test_the_texture_probe_shows_one_type_in_two_colours():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"n_images": 39}, "n_images is 39; allowed: a whole number from 40"),
-        ({"n_images": 100.5}, "n_images is 100.5"),
-        ({"size": 47}, "size is 47; allowed: a whole number of pixels from 48 to 1024"),
-        ({"size": 96.0}, "size is 96.0"),
-        ({"seed": -1}, "seed is -1; allowed: a whole number from 0"),
-        ({"workers": 0}, "workers is 0; allowed: a whole number from 1"),
+        ({"n_images": 39}, "n_images must be an integer of at least 40, got 39"),
+        ({"n_images": 100.5}, "n_images must be .*got 100.5"),
+        ({"size": 47}, "size must be a whole number of pixels from 48 to 1024, got 47"),
+        ({"size": 96.0}, "size must be .* got 96.0"),
+        ({"seed": -1}, "seed must be a non-negative integer, got -1"),
+        ({"workers": 0}, "workers must be a positive integer.* got 0"),
+        ({"n_probe": 15}, "of colour images must be an integer of at least 16, two for each of 8 classes, got 15"),
     ],
 )
 def test_write_refuses_parameters_out_of_range(tmp_path, arguments, message):
@@ -400,19 +477,19 @@ def test_write_refuses_parameters_out_of_range(tmp_path, arguments, message):
 
 
 def test_draw_refuses_what_it_does_not_know():
-    with pytest.raises(ValueError, match="unknown product type 'Spoons'; known: Tshirts, "):
+    with pytest.raises(ValueError, match=r"expected a product type \(Tshirts, .*\), got 'Spoons'"):
         catalogue.draw(0, "Spoons")
-    with pytest.raises(ValueError, match="kind is 'trio'; allowed: 'single', 'outfit'"):
+    with pytest.raises(ValueError, match="kind must be 'single' or 'outfit', got 'trio'"):
         catalogue.draw(0, "Caps", kind="trio")
 
 
 def test_probe_refuses_what_it_does_not_know():
-    with pytest.raises(ValueError, match="unknown factor 'smell'; known: colour, shape, texture"):
+    with pytest.raises(ValueError, match=r"expected a factor \(colour, shape, texture\), got 'smell'"):
         catalogue.probe("smell")
-    with pytest.raises(ValueError, match="n_images is 15; allowed: from 16"):
+    with pytest.raises(ValueError, match=r"of shape images must be an integer of at least 16, .* got 15"):
         catalogue.probe("shape", n_images=15)
 
 
 def test_an_unknown_pattern_is_refused():
-    with pytest.raises(ValueError, match="unknown pattern 'Tartan'; known: Solid"):
+    with pytest.raises(ValueError, match=r"expected a pattern \(Solid, .*\), got 'Tartan'"):
         catalogue.pattern_map("Tartan", 0.0, 0.0)

@@ -1,11 +1,10 @@
 """What a notebook's file says, without running it: its question, its parameters, a digest of its source; a clean copy.
 
     question, minutes    of the first cell, as STYLE asks for them
-    parameters           the literals of the one cell tagged `parameters`; parse, fitting: other values for them
+    parameters           the literals of the one cell tagged `parameters`; parse, coerced: other values for them
     source_digest        changes when the source does, never with outputs
-    cleaned, blemishes   the outputs of a run put into the source, without anything of the machine that ran it
-
-Needs nbformat. Copy this file alone and it works.
+    with_outputs         the outputs of a run put into the source, without anything of the machine that ran it
+    commit_problems      what keeps a notebook with outputs from being committed
 """
 
 import ast
@@ -15,19 +14,6 @@ import re
 import tomllib
 from pathlib import Path
 
-__all__ = [
-    "blemishes",
-    "cleaned",
-    "fitting",
-    "minutes",
-    "parameters",
-    "parse",
-    "question",
-    "read",
-    "source_digest",
-    "to_text",
-]
-
 SIZE_LIMIT = 1_000_000  # bytes of a committed notebook
 MACHINE_PATHS = re.compile(r"(?<![\w.:/])/(?:root|work|home|tmp|Users|mnt|private)/\S*|\b[A-Z]:\\+Users\\+\S*")
 ADDRESSES = re.compile(r"<[^<>]* at 0x[0-9a-fA-F]{6,}>")
@@ -36,7 +22,7 @@ LANGUAGE = {"file_extension": ".py", "mimetype": "text/x-python", "name": "pytho
 
 
 def read(path: str | Path):
-    """The notebook at `path`, in format 4.5. A file that is none is a ValueError that names it."""
+    """The notebook at `path`, in format 4.5. A file that is not one is a ValueError that names it."""
     import nbformat
 
     try:
@@ -107,20 +93,21 @@ def parse(text: str, default):
     except tomllib.TOMLDecodeError as error:
         if isinstance(default, str):
             return text
-        raise ValueError(f'{text} is no TOML literal such as 1, 0.5, true, [1, 2], "text": {error}') from error
+        such_as = '1, 0.5, true, [1, 2] or "text"'
+        raise ValueError(f"expected a TOML literal such as {such_as}, got {text}: {error}") from error
     return text if isinstance(default, str) and not isinstance(value, str) else value
 
 
-def fitting(name: str, value, literals: dict, where: str):
+def coerced(name: str, value, literals: dict, where: str):
     """`value` as parameter `name` of a notebook whose cell has `literals`: of the same type; a whole number as float.
 
     So are the elements of a list, a tuple or a dict: each of a type that an element of the literal has, at every depth;
     where the literal is empty or None, anything goes. A name that is unknown or a value of another type is a
     ValueError; `where` says where it came from.
 
-    >>> fitting("share", 1, {"share": 0.5}, "-p share=1")
+    >>> coerced("share", 1, {"share": 0.5}, "-p share=1")
     1.0
-    >>> fitting("compared", [["vgg16", 64, "max"]], {"compared": [["course", 64]]}, "quick")
+    >>> coerced("compared", [["vgg16", 64, "max"]], {"compared": [["resnet18", 64]]}, "quick")
     [['vgg16', 64, 'max']]
     """
     if name not in literals:
@@ -129,9 +116,8 @@ def fitting(name: str, value, literals: dict, where: str):
         return _like(value, [literals[name]])
     except _OtherType as error:
         element, allowed = error.args
-        which = "which" if element is value else f"in which {element!r}"
-        said = f"{value!r}, {which} must be of type {allowed} like {literals[name]!r}"
-        raise ValueError(f"{where}: {name} is {said}") from error
+        inside = "" if element is value else f", in which {element!r} is of another type"
+        raise ValueError(f"{where}: {name}: expected {allowed} as in {literals[name]!r}, got {value!r}{inside}") from error
 
 
 class _OtherType(Exception):
@@ -171,7 +157,7 @@ def source_digest(notebook, code_only: bool = False) -> str:
     return hashlib.sha256(json.dumps(cells).encode()).hexdigest()
 
 
-def cleaned(source, executed, profile: str):
+def with_outputs(source, executed, profile: str):
     """The notebook `source` with the outputs of its run: (notebook, what was left out).
 
     Left out: warnings and logs (stderr), progress widgets, metadata of the run. What was on stderr is told, since a
@@ -206,7 +192,7 @@ def cleaned(source, executed, profile: str):
     return node, left_out
 
 
-def blemishes(notebook) -> list[str]:
+def commit_problems(notebook) -> list[str]:
     """What keeps a notebook with outputs from being committed, in words; an empty list if nothing does."""
     found = []
     code = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]

@@ -7,8 +7,7 @@ with what it had shown until then is kept.
 `execute` does it in this process. As a program this file reads one JSON object (the arguments of `execute`) from
 standard input and writes one JSON object a line: {"cell": 3, "of": 9} as it goes, then {"failure": null} or what went
 wrong. So a run can be watched, and ended without hurting others. `prepare` gives the environment for such a process.
-
-Needs papermill. Copy this file alone and it works.
+Since it is run as a program, it imports nothing of the project.
 """
 
 import contextlib
@@ -20,8 +19,6 @@ import subprocess
 import sys
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-
-__all__ = ["Failure", "execute", "execute_apart", "failure_in", "memory_advice", "prepare", "with_advice"]
 
 START_SECONDS = 120  # for a kernel to answer on a busy machine
 MARK = "papermill-error-cell-tag"  # papermill's own banners, which would shift the numbers of cells
@@ -146,52 +143,10 @@ def execute(source: str, target: str, parameters: dict, cwd: str, timeout: float
     `target` is written after every cell. `report` gets {"cell": number, "of": number} as code cells begin.
     """
     import nbformat
-    import papermill
-    from nbclient.exceptions import CellTimeoutError, DeadKernelError
-    from papermill.exceptions import PapermillExecutionError
 
     notebook = nbformat.reads(Path(source).read_text(encoding="utf-8"), as_version=4)
-    total = sum(map(_has_code, notebook.cells))
     begun = []
-
-    def on_cell_execute(cell, cell_index):
-        begun.append(cell)
-        if not _injected(cell):
-            report({"cell": sum(not _injected(other) for other in begun), "of": total})
-
-    def on_cell_executed(cell, cell_index, execute_reply):
-        if any(item.get("source") == "ask_exit" for item in execute_reply["content"].get("payload", [])):
-            raise _Ended
-
-    cause, statuses = None, []
-    try:
-        papermill.execute_notebook(
-            notebook,
-            target,
-            parameters=parameters,
-            kernel_name="python3",
-            language="python",
-            progress_bar=False,
-            cwd=cwd,
-            start_timeout=START_SECONDS,
-            execution_timeout=timeout,
-            iopub_timeout=60,  # the default of 4 s is too little for a large figure on a busy machine
-            shutdown_kernel="immediate",
-            on_cell_execute=on_cell_execute,
-            on_cell_executed=on_cell_executed,
-            kernel_manager_class=_watching(statuses),
-        )
-    except PapermillExecutionError:
-        pass  # the notebook says where, see failure_in
-    except _Ended:
-        cause = "exit() ended the kernel; the cells after it did not run"
-    except DeadKernelError:
-        cause = how_it_died(statuses[0] if statuses else None)
-    except CellTimeoutError:
-        cause = f"it ran longer than the {timeout:g} s that a cell may take"
-    except RuntimeError as error:  # the kernel did not start
-        cause = f"the kernel failed: {error}"
-
+    cause = _run(notebook, target, begun, report, parameters=parameters, cwd=cwd, execution_timeout=timeout)
     if not Path(target).is_file():
         return Failure(cause or "papermill wrote nothing")
     executed = nbformat.read(target, as_version=4)
@@ -201,6 +156,55 @@ def execute(source: str, target: str, parameters: dict, cwd: str, timeout: float
         number = sum(not _injected(cell) for cell in begun)
         return Failure(cause, number or None, _first_line(begun[-1].source) if begun else "")
     return failure_in(executed)
+
+
+def _run(notebook, target, begun, report, **options):
+    """Let papermill run `notebook`; the cells that began are added to `begun`. Why it stopped; None at its end.
+
+    An error in a cell gives None too: the executed notebook says where it is, see `failure_in`.
+    """
+    import papermill
+    from nbclient.exceptions import CellTimeoutError, DeadKernelError
+    from papermill.exceptions import PapermillExecutionError
+
+    total = sum(map(_has_code, notebook.cells))
+    statuses = []
+
+    def on_cell_execute(cell, cell_index):
+        begun.append(cell)
+        if not _injected(cell):
+            report({"cell": sum(not _injected(other) for other in begun), "of": total})
+
+    try:
+        papermill.execute_notebook(
+            notebook,
+            target,
+            kernel_name="python3",
+            language="python",
+            progress_bar=False,
+            start_timeout=START_SECONDS,
+            iopub_timeout=60,  # the default of 4 s is too little for a large figure on a busy machine
+            shutdown_kernel="immediate",
+            on_cell_execute=on_cell_execute,
+            on_cell_executed=_stop_where_asked,
+            kernel_manager_class=_watching(statuses),
+            **options,
+        )
+    except PapermillExecutionError:
+        return None
+    except _Ended:
+        return "exit() ended the kernel; the cells after it did not run"
+    except DeadKernelError:
+        return how_it_died(statuses[0] if statuses else None)
+    except CellTimeoutError:
+        return f"it ran longer than the {options['execution_timeout']:g} s that a cell may take"
+    except RuntimeError as error:  # the kernel did not start
+        return f"the kernel failed: {error}"
+
+
+def _stop_where_asked(cell, cell_index, execute_reply):
+    if any(item.get("source") == "ask_exit" for item in execute_reply["content"].get("payload", [])):
+        raise _Ended
 
 
 def execute_apart(arguments: dict, environment: dict, folder, log, started, report) -> Failure | None:

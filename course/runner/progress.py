@@ -1,16 +1,13 @@
-"""How far a run of several notebooks is: one line on a terminal, drawn again and again; elsewhere a line at each end.
+"""How far a run of several notebooks is: a line that is drawn again and again on a terminal, plain lines elsewhere.
 
 The time left is the sum of what is expected of each, less what has gone: a bar that counts notebooks alone would stand
 still through the longest of them.
-
-Needs the standard library. Copy this file alone and it works.
 """
 
-import shutil
 import sys
 import time
 
-__all__ = ["Progress", "clock"]
+COLOURS = {"ok": "green", "FAILED": "bold red", "stopped": "yellow"}
 
 
 class Progress:
@@ -19,14 +16,14 @@ class Progress:
     def __init__(self, expected: dict[str, float], at_once: int = 1, stream=None):
         self.left = dict(expected)
         self.at_once, self.stream = at_once, stream or sys.stderr
-        self.live = self.stream.isatty()
         self.began = time.monotonic()
-        self.started, self.places, self.done = {}, {}, 0
+        self.started, self.places = {}, {}
+        self._bar = _bar(len(expected), self.stream) if self.stream.isatty() else None
 
     def start(self, name: str) -> None:
         self.started[name] = time.monotonic()
-        if not self.live:
-            self.say(f"start    {name}")
+        if self._bar is None:
+            self._say("start", name)
 
     def reach(self, name: str, step: int, of: int) -> None:
         """Task `name` is at `step` of so many."""
@@ -34,34 +31,57 @@ class Progress:
 
     def end(self, name: str, word: str, seconds: float, text: str = "") -> None:
         """Task `name` is over: `word` says how, `text` why."""
-        self.done += 1
         self.left[name] = 0
         self.started.pop(name, None)
         self.places.pop(name, None)
-        self.say(f"{word:<8} {name}  {clock(seconds)}  {text}".rstrip())
-
-    def say(self, text: str) -> None:
-        """A line that stays. One write for each, since tasks start in threads."""
-        self.stream.write(f"\r\x1b[K{text}\n" if self.live else f"{text}\n")
-        self.stream.flush()
+        self._say(word, f"{name}  {clock(seconds)}  {text}".rstrip())
+        if self._bar is not None:
+            self._bar.advance(self._bar.task_ids[0])
 
     def draw(self) -> None:
         """Draw the line anew; nothing where there is no terminal."""
-        if not self.live:
+        if self._bar is None:
             return
         now = time.monotonic()
         left = sum(max(0, seconds - (now - self.started.get(name, now))) for name, seconds in self.left.items())
-        bar = ("#" * round(12 * self.done / max(1, len(self.left)))).ljust(12, ".")
-        times = f"{clock(now - self.began)} gone, about {clock(left / self.at_once)} left"
-        line = f"[{bar}] {self.done} of {len(self.left)}  {times}  {', '.join(self.places.values())}"
-        self.stream.write(f"\r\x1b[K{line[: shutil.get_terminal_size().columns - 1]}")
-        self.stream.flush()
+        times = f"{clock(now - self.began)} elapsed, about {clock(left / self.at_once)} left"
+        self._bar.update(self._bar.task_ids[0], times=times, places=", ".join(self.places.values()))
+        self._bar.refresh()
 
     def close(self) -> None:
         """Take the line away."""
-        if self.live:
-            self.stream.write("\r\x1b[K")
+        if self._bar is not None:
+            self._bar.stop()
+
+    def _say(self, word, text):
+        """A line that stays. One write for each, since tasks start in threads."""
+        if self._bar is None:
+            self.stream.write(f"{word:<8} {text}\n")
             self.stream.flush()
+        else:
+            from rich.text import Text
+
+            line = Text.assemble((f"{word:<8}", COLOURS.get(word, "")), f" {text}")
+            self._bar.console.print(line, soft_wrap=True)
+
+
+def _bar(total, stream):
+    """rich's bar on a terminal, drawn only when asked to."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+    from rich.progress import Progress as Bar
+
+    columns = (
+        BarColumn(12),
+        MofNCompleteColumn(" of "),
+        TextColumn("{task.fields[times]}", markup=False),
+        TextColumn("{task.fields[places]}", markup=False),
+    )
+    console = Console(file=stream, force_terminal=True)
+    bar = Bar(*columns, console=console, auto_refresh=False, transient=True)
+    bar.add_task("", total=total, times="", places="")
+    bar.start()
+    return bar
 
 
 def clock(seconds: float) -> str:

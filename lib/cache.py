@@ -4,6 +4,7 @@ An entry is a folder whose name is the digest of everything the numbers depend o
 
     data/features/<digest of key and n>/key.json                     the key, readable
     data/features/<digest of key and n>/rows-00000000-00000512.<digest>.npy    rows 0 to 511, float32
+    data/features/<digest of key>/images-<digest>.npz    embeddings filed by image, shared by all who use the same key
     data/models/<digest of key and start>/key.json
     data/models/<digest of key and start>/<digest>.safetensors       the weights, with the training's history
     data/models/<digest of key and start>/unfinished.pt              only during training: the loop's own checkpoint
@@ -14,6 +15,7 @@ same entry at once do some work twice but both end with a sound entry. No pickle
 
 Contents
     embeddings       read embeddings from the cache, or compute and store them
+    by_image         the same, filed by image: whoever asks for some of the images finds those that others computed
     trained          load trained weights from the cache, or train and store them
     digest_files, digest_array, digest_weights    what to put into a key
     entries, clear   list entries of a folder, and remove them
@@ -36,7 +38,7 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
-__all__ = ["clear", "digest_array", "digest_files", "digest_weights", "embeddings", "entries", "trained"]
+__all__ = ["by_image", "clear", "digest_array", "digest_files", "digest_weights", "embeddings", "entries", "trained"]
 
 
 def embeddings(folder, key, compute, n, part=512, progress=True):
@@ -86,6 +88,49 @@ def embeddings(folder, key, compute, n, part=512, progress=True):
             rows[start:stop] = new
             bar.update(stop - start)
     return rows
+
+
+def by_image(folder, key, paths, compute, part=512, progress=True):
+    """Embeddings float32 (n, d) of image files: each computed once, whatever choice of images is asked for.
+
+    folder    of the cache; None: as `embeddings`
+    key       dict that JSON can hold: everything the numbers depend on but the images: {"size": 96} | backbone.key
+    paths     of the n image files, at least 1. An image is known by the SHA-256 of its bytes, not by its name
+    compute   compute(rows) -> embeddings (len(rows), d) of paths[rows], rows an int array; called for what is missing
+    part      images that are computed and stored at a time, which is the most that a killed run loses
+    progress  show a bar, in a terminal or a notebook
+
+    A damaged file, a key that JSON cannot hold and unusable embeddings: as `embeddings`.
+
+    >>> place = Path(tempfile.mkdtemp())
+    >>> paths = [place / name for name in "abc"]
+    >>> _ = [path.write_text(path.name) for path in paths]
+    >>> length = lambda rows: np.array([[len(paths[row].read_text())] for row in rows], float)
+    >>> by_image(place / "cache", {"of": "doctest"}, paths[:2], length).tolist()
+    [[1.0], [1.0]]
+    >>> by_image(place / "cache", {"of": "doctest"}, paths[1::-1], None).tolist()  # found: nothing to compute
+    [[1.0], [1.0]]
+    """
+    paths = [Path(path) for path in paths]
+    if not paths:
+        raise ValueError("paths must name at least 1 image, got 0")
+    entry = _entry(folder, "features", {"key": _checked_key(key), "filed by": "image"})
+    known, names = _stored_images(entry), _image_digests(paths)
+    first = {name: row for row, name in reversed(list(enumerate(names)))}  # of equal files the first is computed
+    missing = np.array([row for name, row in sorted(first.items(), key=lambda item: item[1]) if name not in known], int)
+    with tqdm(total=len(missing), desc="embeddings", unit="image", leave=False,
+              disable=not _bar_is_shown(progress)) as bar:  # fmt: skip
+        for start in range(0, len(missing), part):
+            rows = missing[start : start + part]
+            new = _checked_rows(compute(rows), 0, len(rows))
+            ids = np.array([names[row] for row in rows], "U64")
+            _store_images(entry, ids, new)
+            known |= zip(ids.tolist(), new, strict=True)
+            bar.update(len(rows))
+    sizes = {len(known[name]) for name in names}
+    if len(sizes) > 1:
+        raise ValueError(f"embeddings of one key must have one dimension, got {sorted(sizes)}; the entry is {entry}")
+    return np.stack([known[name] for name in names])
 
 
 def trained(folder, key, model, train):
@@ -141,9 +186,8 @@ def digest_files(paths):
     (True, False)
     """
     whole = hashlib.sha256()
-    with ThreadPoolExecutor(8) as pool:  # reading and hashing release Python's lock
-        for digest in pool.map(lambda path: hashlib.sha256(Path(path).read_bytes()).digest(), paths):
-            whole.update(digest)  # of fixed length, so that moving a byte from one file to the next changes the whole
+    for digest in _image_digests(paths):
+        whole.update(bytes.fromhex(digest))  # of fixed length, so that a byte moved to the next file changes the whole
     return whole.hexdigest()
 
 
@@ -185,7 +229,7 @@ def digest_weights(model):
 def entries(folder=None):
     """Entries of a cache folder: a list of dicts digest, key, n, n_stored (rows stored so far), bytes; largest first.
 
-    Trainings have n and n_stored None. `folder` None: that of the embeddings.
+    Embeddings filed by image have n None, trainings also n_stored. `folder` None: that of the embeddings.
 
     >>> entries(tempfile.mkdtemp())
     []
@@ -193,11 +237,13 @@ def entries(folder=None):
     found = []
     for page in _pages(folder):
         content = json.loads(page.read_text(encoding="utf-8"))
-        files = [path for path in page.parent.iterdir() if path.suffix in (".npy", ".safetensors", ".pt")]
+        files = [path for path in page.parent.iterdir() if path.suffix in (".npy", ".npz", ".safetensors", ".pt")]
         entry = {"digest": page.parent.name, "key": content, "n": None, "n_stored": None}
         if set(content) == {"key", "n"}:
             spans = {tuple(map(int, path.name.split(".")[0].split("-")[1:])) for path in files}
             entry |= content | {"n_stored": sum(stop - start for start, stop in spans)}
+        elif set(content) == {"key", "filed by"}:
+            entry |= {"key": content["key"], "n_stored": len(_stored_images(page.parent))}
         found.append(entry | {"bytes": sum(path.stat().st_size for path in files)})
     return sorted(found, key=lambda entry: -entry["bytes"])
 
@@ -232,7 +278,7 @@ def _checked_key(key):
     try:
         json.dumps(key, allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"key must hold only text, finite numbers, lists and dicts, got {key!r} ({error})") from error
+        raise ValueError(f"key must be of text, finite numbers, lists and dicts, got {key!r}: {error}") from error
     return key
 
 
@@ -289,6 +335,27 @@ def _store_rows(entry, start, stop, rows):
     np.save(buffer, rows, allow_pickle=False)
     data = buffer.getvalue()
     _write(entry / f"{_part_name(start, stop)}.{_digest(data)}.npy", data)
+
+
+def _image_digests(paths):
+    with ThreadPoolExecutor(8) as pool:  # reading and hashing release Python's lock
+        return list(pool.map(lambda path: hashlib.sha256(Path(path).read_bytes()).hexdigest(), paths))
+
+
+def _stored_images(entry):
+    """Embeddings by the digest of their image."""
+    known = {}
+    for _, data in _sound_files(entry, "images-*.npz", "Its images are embedded again."):
+        with np.load(io.BytesIO(data), allow_pickle=False) as stored:
+            known |= zip(stored["images"].tolist(), stored["rows"], strict=True)
+    return known
+
+
+def _store_images(entry, ids, rows):
+    buffer = io.BytesIO()
+    np.savez(buffer, images=ids, rows=rows)
+    data = buffer.getvalue()
+    _write(entry / f"images-{_digest(ids.tobytes())}.{_digest(data)}.npz", data)
 
 
 def _part_name(start, stop):

@@ -1,16 +1,25 @@
-"""What a notebook measured and what it claims, written down while it runs and gathered afterwards.
+"""What a notebook measured and claimed: computed, written down and shown in one call each, gathered afterwards.
 
-A notebook says who it is once (`begin`), then notes numbers (`measure`) and findings (`claim`); `tables` shows
-both. Each call writes the notebook's one JSON file anew: to a temporary file that is moved into place, so a killed
-run leaves what it had noted and never half a file. `gather` reads the files of all notebooks into two tables.
+A notebook says who it is once (`begin`). Then `measure` notes a number, `compare` the paired difference of two
+methods, `claim` any other finding, and `say` shows a sentence; `show` ends the notebook with the tables of both. Each
+call writes the notebook's one JSON file anew: to a temporary file that is moved into place, so a killed run leaves what
+it had noted and never half a file. `read` and `gather` give the files back as `Measure` and `Claim`.
 
     $RETRIEVAL_REPORTS/results/<profile>/<notebook>.json
 
 Without that variable the folder is `reports`, beside the nearest `notebooks` folder around the working directory.
 
-Needs: the standard library; pandas where a table is returned. Copy this file alone and it works.
+Verdicts. A claim is "holds", "contradicted" or "undecided" by its two-sided p-value against its margin, corrected
+(Holm) for all claims of the notebook that have one, at 0.05. So each new claim may move the verdicts of the others; the
+closing table is final. An exact number (a count, an identity) is decided as it stands. "not run" says that the data or
+the weights were not here.
+
+Points. Under unit="points" what comes in, margins too, are shares (0.03); what is stored and shown is points (3.0).
+
+Needs numpy; pandas for `tables` and `gather`; IPython to show in a notebook. Copy with: significance.py
 """
 
+import html
 import json
 import math
 import numbers
@@ -19,14 +28,24 @@ import platform
 import re
 import sys
 import tempfile
+import textwrap
+from dataclasses import asdict, dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
+from typing import NamedTuple
 
-__all__ = ["begin", "claim", "gather", "measure", "tables"]
+import numpy as np
 
+try:
+    from lib import significance
+except ModuleNotFoundError:  # copied beside this file
+    import significance
+
+VERDICTS = ("holds", "contradicted", "undecided", "not run")
+RELATIONS = ("above", "below", "within")
 MEASURE_COLUMNS = ["notebook", "name", "value", "low", "high", "unit", "n", "data", "definition"]
-CLAIM_COLUMNS = ["notebook", "claim", "holds", "source", "evidence"]
-ANSWERS = {"value", "low", "high", "unit", "n", "holds", "source", "evidence"}  # the other columns say what of
+CLAIM_COLUMNS = ["notebook", "text", "verdict", "value", "low", "high", "p_value", "relation", "margin", "n", "unit"]
+CLAIM_COLUMNS += ["source", "evidence"]
 
 # imported name -> name of the package whose version is noted, for those that are in memory when a file is written
 LIBRARIES = {
@@ -41,11 +60,153 @@ LIBRARIES = {
     "gensim": "gensim",
     "torch": "torch",
     "torchvision": "torchvision",
+    "timm": "timm",
+    "transformers": "transformers",
+    "sentence_transformers": "sentence-transformers",
     "tensorflow": "tensorflow",
     "keras": "keras",
 }
 
-_current = None  # the record of the notebook that runs in this process, and the file it goes to: (dict, Path)
+_current = None  # the record of the notebook that runs in this process
+
+
+# --------------------------------------------------------------------------------------------- what is written down
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A measured number. `more` names it further (method="HOG"): text, numbers or yes/no, each a column of a table."""
+
+    notebook: str
+    name: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+    unit: str | None = None
+    n: int | None = None
+    data: str | None = None
+    definition: str | None = None
+    more: dict = field(default_factory=dict)
+
+    def __post_init__(self):
+        name = _text(self.name, "the name of a measure")
+        value = _number(self.value, f"the value of {name!r}")
+        low, high = _ends(self.low, self.high, value, name)
+        reserved = sorted(set(self.more) & {*MEASURE_COLUMNS, "more"})
+        if reserved:
+            raise ValueError(
+                f"measure {name!r}: {', '.join(reserved)} is set by the record itself; choose another word"
+            )
+        more = {key: _scalar(item, f"{key} of {name!r}") for key, item in self.more.items() if item is not None}
+        texts = {key: _text(getattr(self, key), f"{key} of {name!r}", optional=True) for key in _TEXTS_OF_A_MEASURE}
+        _set(self, name=name, value=value, low=low, high=high, n=_count(self.n, f"n of {name!r}"), more=more, **texts)
+
+    @property
+    def identity(self) -> tuple:
+        """What it is known by: notebook, name, data, definition and what `more` says. The same again replaces it."""
+        return self.notebook, self.name, self.data, self.definition, *sorted(self.more.items())
+
+    def to_dict(self) -> dict:
+        return {"notebook": self.notebook, "name": self.name, **self.more} | {
+            key: getattr(self, key) for key in MEASURE_COLUMNS[2:]
+        }
+
+    @classmethod
+    def from_dict(cls, entry: dict) -> "Measure":
+        """The measure that `to_dict` wrote; ValueError names a field that is missing or wrong."""
+        _need(entry, ("notebook", "name", "value"), "a measure")
+        known = {key: entry[key] for key in MEASURE_COLUMNS if key in entry}
+        return cls(**known, more={key: item for key, item in entry.items() if key not in MEASURE_COLUMNS})
+
+    def _ipython_display_(self):  # the last line of a cell: nothing to show
+        pass
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A finding in words, the effect it rests on, and the verdict. Without a p-value the effect is exact."""
+
+    notebook: str
+    text: str
+    verdict: str
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p_value: float | None = None
+    relation: str | None = None
+    margin: float | tuple[float, float] | None = None
+    n: int | None = None
+    unit: str | None = None
+    source: str | None = None
+    evidence: str | None = None
+
+    def __post_init__(self):
+        text = _text(self.text, "the text of a claim")
+        for name, allowed in (("verdict", VERDICTS), ("relation", (*RELATIONS, None))):
+            if getattr(self, name) not in allowed:
+                choices = ", ".join(str(each) for each in allowed)
+                raise ValueError(f"{name} of {text!r} must be one of {choices}, got {getattr(self, name)!r}")
+        value, low, high, margin, p_value = self.value, self.low, self.high, self.margin, self.p_value
+        if value is None and self.verdict != "not run":
+            raise ValueError(f"value of {text!r} must be a number where the verdict is {self.verdict!r}, got None")
+        if value is not None:
+            value = _number(value, f"the value of {text!r}")
+            low, high = _ends(low, high, value, text)
+        if margin is not None:
+            ends = [_number(end, f"the margin of {text!r}") for end in np.atleast_1d(np.asarray(margin, object))]
+            margin = tuple(ends) if self.relation == "within" else ends[0]
+            if len(ends) != 1 + (self.relation == "within"):
+                raise ValueError(f"margin of {text!r} must be {_MARGINS[self.relation]}, got {self.margin!r}")
+        if p_value is not None:
+            p_value = _number(p_value, f"the p_value of {text!r}")
+        texts = {key: _text(getattr(self, key), f"{key} of {text!r}", optional=True) for key in _TEXTS_OF_A_CLAIM}
+        n = _count(self.n, f"n of {text!r}")
+        _set(self, text=text, value=value, low=low, high=high, margin=margin, p_value=p_value, n=n, **texts)
+
+    @property
+    def identity(self) -> tuple:
+        """What it is known by: notebook and text. The same text again replaces it."""
+        return self.notebook, self.text
+
+    def to_dict(self) -> dict:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, entry: dict) -> "Claim":
+        """The claim that `to_dict` wrote; ValueError names a field that is missing, wrong or unknown."""
+        _need(entry, ("notebook", "text", "verdict"), "a claim")
+        unknown = sorted(set(entry) - set(CLAIM_COLUMNS))
+        if unknown:
+            raise ValueError(f"a claim has no field {unknown[0]!r}; its fields: {', '.join(CLAIM_COLUMNS)}")
+        return cls(**entry)
+
+    def _ipython_display_(self):
+        pass
+
+
+class Record(NamedTuple):
+    """The file of one notebook."""
+
+    notebook: str
+    profile: str
+    made_with: dict
+    measures: list[Measure]
+    claims: list[Claim]
+
+
+class _Shown(significance.Effect):
+    """An effect that `compare` has told in words: the last line of a cell need not tell it again."""
+
+    def _ipython_display_(self):
+        pass
+
+
+_TEXTS_OF_A_MEASURE = ("unit", "data", "definition")
+_TEXTS_OF_A_CLAIM = ("unit", "source", "evidence")
+_MARGINS = {"above": "one number", "below": "one number", "within": "a pair (low, high)", None: "None"}
+
+
+# --------------------------------------------------------------------------------------------- what a notebook calls
 
 
 def begin(notebook: str, profile: str = "quick", folder: str | Path | None = None) -> None:
@@ -60,87 +221,119 @@ def begin(notebook: str, profile: str = "quick", folder: str | Path | None = Non
                 f"{what} must be a plain name such as '01_descriptors' or 'quick', without a path; got {name!r}"
             )
     path = Path(folder or _reports_folder()).resolve() / "results" / profile / f"{notebook}.json"
-    record = {"notebook": notebook, "profile": profile, "made_with": {}, "measures": [], "claims": []}
+    record = Record(notebook, profile, {}, [], [])
     _write(record, path)
     _current = record, path
 
 
+def say(text: str) -> None:
+    """Show Markdown: in a notebook rendered, elsewhere printed.
+
+    >>> say("mAP **0.31**")
+    mAP **0.31**
+    """
+    _display({"text/markdown": text, "text/plain": text})
+
+
 def measure(
-    name: str,
-    value: float,
-    interval: tuple[float, float] | None = None,
-    n: int | None = None,
-    data: str | None = None,
-    definition: str | None = None,
-    unit: str | None = None,
-    **more,
-) -> None:
-    """Note a measured number.
+    name, values, interval=None, n=None, data=None, definition=None, unit=None, clusters=None, **more
+) -> Measure:
+    """Note a measured number, or the mean of values measured query by query, with its interval.
 
     name        of the quantity: "mAP@10", "search time"
-    value       a finite number
-    interval    (low, high), around the value
-    n           how many queries (images, pairs) it is the mean of
+    values      one finite number; or one value a query, (q,) or (seeds, q): then mean, interval and n are computed
+    interval    (low, high) around one number
+    n           how many queries (images, pairs) one number is the mean of
     data        on what: "catalogue test"
     definition  how it is computed, where there is more than one way: "divisor min(k, R)"
-    unit        "ms", "s", "bytes", "1" (none, the default)
-    more        what else names this number (method="HOG", words=64): text, numbers or yes/no, each a column
-
-    The name, `data`, `definition` and `more` together are what the number is known by: noting the same again (a cell
-    run twice) replaces it. A second quantity of the same method, its time say, is a second measure.
+    unit        "ms", "s", "bytes"; "points" for shares; none for a plain number
+    clusters    (q,), what each query belongs to, where queries are not independent
+    more        what else names this number (method="HOG", words=64)
 
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     begin("00_metrics", folder=folder)
-    ...     measure("AP@5", (1 / 1 + 2 / 4) / 2, n=1, method="by hand")
+    ...     _ = measure("AP@5", (1 / 1 + 2 / 4) / 2, n=1, method="by hand")
     ...     tables()[0][["name", "method", "value"]].values.tolist()
     [['AP@5', 'by hand', 0.75]]
     """
     record, path = _running("measure")
-    reserved = sorted(set(more) & {*MEASURE_COLUMNS, *ANSWERS})
-    if reserved:
-        raise ValueError(f"measure {name!r}: {', '.join(reserved)} is set by the record itself; choose another word")
-    value = _number(value, f"the value of {name!r}")
-    entry = {
-        "name": _text(name, "a measure's name"),
-        **{key: _scalar(item, f"{key} of {name!r}") for key, item in more.items() if item is not None},
-        "value": value,
-        **_interval(interval, value, name),
-        "unit": _text(unit, f"the unit of {name!r}", optional=True),
-        "n": _count(n, f"n of {name!r}"),
-        "data": _text(data, f"the data of {name!r}", optional=True),
-        "definition": _text(definition, f"the definition of {name!r}", optional=True),
-    }
-    _put(record["measures"], entry)
+    if np.ndim(values) > 0:
+        if interval is not None or n is not None:
+            raise ValueError(f"measure {name!r}: interval and n are computed from one value a query; leave them out")
+        interval = significance.bootstrap_interval(values, clusters)
+        values, n, _ = significance.mean_over_queries(values)
+        interval = None if math.isnan(interval[0]) else interval
+    value = _number(values, f"the value of {name!r}")
+    low, high = (None, None) if interval is None else _pair(interval, name)
+    if unit == "points":
+        value, low, high = _in_points(value, low, high, name)
+    entry = Measure(record.notebook, name, value, low, high, unit, n, data, definition, more)
+    _put(record.measures, entry)
     _write(record, path)
+    return entry
 
 
-def claim(text: str, holds: bool, source: str | None = None, evidence: str | None = None) -> None:
-    """Note a finding in words and whether it `holds` here: one that does not is a finding too, never an error.
+def compare(
+    a, b, claim=None, above=None, below=None, within=None, clusters=None, unit="points", source=None, note=None,
+    paired_seeds=False, show=True,
+):  # fmt: skip
+    """How much better is a than b on the same queries? Compute it, record the claim, show one sentence: an Effect.
 
-    source    where the claim comes from: a section of HEADLINES.md, a paper
-    evidence  a short text: the numbers it was decided on
+    a, b      one value a query, (q,) or (seeds, q), of the same queries in the same order
+    claim     what is claimed of a - b: that it lies above 0 (the default), above or below a margin, or within one.
+              Without a text nothing is recorded
+    unit      "points" (a and b are shares) or "" (plain numbers)
+    note      a sentence shown behind
+    show      False for a loop that ends in a table
 
-    The same `text` again replaces the earlier verdict.
+    The effect that is returned is in the unit of a and b: a share where the sentence says points.
+    """
+    above = 0.0 if (above, below, within) == (None, None, None) else above
+    relation, margin = significance.the_relation(above, below, within)
+    effect = significance.paired_difference(a, b, clusters, margin, paired_seeds)
+    if claim is None:
+        entry = _claim_of("the difference", effect, relation, margin, unit or None)
+    else:
+        entry = _record(claim, effect, relation, margin, unit or None, source, note)
+    if not show:
+        return effect
+    parts = [_measured(entry), _how_many(a, b, clusters, effect.n)]
+    if relation == "within" or margin != 0:
+        parts.append(f"asked: {_asked(entry)}")
+    text = f"{claim or 'Difference'}: {', '.join(parts)}."
+    say(text if note is None else f"{text} {note}")
+    return _Shown(*effect)
+
+
+def claim(text, effect, above=None, below=None, within=None, source=None, evidence=None, unit=None) -> Claim:
+    """Note a finding in words and the effect it rests on; one that is contradicted is a finding too, never an error.
+
+    effect       an Effect; (value, low, high) with a 95 % interval (its p-value is from the normal approximation); an
+                 exact number (a count, an identity), decided as it stands; or None: not run, and the evidence says why
+    above ...    one of the three: the margin beyond or within which the effect is claimed to lie
+    source       where the claim comes from: a section of HEADLINES.md, a paper
+    evidence     a short text: what a reader should see beside the verdict
 
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     begin("00_metrics", folder=folder)
-    ...     claim("a truncated gallery flatters", holds=0.75 > 0.5, evidence="0.75 against 0.50")
-    ...     tables()[1][["claim", "holds"]].values.tolist()
-    [['a truncated gallery flatters', True]]
+    ...     claim("a truncated gallery flatters", 0.75 - 0.5, above=0, evidence="0.75 against 0.50").verdict
+    'holds'
     """
-    record, path = _running("claim")
-    text = _text(text, "a claim")
-    verdict = _python(holds)
-    if not isinstance(verdict, bool):
-        raise ValueError(f"claim {text!r}: holds must be True or False, got {holds!r}; compare numbers first")
-    entry = {
-        "claim": text,
-        "holds": verdict,
-        "source": _text(source, f"the source of {text!r}", optional=True),
-        "evidence": _text(evidence, f"the evidence for {text!r}", optional=True),
-    }
-    _put(record["claims"], entry)
-    _write(record, path)
+    if effect is None:
+        relation, margin = None, None
+        if (above, below, within) != (None, None, None):
+            relation, margin = significance.the_relation(above, below, within)
+    else:
+        relation, margin = significance.the_relation(above, below, within)
+    return _record(text, effect, relation, margin, unit, source, evidence)
+
+
+def show() -> None:
+    """The closing tables: what was measured, and what was claimed with its final verdict. Long texts wrap."""
+    record, _ = _running("show")
+    for title, rows in (("Measured", _rows_of_measures(record.measures)), ("Claims", _rows_of_claims(record.claims))):
+        if rows:
+            _display({"text/html": _as_html(title, rows), "text/plain": _as_text(title, rows)})
 
 
 def tables():
@@ -150,13 +343,31 @@ def tables():
     return tuple(table.fillna({name: "" for name in table.select_dtypes(["object", "str"])}) for table in shown)
 
 
+def read(path: str | Path) -> Record:
+    """The file of one notebook. ValueError names a file that is not one of ours, and what is wrong with it."""
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        _need(content, ("notebook", "measures", "claims"), "a file of results")
+        name = {"notebook": content["notebook"]}
+        measures = [Measure.from_dict(name | entry) for entry in content["measures"]]
+        claims = [Claim.from_dict(name | entry) for entry in content["claims"]]
+        return Record(content["notebook"], content.get("profile"), content.get("made_with", {}), measures, claims)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path} is not a file of results ({error}); run its notebook again") from error
+
+
 def gather(folder: str | Path, profile: str):
     """The measures and claims of all notebooks of `profile` noted under the reports folder `folder`: two DataFrames.
 
     Columns of measures: notebook, name, then those that `more` named, value, low, high, unit, n, data, definition; of
-    claims: notebook, claim, holds, source, evidence. Sorted by notebook, then in the order noted. A folder without
-    results, and a file that is not one of ours, is a ValueError that names it.
+    claims: those of `Claim`. Sorted by notebook, then in the order noted. A folder without results, and a file that is
+    not one of ours, is a ValueError that names it.
     """
+    return _frames(read_all(folder, profile))
+
+
+def read_all(folder: str | Path, profile: str) -> list[Record]:
+    """The files of all notebooks of `profile` under the reports folder `folder`, sorted by notebook."""
     place = Path(folder) / "results" / profile
     if not place.is_dir():
         known = sorted(path.name for path in place.parent.glob("*") if path.is_dir())
@@ -164,10 +375,13 @@ def gather(folder: str | Path, profile: str):
     records = []
     for path in sorted(place.glob("*.json")):
         try:
-            records.append(_read(path))
+            records.append(read(path))
         except FileNotFoundError:  # gone since it was listed: its notebook has just been started anew
             continue
-    return _frames(records)
+    return records
+
+
+# ------------------------------------------------------------------------------------------------------- the record
 
 
 def _reports_folder() -> Path:
@@ -186,17 +400,214 @@ def _running(caller):
     return _current
 
 
+def _record(text, effect, relation, margin, unit, source, evidence):
+    """Note the claim, decide all claims anew, and return it as decided."""
+    record, path = _running("claim")
+    entry = replace(_claim_of(text, effect, relation, margin, unit), notebook=record.notebook, source=source)
+    _put(record.claims, replace(entry, evidence=evidence))
+    record.claims[:] = _decided(record.claims)
+    _write(record, path)
+    return next(each for each in record.claims if each.text == entry.text)
+
+
+def _claim_of(text, effect, relation, margin, unit):
+    """A claim that is not decided yet, in points where the unit asks for them."""
+    if effect is None:
+        return Claim("", text, "not run", relation=relation, margin=margin, unit=unit)
+    is_exact = np.ndim(effect) == 0
+    if isinstance(_python(effect), bool | str) or (not is_exact and np.shape(effect) not in ((3,), (6,))):
+        raise ValueError(
+            f"claim {text!r}: the effect must be an Effect, (value, low, high), an exact number or None, got {effect!r}"
+        )
+    value, low, high = (effect, None, None) if is_exact else effect[:3]
+    value = _number(value, f"the effect of {text!r}")
+    p_value = None if is_exact else significance.p_value_against(effect, margin)
+    if low is not None and math.isnan(low):
+        low = high = None
+    if unit == "points":
+        value, low, high = _in_points(value, low, high, text)
+        if np.abs(margin).max() > 1:
+            raise ValueError(f"claim {text!r}: a margin in points is given as a share, such as 0.03; got {margin}")
+        margin = tuple(np.multiply(100, margin).tolist()) if relation == "within" else 100 * margin
+    n = effect.n if isinstance(effect, significance.Effect) else None
+    return Claim("", text, "undecided", value, low, high, p_value, relation, margin, n, unit)
+
+
+def _decided(claims):
+    """The claims with their verdicts, the p-values corrected for one another."""
+    corrected = significance.holm([each.p_value for each in claims])
+    decided = []
+    for each, p_value in zip(claims, corrected, strict=True):
+        if each.value is not None:
+            effect = each.value if each.p_value is None else (each.value, each.low, each.high)
+            said = significance.verdict(effect, p_value=p_value, **{each.relation: each.margin})
+            each = replace(each, verdict=said)
+        decided.append(each)
+    return decided
+
+
 def _put(entries, entry):
     """Append `entry`, or replace the one that names the same thing."""
-
-    def names(other):
-        return {key: item for key, item in other.items() if key not in ANSWERS and item is not None}
-
-    same = [place for place, other in enumerate(entries) if names(other) == names(entry)]
+    same = [place for place, other in enumerate(entries) if other.identity == entry.identity]
     if same:
         entries[same[0]] = entry
     else:
         entries.append(entry)
+
+
+def _write(record, path):
+    record.made_with.update(_made_with())
+    content = record._asdict()
+    content |= {key: [each.to_dict() for each in content[key]] for key in ("measures", "claims")}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=".part")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(content, file, indent=1, ensure_ascii=False, allow_nan=False)
+            file.write("\n")
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _frames(records):
+    import pandas as pd
+
+    rows = [each.to_dict() for record in records for each in record.measures]
+    more = list(dict.fromkeys(key for row in rows for key in row if key not in MEASURE_COLUMNS))
+    measures = pd.DataFrame(rows, columns=[*MEASURE_COLUMNS[:2], *more, *MEASURE_COLUMNS[2:]])
+    whole = [name for name in more if all(type(row.get(name)) in (int, type(None)) for row in rows)]
+    measures = measures.astype({"value": float, "low": float, "high": float} | dict.fromkeys([*whole, "n"], "Int64"))
+    claims = pd.DataFrame([each.to_dict() for record in records for each in record.claims], columns=CLAIM_COLUMNS)
+    return measures, claims.astype(dict.fromkeys(["value", "low", "high", "p_value"], float) | {"n": "Int64"})
+
+
+# ------------------------------------------------------------------------------------------------------------- shown
+
+
+def _display(bundle):
+    ipython = sys.modules.get("IPython")
+    if ipython is not None and ipython.get_ipython() is not None:
+        ipython.display.display(bundle, raw=True)
+    else:
+        print(bundle["text/plain"])
+
+
+def _figure(value, unit, decimals_of=None, sign=False):
+    """A number in words: points with one decimal, or two below 0.1; else three digits and the decimals they need."""
+    if isinstance(value, int) and unit != "points":
+        return f"{value:{'+' if sign and value else ''},}".replace("-", "−")
+    size = abs(value if decimals_of is None else decimals_of)
+    if unit == "points":
+        decimals = 1 if size >= 0.1 else 2
+    else:
+        decimals = next((each for each, least in enumerate((100, 10, 1, 0.1)) if size >= least), 4)
+    text = f"{value:+,.{decimals}f}"
+    if not sign or float(text.replace(",", "")) == 0:
+        text = text.removeprefix("+") if value >= 0 or float(text.replace(",", "")) else text[1:]
+    return text.replace("-", "−")
+
+
+def _measured(entry):
+    """+3.2 points (+1.0 to +5.4)"""
+    if entry.value is None:
+        return ""
+    sign = isinstance(entry, Claim) and (entry.unit == "points" or entry.margin == 0)
+    text, *ends = (
+        _figure(number, entry.unit, entry.value, sign)
+        for number in (entry.value, entry.low, entry.high)
+        if number is not None
+    )
+    text += f" {entry.unit}" if entry.unit else ""
+    return f"{text} ({' to '.join(ends)})" if ends else text
+
+
+def _asked(entry):
+    """above 0 points; within −3.0 to 3.0 points; exactly 0"""
+    if entry.relation is None:
+        return ""
+    ends = entry.margin if entry.relation == "within" else (entry.margin,)
+    words = ["0" if end == 0 else _figure(int(end) if end == int(end) else end, entry.unit) for end in ends]
+    relation = "exactly" if len(ends) == 2 and ends[0] == ends[1] else entry.relation
+    text = f"{relation} {' to '.join(dict.fromkeys(words))}"
+    return f"{text} {entry.unit}" if entry.unit else text
+
+
+def _how_many(a, b, clusters, n):
+    text = f"{n:,} {'query' if n == 1 else 'queries'}"
+    if clusters is not None:
+        n_clusters = len(np.unique(np.asarray(clusters).astype(str)))
+        text += f" in {n_clusters:,} {'cluster' if n_clusters == 1 else 'clusters'}"
+    seeds = [len(each) if np.ndim(each) == 2 else 1 for each in (a, b)]
+    if max(seeds) > 1:
+        text += f", {seeds[0]} seeds each" if seeds[0] == seeds[1] else f", seeds: {seeds[0]} against {seeds[1]}"
+    return text
+
+
+def _rows_of_measures(measures):
+    rows = [
+        {"name": each.name, **each.more, "value": _measured(each), "n": each.n, "data": each.data,
+         "definition": each.definition}
+        for each in measures
+    ]  # fmt: skip
+    first = list(dict.fromkeys(["name", *(key for row in rows for key in row if key not in MEASURE_COLUMNS)]))
+    return _filled(rows, [*first, "value", "n", "data", "definition"])
+
+
+def _rows_of_claims(claims):
+    rows = [
+        {"claim": each.text, "verdict": each.verdict, "measured": _measured(each), "asked": _asked(each),
+         "queries": each.n, "evidence": each.evidence, "source": each.source}
+        for each in claims
+    ]  # fmt: skip
+    return _filled(rows, ["claim", "verdict", "measured", "asked", "queries", "evidence", "source"])
+
+
+def _filled(rows, columns):
+    """The rows as text, without columns that are empty in all of them."""
+    rows = [{key: "" if row.get(key) is None else f"{row[key]}" for key in columns} for row in rows]
+    return [{key: item for key, item in row.items() if any(other[key] for other in rows)} for row in rows]
+
+
+def _as_html(title, rows):
+    """A table whose cells wrap, in JupyterLab as in a page; nothing is cut."""
+    cell = "white-space: normal; overflow-wrap: anywhere; max-width: 28em; text-align: left; vertical-align: top"
+    lines = [f"<table><caption>{html.escape(title)}</caption>"]
+    for tag, cells in [("th", list(rows[0])), *(("td", list(row.values())) for row in rows)]:
+        lines.append("<tr>" + "".join(f'<{tag} style="{cell}">{html.escape(each)}</{tag}>' for each in cells) + "</tr>")
+    return "\n".join([*lines, "</table>"])
+
+
+def _as_text(title, rows, width=118):
+    """The same for a terminal: columns as wide as they need, the widest ones wrapped until all fit."""
+    cells = [list(rows[0]), *(list(row.values()) for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    while sum(widths) + 2 * (len(widths) - 1) > width and max(widths) > 12:
+        widths[widths.index(max(widths))] -= 1
+    lines = [title]
+    for row in cells:
+        wrapped = [textwrap.wrap(cell, size) or [""] for cell, size in zip(row, widths, strict=True)]
+        for place in range(max(map(len, wrapped))):
+            parts = [each[place] if place < len(each) else "" for each in wrapped]
+            lines.append("  ".join(part.ljust(size) for part, size in zip(parts, widths, strict=True)).rstrip())
+    return "\n".join(lines)
+
+
+# ----------------------------------------------------------------------------------------------------------- checks
+
+
+def _set(entry, **fields):
+    for name, value in fields.items():
+        object.__setattr__(entry, name, value)  # of a frozen dataclass, while it is made
+
+
+def _need(entry, keys, what):
+    if not isinstance(entry, dict):
+        raise ValueError(f"{what} must be a dict, got {type(entry).__name__}")
+    missing = [key for key in keys if key not in entry]
+    if missing:
+        raise ValueError(f"{what} lacks the field {missing[0]!r}")
 
 
 def _python(value):
@@ -211,17 +622,29 @@ def _number(value, what):
     return int(plain) if isinstance(plain, numbers.Integral) else float(plain)
 
 
-def _interval(interval, value, name):
-    if interval is None:
-        return {"low": None, "high": None}
+def _pair(interval, name):
     ends = list(interval)
     if len(ends) != 2:
         raise ValueError(f"the interval of {name!r} must be (low, high), got {len(ends)} numbers")
-    low, high = (_number(end, f"an end of the interval of {name!r}") for end in ends)
+    return ends
+
+
+def _ends(low, high, value, name):
+    if low is None and high is None:
+        return None, None
+    low, high = (_number(end, f"an end of the interval of {name!r}") for end in (low, high))
     slack = 1e-9 * max(1.0, abs(value))  # sums in another order differ in the last digits
     if not low - slack <= value <= high + slack or low > high:
         raise ValueError(f"the interval of {name!r} must hold its value: got {low} to {high} around {value}")
-    return {"low": low, "high": high}
+    return low, high
+
+
+def _in_points(value, low, high, name):
+    if abs(value) > 1:
+        raise ValueError(
+            f"{name!r} in points must come as a share between -1 and 1, got {value:g}; or give another unit"
+        )
+    return tuple(None if number is None else 100 * number for number in (value, low, high))
 
 
 def _count(n, what):
@@ -229,7 +652,7 @@ def _count(n, what):
     if plain is None:
         return None
     if isinstance(plain, bool) or not isinstance(plain, numbers.Integral) or plain < 1:
-        raise ValueError(f"{what} must be a whole number of at least 1, got {n!r}")
+        raise ValueError(f"{what} must be a positive integer, got {n!r}")
     return int(plain)
 
 
@@ -248,42 +671,6 @@ def _scalar(value, what):
     if not isinstance(plain, numbers.Real):
         raise ValueError(f"{what} must be a text, a number or yes/no, got {type(value).__name__}")
     return _number(plain, what)
-
-
-def _write(record, path):
-    record["made_with"] = _made_with()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=".part")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(record, file, indent=1, ensure_ascii=False, allow_nan=False)
-            file.write("\n")
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def _read(path):
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        return {key: record[key] for key in ("notebook", "measures", "claims")}
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"{path} is not a file of results ({type(error).__name__}: {error}); run its notebook again"
-        ) from error
-
-
-def _frames(records):
-    import pandas as pd
-
-    rows = [{"notebook": record["notebook"], **entry} for record in records for entry in record["measures"]]
-    more = list(dict.fromkeys(key for row in rows for key in row if key not in MEASURE_COLUMNS))
-    measures = pd.DataFrame(rows, columns=[*MEASURE_COLUMNS[:2], *more, *MEASURE_COLUMNS[2:]])
-    whole = [name for name in more if all(type(row.get(name)) in (int, type(None)) for row in rows)]
-    measures = measures.astype({"value": float, "low": float, "high": float} | dict.fromkeys([*whole, "n"], "Int64"))
-    rows = [{"notebook": record["notebook"], **entry} for record in records for entry in record["claims"]]
-    return measures, pd.DataFrame(rows, columns=CLAIM_COLUMNS).astype({"holds": bool})
 
 
 def _made_with():

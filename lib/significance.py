@@ -97,8 +97,8 @@ def bootstrap_interval(values, clusters=None, level=0.95, seed=0, n_resamples=50
 def median_interval(values, clusters=None, level=0.95, seed=0, n_resamples=2000):
     """Between which two medians do `level` of the resampled sets of queries lie? (low, high), the percentile bootstrap.
 
-    values (q,), one a query; NaN are left out, infinite ones (a rank beyond what was ranked) are allowed. The queries of
-    a cluster, such as the captions of one photo, are drawn together, since five captions of one photo are not five
+    values (q,), one a query; NaN are left out, infinite ones (a rank beyond what was ranked) are allowed. The queries
+    of a cluster, such as the captions of one photo, are drawn together, since five captions of one photo are not five
     independent queries. Of an even number of values the lower one in the middle counts. ValueError if no query has a
     value.
 
@@ -132,15 +132,16 @@ def paired_difference(a, b, clusters=None, margin=0.0, paired_seeds=False, level
     """How much better is a than b on the same queries? Effect(mean of a - b, low, high, p_value, n, margin).
 
     a, b (q,) or (seeds, q), also one of each, with the queries in the same order. The seeds of the two sides count as
-    separate draws, even under the same numbers; with paired_seeds, row i of a belongs to row i of b (trained on the same
-    drawn split, say) and the differences of these pairs are taken. NaN in both is left out; in one only: ValueError.
+    separate draws, even under the same numbers; with paired_seeds, row i of a belongs to row i of b (both trained on
+    the same drawn split, say) and the differences of these pairs are taken. A (q,) counts as fixed. NaN in both is left
+    out; in one only: ValueError.
 
     The p-value is two-sided against `margin`; for a pair (low, high), against the end nearer to the mean. Without seeds
     it is from the sign-flip permutation test (Fisher, 1935): were the mean the margin, each query's (or cluster's)
     distance from it could as well have the other sign. It is the share of sign patterns whose mean lies at least as far
     from the margin. All patterns are tried where they are at most n_resamples; otherwise as many are drawn, and the
-    observed one is counted among them, so it is never below 1 / (n_resamples + 1). With seeds it is from the t statistic
-    on which the interval rests.
+    observed one is counted among them, so it is never below 1 / (n_resamples + 1). With seeds it is from the t
+    statistic on which the interval rests.
 
     Three queries, a better in each: only + + + and - - - of the 8 patterns are as extreme.
 

@@ -1,139 +1,333 @@
-"""What a run is expected to give, kept in a TOML file that people read and review, and how a new run compares with it.
+"""The gate: does a quick run still give what notebooks/expected.toml says, a file that people read and review?
+
+    [01_descriptors]
+    measures = [
+        { name = "mAP", method = "HOG", data = "catalogue test", band = [0.14, 0.22] },
+        { name = "search time", method = "HOG", data = "catalogue test" },
+    ]
 
     [01_descriptors.claims]
-    "shape finds product types better than colour" = true
+    "HOG beats the colour histogram" = "holds"
     "TF-IDF helps ORB words" = "either"
 
-    [[01_descriptors.measures]]
-    name = "mAP@10"
-    method = "HOG"
-    band = [0.21, 0.36]
-
-Verdicts must stay as they are, but for those marked by hand as "either": too close to call on other hardware, where
-k-means ends a little elsewhere. A value must stay inside its band, which is wide enough for other hardware and library
-versions (`band`). Times and sizes depend on the machine and are not kept. Values arrive as tables with the columns of
-lib/results.py.
-
-Needs pandas (of the caller) and the standard library. Copy this file alone and it works.
+A verdict must stay as it is. "either" marks a claim too close to call on another machine, where k-means ends a little
+elsewhere; at most one claim in ten may be that. A value must stay inside its band (`band_of`), which leaves out 0 and
+what chance gives, so that a collapse is found. Times and sizes depend on the machine: they must be there, whatever
+their value. Missing and new claims and measures are deviations too.
 """
 
 import json
+import math
 import re
 import tomllib
+from pathlib import Path
 
-__all__ = ["band", "deviations", "expect", "to_toml"]
+from course import UsageError, records
+from course.files import write_text
+from lib import significance
+from lib.results import Claim, Measure
 
+__all__ = ["band_of", "command", "deviations", "expect", "expect_command", "to_toml"]
+
+OPENING = """\
+# What a quick run gives: the verdict of each claim, and for each value a band that leaves out 0 and chance.
+# Written by `python -m course expect` after `python -m course run`; read the changes before you commit them.
+"""
 UNITS_OF_MACHINES = {"s", "ms", "µs", "us", "ns", "min", "h", "bytes", "B", "KB", "MB", "GB", "KiB", "MiB", "GiB"}
-# what a measure's name does not consist of
-ANSWERS = {"notebook", "value", "low", "high", "unit", "n"}
+VERDICTS = ("holds", "contradicted", "undecided", "not run")
+EITHER = "either"
+MOST_EITHER = 0.1  # of all claims
+DOUBTFUL = (0.01, 0.2)  # corrected p-values between these may fall on either side of 0.05 on another machine
+ANSWERS = {"band", "at_chance", "at_zero"}  # of an entry, what does not name the measure
 
 
-def band(value: float, unit: str | None = None) -> tuple[float, float]:
-    """The range in which `value` may lie on other hardware: a quarter to each side, at least 0.05 (5 points, 5 %).
+# ---- bands ---------------------------------------------------------------------------------------------------------
 
-    >>> band(0.8), band(0.1)
-    ((0.6, 1.0), (0.05, 0.15))
-    >>> band(4.0, "points")
-    (-1.0, 9.0)
+
+def band_of(measure: Measure, chance: float | None = None) -> dict:
+    """The band of a measure, {"band": [low, high]}, marked `at_chance` or `at_zero` where it holds that level.
+
+    It reaches as far as the measure's own interval and a slack for other machines beyond: a tenth of the value (a
+    quarter where there is no interval), at least 0.02 (2 of "points" and "%"). It ends halfway to 0 and to `chance`,
+    unless the measure's interval holds that level; a value that cannot be negative is at 0 only when it is 0.
+
+    >>> band_of(Measure("00", "mAP", 0.4, 0.36, 0.44), chance=0.1)
+    {'band': [0.32, 0.48]}
+    >>> band_of(Measure("00", "mAP", 0.04, 0.03, 0.05), chance=0.02)
+    {'band': [0.03, 0.07]}
+    >>> band_of(Measure("00", "mAP", 0.04, 0.03, 0.05), chance=0.035)
+    {'band': [0.0175, 0.07], 'at_chance': True}
     """
-    reach = max(abs(value) / 4, 5 if unit in {"points", "%"} else 0.05)
-    return round(value - reach, 4), round(value + reach, 4)
+    value = measure.value
+    has_interval = measure.low is not None
+    low, high = (measure.low, measure.high) if has_interval else (value, value)
+    floor = 2.0 if measure.unit in {"points", "%"} else 0.02
+    slack = max(abs(value) * (0.1 if has_interval else 0.25), floor)
+    ends = [low - slack, high + slack]
+    at = {"at_chance": chance is not None and low <= chance <= high, "at_zero": value == 0 or low < 0 < high}
+    if at["at_chance"]:
+        ends = [min(ends[0], chance - slack), max(ends[1], chance + slack)]
+    elif chance is not None:
+        ends = _short_of(chance, value, ends)
+    if not at["at_zero"]:
+        nearest = min(value, chance, key=abs) if at["at_chance"] and chance * value > 0 else value
+        ends = _short_of(0.0, nearest, ends)
+    return {"band": [float(f"{end:.4g}") for end in ends], **{name: True for name, is_so in at.items() if is_so}}
 
 
-def expect(measures, claims, known: dict | None = None) -> dict:
-    """What to expect after a run that gave `measures` and `claims`: {notebook: {"claims": ..., "measures": ...}}.
+def _short_of(level, value, ends):
+    """The band cut halfway between `value` and a level outside of it."""
+    halfway = (level + value) / 2
+    return [max(ends[0], halfway), ends[1]] if level < value else [ends[0], min(ends[1], halfway)]
 
-    A band of `known` that holds its value stays, so that one widened by hand is not narrowed again; so does an
-    "either". Other notebooks of `known` stay as they are.
+
+def chance_level(measure: Measure, measures: list[Measure]) -> float | None:
+    """What chance gave for the same quantity on the same data in the same notebook; None where it was not measured."""
+    for other in measures:
+        more = {key: item for key, item in other.more.items() if key != "method"}
+        if (
+            str(other.more.get("method")).lower() in {"chance", "random"}
+            and other.identity != measure.identity
+            and (other.notebook, other.name, other.data) == (measure.notebook, measure.name, measure.data)
+            and other.definition in (None, measure.definition)
+            and more.items() <= measure.more.items()
+        ):
+            return other.value
+    return None
+
+
+def _is_of_machine(measure):
+    """Whether it is a time or a size: "ms", "ms an image", "images/s"."""
+    return not UNITS_OF_MACHINES.isdisjoint(re.split(r"[\s/]+", str(measure.unit)))
+
+
+# ---- what to expect ------------------------------------------------------------------------------------------------
+
+
+def expect(measures: list[Measure], claims: list[Claim], known: dict | None = None) -> dict:
+    """What to expect after a run: {notebook: {"claims": {text: verdict}, "measures": [entry, ...]}}.
+
+    Notebooks of `known` that were not run stay as they are. So do bands of `known` that hold their value and leave out
+    0 and chance, so that one widened by hand is not narrowed again. The most doubtful claims become "either".
     """
     expected = dict(known or {})
-    for notebook in [*dict.fromkeys([*measures["notebook"], *claims["notebook"]])]:
-        bands = {_name(entry): entry["band"] for entry in (known or {}).get(notebook, {}).get("measures", [])}
-        entries = []
-        for row in _rows(measures, notebook):
-            low, high = bands.get(_name(row), (1, 0))
-            fits = low <= row["value"] <= high
-            entries.append(
-                {**_identity(row), "band": [low, high] if fits else list(band(row["value"], row.get("unit")))}
-            )
-        verdicts = {row["claim"]: bool(row["holds"]) for _, row in claims[claims["notebook"] == notebook].iterrows()}
-        recorded = (known or {}).get(notebook, {}).get("claims", {})
-        verdicts |= {claim: "either" for claim in verdicts if recorded.get(claim) == "either"}
-        expected[notebook] = {"claims": verdicts, "measures": entries}
+    for notebook in dict.fromkeys(row.notebook for row in [*measures, *claims]):
+        of_notebook = [measure for measure in measures if measure.notebook == notebook]
+        recorded = {_identity(entry, notebook): entry for entry in (known or {}).get(notebook, {}).get("measures", [])}
+        expected[notebook] = {
+            "measures": [_entry(measure, of_notebook, recorded.get(measure.identity)) for measure in of_notebook],
+            "claims": {claim.text: claim.verdict for claim in claims if claim.notebook == notebook},
+        }
+    _mark_doubtful(expected, claims, known or {})
     return dict(sorted(expected.items()))
 
 
-def deviations(expected: dict, measures, claims, notebooks: list[str] | None = None) -> list[str]:
-    """In words, whatever differs between `expected` and a run's tables, also what is missing or new."""
-    found = []
-    for notebook in notebooks or sorted({*expected, *measures["notebook"], *claims["notebook"]}):
-        table = {"claims": {}, "measures": []} | expected.get(notebook, {})  # a table may have one of the two alone
-        verdicts = {row["claim"]: bool(row["holds"]) for _, row in claims[claims["notebook"] == notebook].iterrows()}
-        for claim, holds in table["claims"].items():
-            if claim not in verdicts:
-                found.append(f"{notebook}: the claim {claim!r} was not made")
-            elif holds not in (True, False, "either"):
-                found.append(f'{notebook}: {claim!r} is recorded as {holds!r}; allowed: true, false, "either"')
-            elif holds != "either" and verdicts[claim] != holds:
-                said = {True: "holds", False: "does not hold"}
-                found.append(f"{notebook}: {claim!r} {said[verdicts[claim]]}; recorded: {said[holds]}")
-        found += [f"{notebook}: the claim {claim!r} is new" for claim in verdicts if claim not in table["claims"]]
-        values = {_name(row): row["value"] for row in _rows(measures, notebook)}
-        bands = {_name(entry): entry["band"] for entry in table["measures"]}
-        for name, (low, high) in bands.items():
-            if name not in values:
-                found.append(f"{notebook}: {name} was not measured")
-            elif not low <= values[name] <= high:
-                found.append(f"{notebook}: {name} is {values[name]:.4g}, outside {low:g} to {high:g}")
-        found += [f"{notebook}: {name} is new" for name in values if name not in bands]
+def _entry(measure, measures, recorded):
+    """One measure in the file; the recorded one where it still fits."""
+    entry = {"name": measure.name, **measure.more, "data": measure.data, "definition": measure.definition}
+    entry = {key: item for key, item in entry.items() if item is not None}
+    if _is_of_machine(measure):
+        return entry
+    chance = chance_level(measure, measures)
+    drawn = band_of(measure, chance)
+    if recorded and "band" in recorded and not _faults(recorded, measure, chance):
+        drawn = {key: item for key, item in recorded.items() if key in ANSWERS}
+    return entry | drawn
+
+
+def _mark_doubtful(expected, claims, known):
+    """Set "either" for the most doubtful claims of the run, as far as the whole file may have some.
+
+    First those set by hand on claims without a p-value, such as the order of two times; then by the corrected p-value,
+    the nearest to 0.05 first.
+    """
+    run = {claim.notebook for claim in claims}
+    total = sum(len(table.get("claims", {})) for table in expected.values())
+    taken = sum(v == EITHER for name, table in expected.items() if name not in run for v in table["claims"].values())
+    doubts = []
+    for notebook in sorted(run):
+        of_notebook = [claim for claim in claims if claim.notebook == notebook and claim.verdict != "not run"]
+        by_hand = known.get(notebook, {}).get("claims", {})
+        corrected = significance.holm([claim.p_value for claim in of_notebook])
+        for claim, p_value in zip(of_notebook, corrected, strict=True):
+            if math.isnan(p_value) and by_hand.get(claim.text) == EITHER:
+                doubts.append((0.0, notebook, claim.text))
+            elif DOUBTFUL[0] <= p_value <= DOUBTFUL[1]:
+                doubts.append((abs(math.log(p_value / 0.05)), notebook, claim.text))
+    for _, notebook, text in sorted(doubts)[: max(0, int(total * MOST_EITHER) - taken)]:
+        expected[notebook]["claims"][text] = EITHER
+
+
+# ---- how a run compares --------------------------------------------------------------------------------------------
+
+
+def deviations(expected: dict, measures: list[Measure], claims: list[Claim], notebooks: list[str]) -> list[str]:
+    """In words, whatever differs between `expected` and a run of `notebooks`, also what is missing or new."""
+    found = _too_many_either(expected)
+    for notebook in notebooks:
+        table = {"claims": {}, "measures": []} | expected.get(notebook, {})
+        of_claims = [claim for claim in claims if claim.notebook == notebook]
+        of_measures = [measure for measure in measures if measure.notebook == notebook]
+        found += [f"{notebook}: {line}" for line in _claims_that_differ(table["claims"], of_claims)]
+        found += [f"{notebook}: {line}" for line in _measures_that_differ(table["measures"], of_measures, notebook)]
     return found
 
 
-def to_toml(expected: dict, opening: str = "") -> str:
-    """The text of the file; `tomllib` reads back what was given.
+def _too_many_either(expected):
+    verdicts = [verdict for table in expected.values() for verdict in table.get("claims", {}).values()]
+    n_either = verdicts.count(EITHER)
+    if n_either <= len(verdicts) * MOST_EITHER:
+        return []
+    return [f'{n_either} of {len(verdicts)} claims are "either", expected at most one in ten']
 
-    >>> print(to_toml({"00_metrics": {"claims": {"a is b": True}, "measures": [{"name": "AP", "band": [0.5, 1.0]}]}}))
-    [00_metrics.claims]
-    "a is b" = true
+
+def _claims_that_differ(recorded, claims):
+    verdicts = {claim.text: claim.verdict for claim in claims}
+    for text, verdict in recorded.items():
+        if text not in verdicts:
+            yield f"the claim {text!r} was not made"
+        elif verdict not in (*VERDICTS, EITHER):
+            yield f"{text!r} is recorded as {verdict!r}, expected one of {', '.join((*VERDICTS, EITHER))}"
+        elif verdicts[text] != verdict and (verdict != EITHER or verdicts[text] == "not run"):
+            yield f"{text!r} is {_said(verdicts[text])}, expected {_said(verdict)}"
+    yield from (f"the claim {text!r} is new" for text in verdicts if text not in recorded)
+
+
+def _said(verdict):
+    return {"holds": "holding", EITHER: "a verdict"}.get(verdict, verdict)
+
+
+def _measures_that_differ(entries, measures, notebook):
+    found = {measure.identity: measure for measure in measures}
+    recorded = {_identity(entry, notebook): entry for entry in entries}
+    for identity, entry in recorded.items():
+        measure = found.get(identity)
+        if measure is None:
+            yield f"{_name(entry)} was not measured"
+        elif not _is_of_machine(measure):
+            yield from (f"{_name(entry)} {fault}" for fault in _faults(entry, measure, chance_level(measure, measures)))
+    for measure in measures:
+        if measure.identity not in recorded:
+            entry = {"name": measure.name, "data": measure.data, "definition": measure.definition, **measure.more}
+            yield f"{_name(entry)} is new"
+
+
+def _faults(entry, measure, chance):
+    """What is wrong with a value and its band: it lies outside, or the band would let a collapse pass."""
+    if "band" not in entry:
+        return ["has no band in the file"]
+    low, high = entry["band"]
+    faults = []
+    if not low <= measure.value <= high:
+        faults.append(f"is {measure.value:.4g}, outside {low:g} to {high:g}")
+    if low <= 0 <= high and not entry.get("at_zero"):
+        faults.append(f"has a band that holds 0: {low:g} to {high:g}")
+    if chance is not None and low <= chance <= high and not entry.get("at_chance"):
+        faults.append(f"has a band that holds what chance gives, {chance:.4g}: {low:g} to {high:g}")
+    return faults
+
+
+def _identity(entry, notebook):
+    plain = {key: item for key, item in entry.items() if key not in ANSWERS}
+    return Measure.from_dict({**plain, "notebook": notebook, "value": 0.0}).identity
+
+
+def _name(entry):
+    rest = sorted((key, item) for key, item in entry.items() if key not in {"name", *ANSWERS} and item is not None)
+    more = ", ".join(f"{key}={item}" for key, item in rest)
+    return f"{entry['name']} ({more})" if more else entry["name"]
+
+
+# ---- the file ------------------------------------------------------------------------------------------------------
+
+
+def to_toml(expected: dict, opening: str = "") -> str:
+    """The text of the file, one line a measure or claim; `tomllib` reads back what was given.
+
+    >>> print(to_toml({"00_metrics": {"measures": [{"name": "AP", "band": [0.5, 1.0]}], "claims": {"a": "holds"}}}))
+    [00_metrics]
+    measures = [
+        { name = "AP", band = [0.5, 1.0] },
+    ]
     <BLANKLINE>
-    [[00_metrics.measures]]
-    name = "AP"
-    band = [0.5, 1.0]
+    [00_metrics.claims]
+    "a" = "holds"
     <BLANKLINE>
     """
     parts = [opening] if opening else []
     for notebook, table in expected.items():
-        lines = [
-            f"{json.dumps(claim, ensure_ascii=False)} = {json.dumps(holds)}"
-            for claim, holds in table.get("claims", {}).items()
+        entries = [
+            "    { " + ", ".join(f"{_key(key)} = {_literal(item)}" for key, item in entry.items()) + " },"
+            for entry in table.get("measures", [])
         ]
-        parts.append("\n".join([f"[{_key(notebook)}.claims]", *lines]) + "\n")
-        for entry in table.get("measures", []):
-            lines = [f"{_key(key)} = {json.dumps(item, ensure_ascii=False)}" for key, item in entry.items()]
-            parts.append("\n".join([f"[[{_key(notebook)}.measures]]", *lines]) + "\n")
+        verdicts = [f"{_literal(text)} = {_literal(verdict)}" for text, verdict in table.get("claims", {}).items()]
+        parts.append("\n".join([f"[{_key(notebook)}]", "measures = [", *entries, "]"]) + "\n")
+        parts.append("\n".join([f"[{_key(notebook)}.claims]", *verdicts]) + "\n")
     text = "\n".join(parts)
     tomllib.loads(text)  # what cannot be read back is not written
     return text
 
 
-def _rows(measures, notebook):
-    """A notebook's measures but for times and sizes: "ms", "ms an image", "images/s"."""
-    rows = measures[measures["notebook"] == notebook].to_dict("records")
-    return [row for row in rows if UNITS_OF_MACHINES.isdisjoint(re.split(r"[\s/]+", str(row.get("unit"))))]
-
-
-def _identity(row):
-    """Whatever names the measure, as plain Python values; empty cells (None, NaN) left out."""
-    plain = {key: item.item() if hasattr(item, "item") else item for key, item in row.items() if key not in ANSWERS}
-    kept = {key: item for key, item in plain.items() if key != "band" and item is not None and item == item}
-    return {key: int(item) if isinstance(item, float) and item.is_integer() else item for key, item in kept.items()}
-
-
-def _name(row):
-    identity = _identity(row)
-    rest = ", ".join(f"{key}={item}" for key, item in sorted(identity.items()) if key != "name")
-    return f"{identity['name']} ({rest})" if rest else identity["name"]
+def _literal(value):
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _key(text):
-    return text if re.fullmatch(r"[A-Za-z0-9_-]+", text) else json.dumps(text, ensure_ascii=False)
+    return text if re.fullmatch(r"[A-Za-z0-9_-]+", text) else _literal(text)
+
+
+# ---- the commands --------------------------------------------------------------------------------------------------
+
+
+def command(notebooks: Path, reports: Path, only: list[str] | None = None) -> int:
+    """Compare the last quick run with notebooks/expected.toml; 1 where something deviates."""
+    from course.runner import plan
+
+    path = notebooks / "expected.toml"
+    if not path.is_file():
+        raise UsageError(f"{path} is missing; write it with `python -m course expect`, and read it")
+    expected = plan.read_toml(path)
+    names = [notebook.stem for notebook in plan.select(plan.find(notebooks), only)]
+    measures, claims = _last_quick_run(reports, names)
+    found = (
+        [] if only else [f"{name}: expected, but there is no such notebook" for name in sorted({*expected} - {*names})]
+    )
+    found += deviations(expected, measures, claims, names)
+    for deviation in found:
+        print(deviation)
+    n_claims, n_measures = (sum(len(expected.get(name, {}).get(kind, [])) for name in names)
+                            for kind in ("claims", "measures"))  # fmt: skip
+    print(f"deviations: {len(found)}" if found else f"as expected: {n_claims} claims, {n_measures} measures")
+    return 1 if found else 0
+
+
+def expect_command(notebooks: Path, reports: Path, only: list[str] | None = None) -> int:
+    """Write notebooks/expected.toml from the last quick run."""
+    from course.runner import plan
+
+    path = notebooks / "expected.toml"
+    everything = plan.find(notebooks)
+    names = [notebook.stem for notebook in plan.select(everything, only)]
+    measures, claims = _last_quick_run(reports, names)
+    known = plan.read_toml(path) if path.is_file() else {}
+    known = {name: table for name, table in known.items() if name in {path.stem for path in everything}}
+    expected = expect(measures, claims, known)
+    write_text(path, to_toml(expected, OPENING))
+    verdicts = [verdict for name in names for verdict in expected.get(name, {}).get("claims", {}).values()]
+    counts = ", ".join(f"{verdicts.count(word)} {word}" for word in (*VERDICTS, EITHER) if word in verdicts)
+    print(f"written: {path} ({counts or 'no claims'}); read it before you commit it")
+    return 0
+
+
+def _last_quick_run(reports, names):
+    """Measures and claims of these notebooks; UsageError where one failed or ran with other parameters."""
+    try:
+        runs = [records.last_run(reports, "quick", name) for name in names]
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    for run in runs:
+        if run.state["given"]:
+            raise UsageError(
+                f"{run.name} last ran with {run.state['given']} beside profile quick; run it again without -p"
+            )
+    return [row for run in runs for row in run.measures], [row for run in runs for row in run.claims]

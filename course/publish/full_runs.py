@@ -1,24 +1,21 @@
-"""Finished full runs, kept: out of a folder of reports, which git ignores, into a folder that is committed.
+"""Finished runs on real collections, kept: out of a folder of reports, which git ignores, into docs/results.
 
-    reports/results/full/<notebook>.json   written by the notebook while it runs
-    reports/full/state/<notebook>.json     written by the runner: parameters, seconds, whether it ended well
-    results/full/<run>.json                both in one, once the run is finished: numbers and words, no pictures
+    docs/results/<run>.json             of profile full: numbers and words, no pictures
+    docs/results/<profile>/<run>.json   of another profile, such as photos
 
 A run with the parameters of its profile is kept as `<notebook>.json`, one with others set on the command line beside
 it as `<notebook>@<name>=<value>,....json`.
-
-Needs: the standard library. Copy this file alone and it works.
 """
 
 import hashlib
 import json
-import os
 import re
-import tempfile
-from datetime import UTC, datetime
 from pathlib import Path
 
-__all__ = ["file_name", "read_runs", "record", "take_over"]
+from course import records
+from course.files import write_text
+
+__all__ = ["file_name", "folder_of", "read_runs", "record", "take_over"]
 
 # at least two folders deep, so that "1 /s" and "either/or" stay
 MACHINE_PATH = re.compile(r"(?<![\w.:/\\])(?:~|[A-Za-z]:)?(?:[\\/][\w.@+=-]+){2,}[\\/]?")
@@ -26,39 +23,28 @@ MACHINE_PATH = re.compile(r"(?<![\w.:/\\])(?:~|[A-Za-z]:)?(?:[\\/][\w.@+=-]+){2,
 OUTER = r'^\[|\]$|[\s"]'  # of a value that is part of a file name: the brackets of a list, spaces and quotes
 
 
-def record(result: dict, state: dict, ended: str) -> dict:
-    """What is kept of one finished run: its `result` and the runner's `state`, without any path of the machine.
+def record(run: records.LastRun, profile: str = "full") -> dict:
+    """What is kept of one finished run, without any path of the machine.
 
-    `ended` is when, as text in ISO format, for a state that does not say so itself. A run that failed, was stopped or
-    still runs is a ValueError, and so are a result and a state of different notebooks.
-
-    >>> made = record({"notebook": "00_toy", "profile": "full", "made_with": {}, "measures": [], "claims": []},
-    ...               {"name": "00_toy", "status": "ok", "seconds": 61.23, "given": {"n": 3}}, "2030-01-02T03:04:05Z")
-    >>> made["command"], made["seconds"]
-    ('python -m lib.course run --profile full --only 00 -p n=3', 61.2)
+    >>> state = {"ended": "2030-01-02T03:04:05Z", "seconds": 61.23, "given": {"n": 3}, "parameters": {"n": 3}}
+    >>> kept = record(records.LastRun("00_toy", state, {}, [], []))
+    >>> kept["command"], kept["seconds"]
+    ('python -m course run --profile full --only 00 -p n=3', 61.2)
     """
-    name = state.get("name")
-    if state.get("status") != "ok":
-        raise ValueError(f"{name or 'a notebook'} has not run to its end: {state.get('status', 'never run')}")
-    missing = [key for key in ("notebook", "profile", "made_with", "measures", "claims") if key not in result]
-    if missing:
-        raise ValueError(f"the results of {name} lack {', '.join(missing)}")
-    if result["notebook"] != name:
-        raise ValueError(f"the results are of {result['notebook']!r}, the state is of {name!r}")
-    given = state.get("given") or {}
-    words = ["python -m lib.course run", f"--profile {result['profile']}", f"--only {name[:2]}"]
+    given = run.state["given"]
+    words = ["python -m course run", f"--profile {profile}", f"--only {run.name[:2]}"]
     words += [f"-p {_word(f'{key}={_toml(value)}')}" for key, value in given.items()]
     kept = {
-        "notebook": name,
-        "profile": result["profile"],
-        "ended": state.get("ended") or ended,
-        "seconds": round(float(state.get("seconds", 0)), 1),
+        "notebook": run.name,
+        "profile": profile,
+        "ended": run.state["ended"],
+        "seconds": round(float(run.state["seconds"]), 1),
         "command": " ".join(words),
         "given": given,
-        "parameters": state.get("parameters") or {},
-        "made_with": result["made_with"],
-        "measures": result["measures"],
-        "claims": result["claims"],
+        "parameters": run.state["parameters"],
+        "made_with": run.made_with,
+        "measures": [measure.to_dict() for measure in run.measures],
+        "claims": [claim.to_dict() for claim in run.claims],
     }
     return _without_paths(kept)
 
@@ -79,10 +65,13 @@ def file_name(run: dict) -> str:
     return f"{run['notebook']}@{plain}.json" if plain else f"{run['notebook']}.json"
 
 
-def take_over(
-    reports: str | Path, folder: str | Path, profile: str = "full", only: list[str] | None = None
-) -> list[str]:
-    """Keep the finished runs of `profile` from a folder of reports in `folder`; in words, what became of each.
+def folder_of(kept: str | Path, profile: str) -> Path:
+    """Where runs of a profile are kept: full in `kept` itself, others in a folder below."""
+    return Path(kept) if profile == "full" else Path(kept) / profile
+
+
+def take_over(reports: str | Path, kept: str | Path, profile: str = "full", only: list[str] | None = None) -> list[str]:
+    """Keep the finished runs of `profile` from a folder of reports below `kept`; in words, what became of each.
 
     A newer run replaces an older one of the same parameters; an older, failed, stopped or half-written one never
     replaces anything. `only` names the notebooks to look at. A folder without reports gives an empty list.
@@ -92,42 +81,39 @@ def take_over(
         name = state_path.stem
         if only is not None and name not in only:
             continue
-        result_path = Path(reports) / "results" / profile / f"{name}.json"
         try:
-            state, result = (json.loads(path.read_bytes()) for path in (state_path, result_path))
-            digest = state.get("results_digest")
-            if digest and hashlib.sha256(result_path.read_bytes()).hexdigest() != digest:
-                raise ValueError("its results were written anew outside of the run")
-            stamp = datetime.fromtimestamp(state_path.stat().st_mtime, UTC)
-            run = record(result, state, stamp.strftime("%Y-%m-%dT%H:%M:%SZ"))
+            run = record(records.last_run(reports, profile, name), profile)
         except (OSError, ValueError, TypeError, KeyError) as error:
             said.append(f"left out {name}: {_without_paths(str(error))}")
             continue
-        target = Path(folder) / file_name(run)
+        target = folder_of(kept, profile) / file_name(run)
         known = json.loads(target.read_text(encoding="utf-8")) if target.is_file() else None
         if known is not None and known["ended"] >= run["ended"]:
-            said.append(
-                f"kept     {target.name}: " + ("the same run" if known == run else f"it is of {known['ended']}")
-            )
+            why = "the same run" if known == run else f"the one there is of {known['ended']}"
+            said.append(f"kept     {target.name}: {why}")
             continue
-        _write(target, json.dumps(run, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_text(target, json.dumps(run, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
         said.append(f"{'replaced' if known else 'new     '} {target.name}")
     return said
 
 
-def read_runs(folder: str | Path) -> list[dict]:
-    """The runs kept in `folder`, by notebook: those with the profile's own parameters first, then the newest.
+def read_runs(kept: str | Path, profile: str = "full") -> list[dict]:
+    """The kept runs of a profile, by notebook: those with the profile's own parameters first, then the newest.
 
-    A file that is not one of ours is a ValueError that names it; a folder that is not there holds no runs.
+    Measures and claims are objects. A file that is not one of ours is a ValueError that names it; a folder that is not
+    there holds no runs.
     """
     runs = []
-    for path in sorted(Path(folder).glob("*.json")):
+    for path in sorted(folder_of(kept, profile).glob("*.json")):
         try:
             run = json.loads(path.read_text(encoding="utf-8"))
             if file_name(run) != path.name:
                 raise ValueError(f"it holds the run {file_name(run)}")
-            for key in ("ended", "seconds", "command", "parameters", "made_with", "measures", "claims"):
+            for key in ("ended", "seconds", "command", "parameters", "made_with"):
                 run[key]
+            run["measures"] = records.measures_of(run["measures"])
+            run["claims"] = records.claims_of(run["claims"])
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{path.name} is not the file of a run ({type(error).__name__}: {error})") from error
         runs.append(run)
@@ -173,16 +159,3 @@ def _literal(value):
 def _word(text):
     """Quoted for a shell where it must be."""
     return text if re.fullmatch(r"[\w./=,:@+-]+", text) else "'" + text.replace("'", "'\\''") + "'"
-
-
-def _write(path, text):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=".part")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

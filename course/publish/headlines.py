@@ -1,39 +1,51 @@
 """The sources' published numbers beside ours: the page RESULTS.md, made of full runs that were kept.
 
 `page(sources, runs)` needs the sources as data/headlines.toml holds them (their tables, and under which names our
-numbers stand in the runs) and the runs as lib/full_runs.py reads them. The same two give the same page.
+numbers stand in the runs) and the runs as full_runs.py reads them. The same two give the same page.
 
 A look-up is a table of what a measure is known by: `{name = "mAP@10", method = "resnet18", data = "fashion-*"}`. It
 names all that the measure is known by; `*` and `?` stand for any text. `with` in it names parameters that the run must
 have had. Where several runs hold a number, the first counts.
-
-Needs: the standard library. Copy this file alone and it works.
 """
 
 import fnmatch
+import tomllib
+from pathlib import Path
 
-__all__ = ["find_claim", "find_measure", "page"]
+from course import UsageError
+from course.files import write_text
+from course.publish import agreement, full_runs
+from course.report import wording
+from lib.results import Claim, Measure
 
-# of a measure, what does not say what it is of
-ANSWERS = {"value", "low", "high", "unit", "n"}
+__all__ = ["command", "find_claim", "find_measure", "look_ups", "page"]
+
 # of a look-up and of a column, what says how the number is shown
 SHOWN = {"title", "label", "scale", "digits", "unit", "notebook", "with"}
-VERDICTS = {True: "holds", False: "does not hold", None: "not run"}
+NOT_RUN = "not run"
 NO_RUN = "no finished full run of this notebook yet"
-NOT_NOTED = "the full run that is kept did not note it"
+NOT_NOTED = "the full run on record did not measure it"
 
 HEAD = """\
 # What the full runs gave
 
-The published numbers of five sources, and beside each what this course measured when it asked the same on the
+The published numbers of five sources, and beside each what this course measured when it asked the same question of the
 collections and networks it had. A published number is the source's own, on its own data; where the data differ, so may
-the numbers. An interval is at 95 %. "a is above b" holds where the interval of the paired difference is above 0; where
-it does not hold, the interval says whether the opposite was seen or nothing was decided. Either is a finding.
-"Within 3 points" and "less than" so many points ask that the whole interval lies within; "no worse" asks only that the
-interval reaches 0, and it says how large a loss is left possible. What remains ("reaches", "at least", "within a
-point", orders, times) is judged by the measured value alone.
+the numbers. Intervals are at 95 %.
 
-Written by `make results` from [results/full](results/full) and [data/headlines.toml](data/headlines.toml), never by
+A claim has one of four verdicts. *Holds* and *contradicted*: the data decide it, for or against; a contradicted claim
+is a finding too. *Undecided*: the interval allows both. *Not run*: it was not measured, and the page says why.
+
+Runs up to November 2026 recorded only whether a claim held. Those that did not are called contradicted where the
+interval of the evidence lies wholly on the other side, and undecided elsewhere, also where no interval was recorded.
+"No worse" and "within" are undecided where the interval reaches beyond the margin. These runs were not corrected for
+the number of claims in a notebook.
+
+They also used a small network trained for this course, called `course` or "the course's own network" below. It is no
+longer part of the project, since EfficientNet-Lite0 now comes with the packages. What was measured with it stays on
+record, but cannot be repeated with the present code.
+
+Written by `make results` from [docs/results](docs/results) and [data/headlines.toml](data/headlines.toml), never by
 hand.
 """
 
@@ -41,13 +53,13 @@ hand.
 # ---- looking up ----------------------------------------------------------------------------------------------------
 
 
-def find_measure(runs: list[dict], look_up: dict) -> dict | None:
+def find_measure(runs: list[dict], look_up: dict) -> Measure | None:
     """The measure that `look_up` names, from the first of `runs` that has it; None where none has.
 
     A look-up that fits several measures of one run is a ValueError that shows them.
 
-    >>> run = {"notebook": "00_toy", "measures": [{"name": "AP", "method": "HOG", "value": 0.5, "low": None, "n": 8}]}
-    >>> find_measure([run], {"notebook": "00_toy", "name": "AP", "method": "H*"})["value"]
+    >>> run = {"notebook": "00_toy", "measures": [Measure("00_toy", "AP", 0.5, more={"method": "HOG"})]}
+    >>> find_measure([run], {"notebook": "00_toy", "name": "AP", "method": "H*"}).value
     0.5
     >>> find_measure([run], {"notebook": "00_toy", "name": "AP"})  # it is known by its method, too
     """
@@ -63,16 +75,16 @@ def find_measure(runs: list[dict], look_up: dict) -> dict | None:
     return None
 
 
-def find_claim(runs: list[dict], look_up: dict) -> dict | None:
+def find_claim(runs: list[dict], look_up: dict) -> Claim | None:
     """The claim that `look_up` names by notebook and `claim` (`*` for any words), from the first run that made it.
 
-    >>> run = {"notebook": "00_toy", "parameters": {"n": 3}, "claims": [{"claim": "3 is more than 2", "holds": True}]}
-    >>> find_claim([run], {"notebook": "00_toy", "claim": "* is more than 2", "with": {"n": 3}})["holds"]
-    True
+    >>> run = {"notebook": "00_toy", "parameters": {"n": 3}, "claims": [Claim("00_toy", "3 is more than 2", "holds")]}
+    >>> find_claim([run], {"notebook": "00_toy", "claim": "* is more than 2", "with": {"n": 3}}).verdict
+    'holds'
     """
     for run in _runs_of(runs, look_up):
         for claim in run["claims"]:
-            if fnmatch.fnmatchcase(claim["claim"], _pattern(look_up["claim"])):
+            if fnmatch.fnmatchcase(claim.text, _pattern(look_up["claim"])):
                 return claim
     return None
 
@@ -89,7 +101,8 @@ def _runs_of(runs, look_up):
 
 
 def _known_by(measure):
-    return {key: value for key, value in measure.items() if key not in ANSWERS and value is not None}
+    names = {"name": measure.name, **measure.more, "data": measure.data, "definition": measure.definition}
+    return {key: value for key, value in names.items() if value is not None}
 
 
 def _fits(names, wanted):
@@ -105,13 +118,16 @@ def _pattern(text):
 # ---- the page ------------------------------------------------------------------------------------------------------
 
 
-def page(sources: list[dict], runs: list[dict]) -> str:
-    """RESULTS.md: in short; each source with its tables, its data and its claims; all other claims; the runs."""
+def page(sources: list[dict], runs: list[dict], photos: list[dict] | None = None) -> str:
+    """RESULTS.md: in short; each source with its tables, its data and its claims; all other claims; the runs.
+
+    With kept runs of profile `photos`, also how they agree with the full ones.
+    """
     parts = [HEAD, _in_short(sources, runs)]
     told = {(claim["notebook"], claim["claim"]) for source in sources for claim in source["claim"] if "claim" in claim}
     for number, source in enumerate(sources, start=1):
         parts += [f"## {number}. {source['title']}\n", _about(source), _tables(source, runs), _claims(source, runs)]
-    parts += [_other_claims(runs, told), _runs(runs)]
+    parts += [_other_claims(runs, told), _agreement(runs, photos or []), _runs([*runs, *(photos or [])])]
     return "\n".join(part for part in parts if part)
 
 
@@ -123,7 +139,7 @@ def _in_short(sources, runs):
                 verdict, evidence = _verdict(runs, claim)
                 ours = _ours(runs, claim) or evidence or "–"
                 rows.append([source["title"], claim["asks"], claim["theirs"], ours, verdict])
-    head = ["source", "question", "their number", "ours", "does the claim hold here?"]
+    head = ["source", "question", "their number", "ours", "verdict here"]
     return "## In short\n\n" + _table(head, rows)
 
 
@@ -154,27 +170,27 @@ def _source_table(source, table, runs):
     columns = table["columns"]
     rows, found, waiting = [], [], {}
     for row in table["row"]:
-        theirs, look_ups = iter(row.get("theirs", [])), iter(_look_ups(table, row))
+        theirs, ours = iter(row.get("theirs", [])), iter(look_ups(table, row))
         cells, here = [row["title"]], []
         for column in columns:
             if isinstance(column, str):
                 cells.append(str(next(theirs, "")))
                 continue
-            look_up = next(look_ups)
+            look_up = next(ours)
             if look_up is None:
                 cells.append("")
                 continue
             asked = look_up
             here.append(find_measure(runs, look_up))
-            cells.append(VERDICTS[None] if here[-1] is None else _number(here[-1], look_up))
+            cells.append(NOT_RUN if here[-1] is None else _number(here[-1], look_up))
         rows.append(cells)
         found += [measure for measure in here if measure]
         if here and not any(here):  # a row of theirs alone waits for nothing
             waiting.setdefault((row.get("needs"), asked["notebook"]), []).append(row["title"])
     titles = [column if isinstance(column, str) else column["title"] for column in columns]
     lines = [f"### {table['title']}\n", _table([table["corner"], *titles], rows)]
-    on = sorted({measure["data"] for measure in found if measure.get("data")})
-    counts = {measure["n"] for measure in found if measure.get("n")}
+    on = sorted({measure.data for measure in found if measure.data})
+    counts = {measure.n for measure in found if measure.n}
     if on:
         lines.append(f"Ours on {_list(on)}" + (f", n = {counts.pop():,}.\n" if len(counts) == 1 else ".\n"))
     if table.get("note"):
@@ -185,7 +201,7 @@ def _source_table(source, table, runs):
     return "\n".join(lines)
 
 
-def _look_ups(table, row):
+def look_ups(table, row):
     """For each column of ours the look-up of one row; None for those that the row leaves empty.
 
     What is said of a cell comes before what is said of its row, its column, the table. `cells` are in the order of the
@@ -212,7 +228,7 @@ def _claims(source, runs):
     rows = []
     for claim in source["claim"]:
         verdict, evidence = _verdict(runs, claim)
-        if verdict == VERDICTS[None]:
+        if verdict == NOT_RUN and not evidence:
             evidence = _needed(source, claim.get("needs"), claim["notebook"], runs)
         told = "; ".join(filter(None, (_ours(runs, claim), evidence)))
         rows.append([claim["asks"], claim["theirs"], verdict, told])
@@ -220,27 +236,48 @@ def _claims(source, runs):
 
 
 def _verdict(runs, claim):
-    """In words, and the evidence: as the notebook claimed it, or by whether our first number is `at_least` so high."""
+    """The verdict and the evidence: of the notebook's claim, or of whether our first number reaches `at_least`."""
     if "claim" in claim:
         found = find_claim(runs, claim)
-        return (VERDICTS[found["holds"]], found.get("evidence") or "") if found else (VERDICTS[None], "")
+        return (found.verdict, wording.decided(found)) if found else (NOT_RUN, "")
     measure = find_measure(runs, claim["ours"][0]) if claim.get("ours") else None
-    return (VERDICTS[None if measure is None else measure["value"] >= claim["at_least"]], "")
+    return (NOT_RUN if measure is None else _reaches(measure, claim["at_least"]), "")
+
+
+def _reaches(measure, at_least):
+    """The verdict on a measure that must be at least so high: by its interval where it has one."""
+    low, high = (measure.value, measure.value) if measure.low is None else (measure.low, measure.high)
+    if low >= at_least:
+        return "holds"
+    return "contradicted" if high < at_least else "undecided"
 
 
 def _other_claims(runs, told):
     parts = []
     for run in runs:
         rows = [
-            [claim["claim"], VERDICTS[claim["holds"]], claim.get("evidence") or ""]
+            [claim.text, claim.verdict, wording.decided(claim)]
             for claim in run["claims"]
-            if not any(run["notebook"] == n and fnmatch.fnmatchcase(claim["claim"], _pattern(t)) for n, t in told)
+            if not any(run["notebook"] == n and fnmatch.fnmatchcase(claim.text, _pattern(t)) for n, t in told)
         ]
         if rows:
             given = f", with {', '.join(run['given'])} given" if run["given"] else ""
-            parts.append(f"### {run['notebook']}{given}\n\n" + _table(["claim", "here", "evidence"], rows))
+            parts.append(f"### {run['notebook']}{given}\n\n" + _table(["claim", "verdict", "decided on"], rows))
     intro = "What the notebooks claimed beside the above, on the same collections.\n"
     return "\n".join(["## The other claims\n", intro, *parts]) if parts else ""
+
+
+def _agreement(runs, photos):
+    """How the claims of kept photos runs agree with those of the full runs; nothing without photos runs."""
+    if not photos:
+        return ""
+    made = {"photos": photos, "full": runs}
+    claims = {profile: [claim for run in of for claim in run["claims"]] for profile, of in made.items()}
+    [found] = agreement.pairs(claims)
+    text = f"Of {found.n_both} claims made in both, both decide {found.n_decided}, and {found.n_same} alike.\n"
+    rows = [[claim.notebook, claim.text, claim.verdict, other.verdict] for claim, other in found.opposite]
+    table = "\n" + _table(["notebook", "claim", *made], rows) if rows else ""
+    return "## Photos and full collections\n\n" + text + table
 
 
 def _runs(runs):
@@ -265,15 +302,15 @@ def _runs(runs):
 
 def _number(measure, shown):
     """
-    >>> _number({"value": 0.1234, "low": 0.11, "high": 0.14}, {"scale": 100, "digits": 1})
+    >>> _number(Measure("00", "AP", 0.1234, 0.11, 0.14), {"scale": 100, "digits": 1})
     '12.3 (11.0 to 14.0)'
-    >>> _number({"value": 1234567, "unit": "bytes"}, {"scale": 1e-6, "digits": 2})
+    >>> _number(Measure("00", "size", 1234567, unit="bytes"), {"scale": 1e-6, "digits": 2})
     '1.23'
     """
     scale, digits = shown.get("scale", 1), shown.get("digits", 3)
     value, low, high = (
         None if number is None else f"{number * scale:,.{digits}f}"
-        for number in (measure["value"], measure.get("low"), measure.get("high"))
+        for number in (measure.value, measure.low, measure.high)
     )
     return value if low is None else f"{value} ({low} to {high})"
 
@@ -307,3 +344,30 @@ def _table(head, rows):
 
 def _cell(value):
     return " ".join(str(value).split()).replace("|", "\\|")
+
+
+# ---- the command ---------------------------------------------------------------------------------------------------
+
+
+def command(
+    reports: list[Path], kept: Path, headlines: Path, page_path: Path, only: list[str] | None, notebooks: Path
+) -> int:
+    """Keep finished runs of profiles full and photos, then write RESULTS.md from what is kept alone.
+
+    `reports` are the folders where runs left their results; `only` names notebooks of the folder `notebooks`.
+    """
+    from course.runner import plan
+
+    names = [path.stem for path in plan.select(plan.find(notebooks), only)] if only else None
+    for folder in reports:
+        for profile in ("full", "photos"):
+            for line in full_runs.take_over(folder, kept, profile, names):
+                print(line)
+    try:
+        sources = tomllib.loads(headlines.read_text(encoding="utf-8"))["source"]
+        text = page(sources, full_runs.read_runs(kept), full_runs.read_runs(kept, "photos"))
+    except (OSError, ValueError, KeyError) as error:
+        raise UsageError(f"{page_path.name} was not written: {error}") from error
+    write_text(page_path, text)
+    print(f"written: {page_path}")
+    return 0

@@ -1,18 +1,21 @@
 """Losses that shape an embedding, for torch.
 
 Contents
-    contrastive      pairs: the same together, different ones apart by a margin
+    contrastive      pairs: matching ones together, different ones apart by a margin
     triplet          triples: the positive nearer than the negative by a margin, hard or soft
     info_nce         a batch of matching rows: each query finds its key among all keys
-    mine             which triples of a batch to learn from: random, semi-hard, batch-hard
+    sigmoid_loss     a batch of matching rows: every pair is classified on its own (SigLIP)
+    supcon           a batch with classes: each row finds all rows of its class (supervised contrastive)
+    proxy_anchor     a batch with classes, and a learned proxy for each class
+    mine             choose the triples of a batch to learn from: random, semi-hard, batch-hard
     growing_margin   a margin that starts small
-    dice             masks: the overlap of what is predicted with what is true
+    dice             masks: the overlap of prediction and truth
     nested_loss      one classification loss for the first 8, 16, ... coordinates together (Matryoshka)
 
 Every loss is a scalar, a mean over pairs, triples, rows or masks. Distances are Euclidean, d(a, b) = |a - b|, with
-gradient 0 where the distance is 0, so that two equal rows stop no training.
+gradient 0 where the distance is 0, so that two equal rows do not give NaN. cos(a, b) is the cosine of two rows.
 
-Needs torch. Copy this file alone: it imports nothing else of the course.
+Needs torch. Copy this file alone.
 """
 
 import math
@@ -21,25 +24,36 @@ from collections.abc import Sequence
 import torch
 from torch.nn import functional
 
-__all__ = ["contrastive", "dice", "growing_margin", "info_nce", "mine", "nested_loss", "triplet"]
+__all__ = [
+    "contrastive",
+    "dice",
+    "growing_margin",
+    "info_nce",
+    "mine",
+    "nested_loss",
+    "proxy_anchor",
+    "sigmoid_loss",
+    "supcon",
+    "triplet",
+]
 
 
 def contrastive(distances: torch.Tensor, is_same: torch.Tensor, margin: float = 1.0) -> torch.Tensor:
-    """Mean over pairs of d²/2 where the two are the same, and max(0, margin - d)²/2 where they differ.
+    """Mean over pairs of d²/2 where the two match, and max(0, margin - d)²/2 where they differ.
 
-    `distances` float (n,), not negative: `torch.linalg.vector_norm(a - b, dim=1)`; `is_same` bool or 0 and 1, (n,). The
-    factor 1/2 is that of Hadsell, Chopra and LeCun (2006); much code leaves it out. Different pairs beyond the margin
-    cost nothing, the same ones always pull. No pair at all: 0. ValueError for other shapes or a margin that is not
+    `distances` float (n,), at least 0: `torch.linalg.vector_norm(a - b, dim=1)`; `is_same` bool or 0 and 1, (n,). The
+    factor 1/2 is that of Hadsell, Chopra and LeCun (2006); much code omits it. Different pairs beyond the margin cost
+    nothing; matching pairs always pull. The loss of no pairs is 0. ValueError for other shapes or a margin that is not
     above 0.
 
-    The same at 0.4: 0.08. Different at 0.4: 0.6²/2 = 0.18. Different at 2: nothing. The mean of the three:
+    Matching at 0.4: 0.4²/2 = 0.08. Different at 0.4: 0.6²/2 = 0.18. Different at 2: 0. The mean of the three:
 
     >>> contrastive(torch.tensor([0.4, 0.4, 2.0]), torch.tensor([True, False, False]))
     tensor(0.0867)
     """
     _check_margin(margin)
     if distances.ndim != 1 or distances.shape != is_same.shape:
-        raise ValueError(f"distances and is_same are both (n,), got {_shapes(distances, is_same)}")
+        raise ValueError(f"distances and is_same must both be (n,), got {_shapes(distances, is_same)}")
     apart = functional.relu(margin - distances)
     return _mean(0.5 * torch.where(is_same.bool(), distances, apart).square())
 
@@ -49,18 +63,19 @@ def triplet(
 ) -> torch.Tensor:
     """Mean over triples of max(0, d(a, p) - d(a, n) + margin); for margin "soft" of log(1 + exp(d(a, p) - d(a, n))).
 
-    All three float (t, dimension), row by row a triple. Distances are not squared (FaceNet squares them: Schroff et al.
-    2015); the soft margin is Hermans et al., In Defense of the Triplet Loss, 2017: it never stops pulling. The mean is
-    over all triples, solved ones too. No triple at all: 0. ValueError for other shapes or a margin that is not above 0.
+    All three are float (t, dimension); each row is a triple. Distances are not squared (FaceNet squares them: Schroff
+    et al. 2015). The soft margin (Hermans et al., In Defense of the Triplet Loss, 2017) never stops pulling. The mean
+    includes triples that are already solved. The loss of no triples is 0. ValueError for other shapes or a margin that
+    is not above 0.
 
-    The positive at distance 1, the negatives at 3 (solved by a margin of 1) and at 1.5 (short of it by 0.5):
+    The positive at distance 1, the negatives at 3 (beyond the margin of 1) and at 1.5 (0.5 short of it):
 
     >>> anchors, positives = torch.zeros(2, 1), torch.ones(2, 1)
     >>> triplet(anchors, positives, torch.tensor([[3.0], [1.5]]))
     tensor(0.2500)
     """
     if not (anchors.ndim == 2 and anchors.shape == positives.shape == negatives.shape):
-        raise ValueError(f"triples are three times (t, dimension), got {_shapes(anchors, positives, negatives)}")
+        raise ValueError(f"expected three tensors (t, dimension), got {_shapes(anchors, positives, negatives)}")
     excess = _distance(anchors, positives) - _distance(anchors, negatives)
     if margin == "soft":
         return _mean(functional.softplus(excess))
@@ -73,24 +88,104 @@ def info_nce(
 ) -> torch.Tensor:
     """Mean cross entropy of finding key i for query i among all keys of the batch, by cosine / temperature.
 
-    Both float (n, dimension); of any length, since the cosine does not see it. Van den Oord et al. (2018) ask for the
-    key of each query; `symmetric` takes the mean of that and of the query of each key, as CLIP does (Radford et al.
-    2021). Equal rows at other places count as wrong ones. ValueError for other shapes, no row, or a temperature that
-    is not above 0.
+    mean over i of -log(exp(cos(q_i, k_i) / temperature) / sum over j of exp(cos(q_i, k_j) / temperature))
+
+    Both are float (n, dimension), of any length. Van den Oord et al. (2018) look for the key of each query; `symmetric`
+    averages this with the search for the query of each key, as CLIP does (Radford et al. 2021). An equal row elsewhere
+    in the batch counts as wrong. ValueError for other shapes, no rows, or a temperature that is not above 0.
 
     Two pairs at right angles, temperature 1: each finds its own with probability e / (e + 1), log(1 + 1/e) = 0.3133.
 
     >>> info_nce(torch.eye(2), torch.eye(2), temperature=1)
     tensor(0.3133)
     """
-    if queries.ndim != 2 or queries.shape != keys.shape or len(queries) == 0:
-        raise ValueError(f"queries and keys are both (n, dimension) with n >= 1, got {_shapes(queries, keys)}")
-    if not 0 < temperature < math.inf:
-        raise ValueError(f"temperature must be above 0, got {temperature}")
+    _check_matching(queries, keys)
+    _check_positive(temperature, "temperature")
     logits = functional.normalize(queries) @ functional.normalize(keys).T / temperature  # (n, n)
     own = torch.arange(len(logits), device=logits.device)
     loss = functional.cross_entropy(logits, own)
     return (loss + functional.cross_entropy(logits.T, own)) / 2 if symmetric else loss
+
+
+def sigmoid_loss(
+    queries: torch.Tensor, keys: torch.Tensor, scale: float | torch.Tensor = 10.0, bias: float | torch.Tensor = -10.0
+) -> torch.Tensor:
+    """Every pair of the batch classified on its own, does it match or not, by a sigmoid of its scaled cosine.
+
+    -1/n * sum over i and j of log sigmoid(z_ij * (scale * cos(q_i, k_j) + bias)), z_ij = 1 if i = j else -1
+
+    The loss of SigLIP (Zhai et al., Sigmoid Loss for Language Image Pre-Training, 2023). Both are float (n, dimension),
+    of any length. Since n² - n pairs of n² do not match, a bias of -10 starts near their share; the source learns the
+    bias and the logarithm of the scale, so both may be tensors with gradients. ValueError for other shapes or no rows.
+
+    Two pairs at right angles, scale 1, bias 0: 2 pairs cost log(1 + 1/e) = 0.3133, 2 cost log 2 = 0.6931; half the sum:
+
+    >>> sigmoid_loss(torch.eye(2), torch.eye(2), scale=1.0, bias=0.0)
+    tensor(1.0064)
+    """
+    _check_matching(queries, keys)
+    logits = scale * (functional.normalize(queries) @ functional.normalize(keys).T) + bias  # (n, n)
+    signs = 2 * torch.eye(len(logits), dtype=logits.dtype, device=logits.device) - 1
+    return -functional.logsigmoid(signs * logits).sum() / len(logits)
+
+
+def supcon(embeddings: torch.Tensor, labels: torch.Tensor, temperature: float = 0.1) -> torch.Tensor:
+    """Supervised contrastive loss: each row finds every other row of its class among all other rows, by cosine.
+
+    mean over i of -1/|P(i)| * sum over p in P(i) of log(exp(cos(i, p) / temperature) / sum over a of exp(cos(i, a) /
+    temperature)), where P(i) are the other rows of the class of i, and a runs over all rows but i
+
+    This is L_out of Khosla et al., Supervised Contrastive Learning, 2020. embeddings float (n, dimension), of any
+    length; labels int (n,). Rows without another of their class are not anchors, but others are told from them; the
+    loss of no anchors is 0. ValueError for other shapes or a temperature that is not above 0.
+
+    Two equal rows of one class, and one at a right angle to them, temperature 1: log((e + 1) / e) = 0.3133 for both.
+
+    >>> supcon(torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]), torch.tensor([0, 0, 1]), temperature=1)
+    tensor(0.3133)
+    """
+    _check_labels(embeddings, labels)
+    _check_positive(temperature, "temperature")
+    rows = functional.normalize(embeddings)
+    is_self = torch.eye(len(rows), dtype=torch.bool, device=rows.device)
+    logits = (rows @ rows.T / temperature).masked_fill(is_self, -math.inf)  # (n, n)
+    is_positive = (labels[:, None] == labels) & ~is_self
+    log_share = (logits - logits.logsumexp(1, keepdim=True)).masked_fill(~is_positive, 0.0)
+    n_positives = is_positive.sum(1)
+    return _mean(-log_share.sum(1)[n_positives > 0] / n_positives[n_positives > 0])
+
+
+def proxy_anchor(
+    embeddings: torch.Tensor, labels: torch.Tensor, proxies: torch.Tensor, margin: float = 0.1, scale: float = 32.0
+) -> torch.Tensor:
+    """Pull rows to the learned proxy of their class and push them from all others, the worst ones most, by cosine.
+
+    mean over classes p of the batch of log(1 + sum over rows x of p of exp(-scale * (cos(x, p) - margin)))
+    + mean over all classes p of log(1 + sum over other rows x of exp(scale * (cos(x, p) + margin)))
+
+    Kim et al., Proxy Anchor Loss for Deep Metric Learning, 2020. embeddings float (n, dimension); labels int (n,), from
+    0 to n_classes - 1; proxies float (n_classes, dimension), parameters that the optimiser must be given (the source
+    trains them at 100 times the rate of the network). Lengths do not matter. ValueError for other shapes, no rows, a
+    label without a proxy, a negative margin, or a scale that is not above 0.
+
+    One row at the first of two proxies, which are at a right angle; margin 0, scale 1: log(1 + 1/e) + (0 + log 2) / 2.
+
+    >>> proxy_anchor(torch.tensor([[1.0, 0.0]]), torch.tensor([0]), torch.eye(2), margin=0.0, scale=1.0)
+    tensor(0.6598)
+    """
+    _check_labels(embeddings, labels)
+    if proxies.ndim != 2 or proxies.shape[1:] != embeddings.shape[1:] or len(embeddings) == 0:
+        raise ValueError(f"expected (n, dimension) and (n_classes, dimension), got {_shapes(embeddings, proxies)}")
+    if labels.min() < 0 or labels.max() >= len(proxies):
+        raise ValueError(f"labels must be from 0 to {len(proxies) - 1}, got {labels.min()} to {labels.max()}")
+    if not 0 <= margin < math.inf:
+        raise ValueError(f"margin must be at least 0, got {margin}")
+    _check_positive(scale, "scale")
+    cosines = functional.normalize(embeddings) @ functional.normalize(proxies).T  # (n, n_classes)
+    is_own = labels[:, None] == torch.arange(len(proxies), device=labels.device)
+    pull = _log_one_plus_sum((-scale * (cosines - margin)).masked_fill(~is_own, -math.inf))
+    push = _log_one_plus_sum((scale * (cosines + margin)).masked_fill(is_own, -math.inf))
+    return pull[is_own.any(0)].mean() + push.mean()
 
 
 @torch.no_grad()
@@ -106,21 +201,22 @@ def mine(
     """Triples of a batch: the rows of (anchors, positives, negatives), int64 (t,) each, in the order of the anchors.
 
     embeddings   float (n, dimension), finite; only their distances are used, without gradient
-    labels       int (n,), one class each; or bool (n, n), True where column j is a positive of row i. For several
-                 labels a row: `labels=overlap >= 0.5, is_different=overlap == 0`. A row is no positive of itself
-    how          "random": for each anchor one positive and one negative, drawn.
+    labels       int (n,), one class each; or bool (n, n), True where column j is a positive of row i. For rows with
+                 several labels: `labels=overlap >= 0.5, is_different=overlap == 0`. A row is not its own positive
+    how          "random": for each anchor a random positive and a random negative.
                  "semi-hard": for each anchor and each of its positives the nearest negative among those that are
                  farther than the positive, but by less than `margin` (FaceNet, Schroff et al. 2015); a pair without
                  such a negative is left out (memory: pairs x n numbers).
                  "batch-hard": for each anchor its farthest positive and its nearest negative (Hermans et al. 2017)
-    is_different bool (n, n), True where column j is a negative of row i; default: all that are no positives
+    is_different bool (n, n), True where column j is a negative of row i; default: everything but the positives
     generator    of random numbers, on the device of the embeddings; default: torch's own
 
-    Ties go to the lower row. Anchors without a positive or without a negative are left out; where none is left, the
-    three are empty (and `triplet` of them is 0). ValueError for other shapes, names, or numbers that are not finite.
+    Ties go to the lower row. Anchors without a positive or without a negative are left out; if none remain, all three
+    are empty (and `triplet` of them is 0). ValueError for other shapes, names, or numbers that are not finite.
 
-    On a line at 0, 1, 1.5 and 3, the first two the same. Anchor 0: positive 1, nearest negative 2. Anchor 1: positive 0
-    at distance 1; row 2 at 0.5 is the hardest negative, row 3 at 2 is farther, but by no less than the margin.
+    On a line at 0, 1, 1.5 and 3, the first two of one class. Anchor 0: positive 1, nearest negative 2. Anchor 1:
+    positive 0 at distance 1; row 2 at 0.5 is the hardest negative; row 3 at 2 is farther than the positive, but not by
+    less than the margin.
 
     >>> line, labels = torch.tensor([[0.0], [1.0], [1.5], [3.0]]), torch.tensor([0, 0, 1, 2])
     >>> [rows.tolist() for rows in mine(line, labels, "batch-hard")]
@@ -133,7 +229,7 @@ def mine(
         anchors = _usable(same, different)
         return anchors, _draw(same[anchors], generator), _draw(different[anchors], generator)
     if how not in ("semi-hard", "batch-hard"):
-        raise ValueError(f"how is 'random', 'semi-hard' or 'batch-hard', got {how!r}")
+        raise ValueError(f"how must be 'random', 'semi-hard' or 'batch-hard', got {how!r}")
     distances = torch.cdist(embeddings.float(), embeddings.float(), compute_mode="donot_use_mm_for_euclid_dist")
     if how == "batch-hard":
         anchors = _usable(same, different)
@@ -142,43 +238,43 @@ def mine(
     _check_margin(margin)
     anchors, positives = torch.nonzero(same, as_tuple=True)
     beyond = distances[anchors] - distances[anchors, positives][:, None]  # (pairs, n): how much farther
-    fitting = different[anchors] & (beyond > 0) & (beyond < margin)
-    kept = fitting.any(1)
-    anchors, positives = anchors[kept], positives[kept]
-    return anchors, positives, _first_largest(-distances[anchors], fitting[kept])
+    is_semi_hard = different[anchors] & (beyond > 0) & (beyond < margin)
+    usable = is_semi_hard.any(1)
+    anchors, positives = anchors[usable], positives[usable]
+    return anchors, positives, _first_largest(-distances[anchors], is_semi_hard[usable])
 
 
 def growing_margin(epoch: int, epochs: int, start: float, end: float) -> float:
-    """The margin in `epoch` (from 0): it grows in a line from `start` to `end` in the last of `epochs`, then stays.
+    """The margin in `epoch` (from 0): it grows linearly from `start` to `end` over `epochs` epochs, then stays.
 
-    A small margin is soon met, so that the first steps need not push everything apart at once. With one epoch: `end`.
-    ValueError for an epoch below 0, no epochs, or margins that are not 0 < start <= end.
+    A small margin is soon met, so that the first steps need not push everything apart at once. With one epoch it is
+    `end`. ValueError for an epoch below 0, no epochs, or margins that are not 0 < start <= end.
 
     >>> [growing_margin(epoch, epochs=4, start=0.25, end=1.0) for epoch in range(5)]
     [0.25, 0.5, 0.75, 1.0, 1.0]
     """
     if epoch < 0 or epochs < 1:
-        raise ValueError(f"epoch counts from 0 and epochs from 1, got epoch {epoch} of {epochs}")
+        raise ValueError(f"epoch must be at least 0 and epochs at least 1, got epoch {epoch} of {epochs}")
     if not 0 < start <= end < math.inf:
-        raise ValueError(f"margins must be 0 < start <= end, got start {start} and end {end}")
+        raise ValueError(f"expected margins with 0 < start <= end, got start {start} and end {end}")
     return start + (end - start) * min(epoch / (epochs - 1), 1) if epochs > 1 else end
 
 
 def dice(logits: torch.Tensor, targets: torch.Tensor, smooth: float = 1.0) -> torch.Tensor:
     """Mean over masks of 1 - (2 overlap + smooth) / (predicted + true + smooth), with probabilities as soft masks.
 
-    `logits` float (..., h, w), before the sigmoid; `targets` bool or 0 and 1 of the same shape; each (h, w) is a mask
-    of its own. Overlap, predicted and true are areas in pixels; the overlap is the sum of probability x target. With
-    `smooth` pixels an empty mask that is predicted empty costs 0, not 0 / 0. After Milletari et al., V-Net, 2016, who
-    square the terms of the two areas. ValueError for other shapes, no mask, or smooth below 0.
+    `logits` float (..., h, w), before the sigmoid; `targets` bool or 0 and 1 of the same shape; each (h, w) is one
+    mask. Overlap, predicted and true are areas in pixels; the overlap is the sum of probability x target. `smooth`, in
+    pixels, gives an empty mask that is predicted empty a loss of 0 instead of 0 / 0. After Milletari et al., V-Net,
+    2016, who square the terms of the two areas. ValueError for other shapes, no mask, or smooth below 0.
 
-    Four pixels, two of them true, all undecided: 1 - (2 x 1 + 1) / (2 + 2 + 1) = 0.4.
+    Four pixels, two of them true, all at probability 1/2: 1 - (2 x 1 + 1) / (2 + 2 + 1) = 0.4.
 
     >>> dice(torch.zeros(1, 2, 2), torch.tensor([[[1, 1], [0, 0]]]))
     tensor(0.4000)
     """
     if logits.ndim < 2 or logits.shape != targets.shape or logits.numel() == 0:
-        raise ValueError(f"logits and targets are both (..., h, w) and not empty, got {_shapes(logits, targets)}")
+        raise ValueError(f"logits and targets must both be (..., h, w) and not empty, got {_shapes(logits, targets)}")
     if not 0 <= smooth < math.inf:
         raise ValueError(f"smooth must be at least 0, got {smooth}")
     probability, truth = torch.sigmoid(logits.float()), targets.float()
@@ -192,23 +288,25 @@ def nested_loss(
 ) -> torch.Tensor:
     """Weighted sum over sizes of the mean cross entropy (Kusupati et al., Matryoshka Representation Learning, 2022).
 
-    `logits` holds one (n, n_classes) for each size of the embedding, `targets` int64 (n,) classes or float
-    (n, n_classes) probabilities, `weights` one number a size (default: 1 each, as in the paper). ValueError for no
-    size, another number of weights, or a weight that is negative or not finite.
+    sum over sizes m of weight_m * cross entropy of the classifier of the first m coordinates
 
-    Two sizes, each undecided between two classes: log 2 + log 2.
+    `logits` has one (n, n_classes) for each size of the embedding; `targets` is int64 (n,) classes or float
+    (n, n_classes) probabilities; `weights` is one number for each size (default: 1, as in the paper). ValueError for no
+    sizes, another number of weights, or a weight that is negative or not finite.
+
+    Two sizes, both classifiers undecided between two classes: log 2 + log 2.
 
     >>> undecided = torch.zeros(3, 2)
     >>> nested_loss([undecided, undecided], torch.tensor([0, 1, 1]))
     tensor(1.3863)
     """
     if len(logits) == 0:
-        raise ValueError("there is no size to take the loss of")
+        raise ValueError("expected logits of at least one size, got none")
     weights = [1.0] * len(logits) if weights is None else list(weights)
     if len(weights) != len(logits):
-        raise ValueError(f"{len(logits)} sizes need as many weights, got {len(weights)}")
+        raise ValueError(f"expected {len(logits)} weights, one for each size, got {len(weights)}")
     if not all(0 <= weight < math.inf for weight in weights):
-        raise ValueError(f"weights must be finite and not negative, got {weights}")
+        raise ValueError(f"weights must be finite and at least 0, got {weights}")
     return sum(weight * functional.cross_entropy(each, targets) for weight, each in zip(weights, logits, strict=True))
 
 
@@ -217,12 +315,12 @@ def _distance(a, b):
 
 
 def _mean(values):
-    """0 of no values, still joined to the graph, so that a step without a triple can go backward."""
+    """The mean, or 0 of no values; still part of the graph, so that a step without a triple can call backward."""
     return values.mean() if len(values) else values.sum()
 
 
 def _pairs(embeddings, labels, is_different):
-    """Two bool (n, n): who is whose positive, and whose negative."""
+    """Two bool (n, n): is column j a positive of row i, and is it a negative?"""
     if embeddings.ndim != 2 or not torch.isfinite(embeddings).all():
         raise ValueError(f"embeddings must be (n, dimension) and finite, got {_shapes(embeddings)}")
     n = len(embeddings)
@@ -231,12 +329,12 @@ def _pairs(embeddings, labels, is_different):
     elif labels.shape == (n, n) and labels.dtype == torch.bool:
         same = labels
     else:
-        raise ValueError(f"labels are int ({n},) or bool ({n}, {n}), got {labels.dtype} {_shapes(labels)}")
+        raise ValueError(f"labels must be int ({n},) or bool ({n}, {n}), got {labels.dtype} {_shapes(labels)}")
     different = ~same if is_different is None else is_different
     if different.shape != (n, n) or different.dtype != torch.bool:
-        raise ValueError(f"is_different is bool ({n}, {n}), got {different.dtype} {_shapes(different)}")
+        raise ValueError(f"is_different must be bool ({n}, {n}), got {different.dtype} {_shapes(different)}")
     if (same & different).any():
-        raise ValueError("a pair cannot be the same and different")
+        raise ValueError("expected each pair to be positive or negative, got pairs that are both")
     others = ~torch.eye(n, dtype=torch.bool, device=embeddings.device)
     return same & others, different & others
 
@@ -247,13 +345,13 @@ def _usable(same, different):
 
 
 def _draw(candidates, generator):
-    """One column a row, uniformly from those that are True; every row has one."""
+    """A random column of each row, uniformly from those that are True; every row has at least one."""
     scores = torch.rand(candidates.shape, generator=generator, device=candidates.device)
     return _first_largest(scores, candidates)
 
 
 def _first_largest(values, candidates):
-    """The column of the largest value among the candidates of a row, the first of equal ones; every row has one."""
+    """The column of the largest value among the candidates of each row, the first of equal ones."""
     if values.numel() == 0:
         return torch.zeros(len(values), dtype=torch.int64, device=values.device)
     values = values.masked_fill(~candidates, -math.inf)
@@ -262,9 +360,32 @@ def _first_largest(values, candidates):
     return torch.where(is_largest, columns, values.shape[1]).amin(1)
 
 
+def _log_one_plus_sum(exponents):
+    """log(1 + sum of exp) of each column, (n, m) -> (m,), without overflow."""
+    return functional.pad(exponents, (0, 0, 1, 0)).logsumexp(0)  # the row of zeros is the 1
+
+
+def _check_matching(queries, keys):
+    if queries.ndim != 2 or queries.shape != keys.shape or len(queries) == 0:
+        raise ValueError(f"queries and keys must both be (n, dimension) with n >= 1, got {_shapes(queries, keys)}")
+
+
+def _check_labels(embeddings, labels):
+    if embeddings.ndim != 2 or labels.shape != embeddings.shape[:1] or labels.is_floating_point():
+        raise ValueError(
+            f"expected embeddings (n, dimension) and labels int (n,), got {_shapes(embeddings)} and {labels.dtype} "
+            f"{_shapes(labels)}"
+        )
+
+
+def _check_positive(number, name):
+    if not 0 < number < math.inf:
+        raise ValueError(f"{name} must be above 0, got {number}")
+
+
 def _check_margin(margin):
     if isinstance(margin, str) or not 0 < margin < math.inf:
-        raise ValueError(f"margin must be a number above 0 (triplet also takes 'soft'), got {margin!r}")
+        raise ValueError(f"margin must be above 0 (or 'soft', in triplet), got {margin!r}")
 
 
 def _shapes(*tensors):

@@ -11,7 +11,18 @@ from pytorch_metric_learning import miners as oracle_miners
 from pytorch_metric_learning.reducers import DoNothingReducer, MeanReducer
 from torch.nn import functional
 
-from lib.losses import contrastive, dice, growing_margin, info_nce, mine, nested_loss, triplet
+from lib.losses import (
+    contrastive,
+    dice,
+    growing_margin,
+    info_nce,
+    mine,
+    nested_loss,
+    proxy_anchor,
+    sigmoid_loss,
+    supcon,
+    triplet,
+)
 
 EUCLIDEAN = oracle_distances.LpDistance(normalize_embeddings=False)
 
@@ -84,14 +95,14 @@ def test_no_pair_or_triple_is_0_and_goes_backward(loss):
 
 @pytest.mark.parametrize("margin", [0, -1, math.inf, math.nan, "soft"])
 def test_contrastive_refuses_a_margin_that_is_none(margin):
-    with pytest.raises(ValueError, match="margin must be a number above 0"):
+    with pytest.raises(ValueError, match="margin must be above 0"):
         contrastive(torch.ones(2), torch.tensor([True, False]), margin)
 
 
 def test_contrastive_refuses_other_shapes():
-    with pytest.raises(ValueError, match=r"both \(n,\), got \(2,\) and \(3,\)"):
+    with pytest.raises(ValueError, match=r"must both be \(n,\), got \(2,\) and \(3,\)"):
         contrastive(torch.ones(2), torch.ones(3))
-    with pytest.raises(ValueError, match=r"both \(n,\), got \(2, 2\) and \(2, 2\)"):
+    with pytest.raises(ValueError, match=r"must both be \(n,\), got \(2, 2\) and \(2, 2\)"):
         contrastive(torch.ones(2, 2), torch.ones(2, 2))
 
 
@@ -154,7 +165,7 @@ def test_triplet_refuses_other_shapes_and_margins():
     rows = torch.ones(2, 3)
     with pytest.raises(ValueError, match=r"got \(2, 3\) and \(2, 3\) and \(1, 3\)"):
         triplet(rows, rows, rows[:1])
-    with pytest.raises(ValueError, match="three times"):
+    with pytest.raises(ValueError, match="expected three tensors"):
         triplet(rows[0], rows[0], rows[0])
     with pytest.raises(ValueError, match="got 'hard'"):
         triplet(rows, rows, rows, margin="hard")
@@ -207,6 +218,160 @@ def test_info_nce_refuses_what_does_not_fit():
         info_nce(rows[:0], rows[:0])
     with pytest.raises(ValueError, match="temperature must be above 0, got 0"):
         info_nce(rows, rows, temperature=0)
+
+
+# --------------------------------------------------------------------------------------------------------- sigmoid loss
+
+
+@pytest.mark.parametrize(("scale", "bias"), [(10.0, -10.0), (1.0, 0.5)])
+def test_sigmoid_loss_is_the_formula_in_a_plain_loop(scale, bias):
+    queries, keys = random_batch(6)[0], random_batch(6, seed=1)[0]
+    total = 0.0
+    for i, query in enumerate(queries):
+        for j, key in enumerate(keys):
+            logit = scale * functional.cosine_similarity(query, key, dim=0).item() + bias
+            total -= math.log(1 / (1 + math.exp(-logit if i == j else logit)))
+    assert sigmoid_loss(queries, keys, scale, bias).item() == pytest.approx(total / 6)
+
+
+def test_sigmoid_loss_is_torchs_binary_cross_entropy_of_the_identity():
+    queries, keys = random_batch(8)[0], random_batch(8, seed=1)[0]
+    logits = 10 * functional.normalize(queries) @ functional.normalize(keys).T - 10
+    oracle = functional.binary_cross_entropy_with_logits(logits, torch.eye(8, dtype=logits.dtype), reduction="sum") / 8
+    torch.testing.assert_close(sigmoid_loss(queries, keys), oracle)
+
+
+def test_sigmoid_loss_does_not_change_with_length_or_with_the_order_of_pairs():
+    queries, keys = random_batch(8)[0], random_batch(8, seed=1)[0]
+    order = torch.randperm(8, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(sigmoid_loss(5 * queries[order], keys[order] / 3), sigmoid_loss(queries, keys))
+
+
+def test_scale_and_bias_of_the_sigmoid_loss_can_be_learned():
+    scale, bias = (torch.tensor(value, requires_grad=True) for value in (10.0, -10.0))
+    sigmoid_loss(random_batch(8)[0].float(), random_batch(8, seed=1)[0].float(), scale, bias).backward()
+    assert scale.grad != 0 and bias.grad != 0
+
+
+def test_large_logits_do_not_overflow_the_sigmoid_loss():
+    rows = torch.eye(3)
+    assert sigmoid_loss(rows, -rows, scale=1e4, bias=0.0).item() == pytest.approx(1e4 + 2 * math.log(2), rel=1e-5)
+
+
+def test_sigmoid_loss_refuses_rows_that_do_not_match():
+    with pytest.raises(ValueError, match=r"must both be \(n, dimension\) with n >= 1, got \(2, 3\) and \(1, 3\)"):
+        sigmoid_loss(torch.zeros(2, 3), torch.zeros(1, 3))
+    with pytest.raises(ValueError, match=r"got \(0, 3\) and \(0, 3\)"):
+        sigmoid_loss(torch.zeros(0, 3), torch.zeros(0, 3))
+
+
+# --------------------------------------------------------------------------------------------------------------- supcon
+
+
+@pytest.mark.parametrize("temperature", [0.1, 1.0])
+def test_supcon_is_the_oracles(temperature):
+    embeddings, labels = random_batch()
+    oracle = oracle_losses.SupConLoss(temperature=temperature)(embeddings, labels)
+    assert supcon(embeddings, labels, temperature).item() == pytest.approx(oracle.item(), rel=1e-6)
+
+
+def test_supcon_with_one_positive_each_is_cross_entropy_over_all_other_rows():
+    a, b = random_batch(4)[0], random_batch(4, seed=1)[0]
+    rows = functional.normalize(torch.cat([a, b]))
+    logits = (rows @ rows.T / 0.5).fill_diagonal_(-math.inf)
+    expected = functional.cross_entropy(logits, torch.tensor([4, 5, 6, 7, 0, 1, 2, 3]))
+    torch.testing.assert_close(supcon(torch.cat([a, b]), torch.arange(4).repeat(2), temperature=0.5), expected)
+
+
+def test_a_row_alone_in_its_class_is_no_anchor_of_supcon_but_a_negative():
+    pair, stranger = points_at(0, 60), points_at(90)
+    labels = torch.tensor([0, 0, 1])
+    assert supcon(pair, labels[:2], temperature=1).item() == pytest.approx(0)  # nothing else to find
+    cosines = [math.cos(math.radians(angle)) for angle in (60, 90, 30)]
+    each = [math.log(1 + math.exp(cosines[1] - cosines[0])), math.log(1 + math.exp(cosines[2] - cosines[0]))]
+    assert supcon(torch.cat([pair, stranger]), labels, temperature=1).item() == pytest.approx(sum(each) / 2)
+
+
+def test_supcon_of_no_pair_is_zero_and_of_equal_rows_has_finite_gradients():
+    rows = torch.ones(3, 2, requires_grad=True)
+    nothing = supcon(rows, torch.arange(3))
+    nothing.backward()
+    assert nothing.item() == 0 and torch.equal(rows.grad, torch.zeros(3, 2))
+    supcon(rows, torch.tensor([0, 0, 1])).backward()
+    assert torch.isfinite(rows.grad).all()
+
+
+@pytest.mark.parametrize("labels", [torch.zeros(2, dtype=torch.long), torch.zeros(3), torch.zeros(3, 3) > 0])
+def test_supcon_refuses_labels_that_are_not_one_class_a_row(labels):
+    with pytest.raises(ValueError, match=r"expected embeddings \(n, dimension\) and labels int \(n,\), got \(3, 2\)"):
+        supcon(torch.ones(3, 2), labels)
+
+
+def test_supcon_refuses_a_temperature_of_zero():
+    with pytest.raises(ValueError, match="temperature must be above 0, got 0"):
+        supcon(torch.ones(3, 2), torch.zeros(3, dtype=torch.long), temperature=0)
+
+
+# --------------------------------------------------------------------------------------------------------- proxy anchor
+
+
+@pytest.mark.parametrize(("margin", "scale"), [(0.1, 32), (0.3, 4)])
+@pytest.mark.parametrize("n_classes", [4, 9])  # with 9, five classes are not in the batch
+def test_proxy_anchor_is_the_oracles_with_its_gradients(margin, scale, n_classes):
+    embeddings, labels = random_batch()
+    oracle = oracle_losses.ProxyAnchorLoss(n_classes, 5, margin=margin, alpha=scale).double()
+    proxies = oracle.proxies.detach().clone().requires_grad_()
+    ours, theirs = proxy_anchor(embeddings, labels, proxies, margin, scale), oracle(embeddings, labels)
+    assert ours.item() == pytest.approx(theirs.item(), rel=1e-6)
+    ours.backward()
+    theirs.backward()
+    torch.testing.assert_close(proxies.grad, oracle.proxies.grad)
+
+
+def test_proxy_anchor_by_hand():
+    rows, proxies = points_at(0, 60), points_at(0, 180)
+    labels = torch.tensor([0, 0])
+    pull = math.log(1 + math.exp(-2 * (1 - 0.1)) + math.exp(-2 * (0.5 - 0.1)))  # the second class is not in the batch
+    push = math.log(1 + math.exp(2 * (-1 + 0.1)) + math.exp(2 * (-0.5 + 0.1)))
+    assert proxy_anchor(rows, labels, proxies, 0.1, 2).item() == pytest.approx(pull + (0 + push) / 2)
+
+
+def test_proxy_anchor_does_not_change_with_length_order_or_large_scales():
+    embeddings, labels = random_batch()
+    proxies = random_batch(4, seed=1)[0]
+    order = torch.randperm(24, generator=torch.Generator().manual_seed(0))
+    loss = proxy_anchor(embeddings, labels, proxies)
+    torch.testing.assert_close(proxy_anchor(3 * embeddings[order], labels[order], proxies / 7), loss)
+    assert torch.isfinite(proxy_anchor(embeddings.float(), labels, proxies.float(), scale=1e4))
+
+
+def test_descending_proxy_anchor_brings_rows_to_their_own_proxies():
+    torch.manual_seed(0)
+    labels, rows, proxies = torch.arange(12) % 3, torch.randn(12, 4, requires_grad=True), torch.randn(3, 4)
+    optimiser = torch.optim.Adam([rows], lr=0.1)
+    for _ in range(100):
+        optimiser.zero_grad()
+        proxy_anchor(rows, labels, proxies).backward()
+        optimiser.step()
+    cosines = functional.normalize(rows) @ functional.normalize(proxies).T
+    assert torch.equal(cosines.argmax(1), labels)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"labels": torch.tensor([0, 2])}, "labels must be from 0 to 1, got 0 to 2"),
+        ({"labels": torch.tensor([0.0, 1.0])}, r"labels int \(n,\), got \(2, 3\) and torch.float32 \(2,\)"),
+        ({"proxies": torch.ones(2, 4)}, r"got \(2, 3\) and \(2, 4\)"),
+        ({"embeddings": torch.ones(0, 3), "labels": torch.zeros(0).long()}, r"got \(0, 3\) and \(2, 3\)"),
+        ({"margin": -1}, "margin must be at least 0, got -1"),
+        ({"scale": 0}, "scale must be above 0, got 0"),
+    ],
+)
+def test_proxy_anchor_refuses_what_does_not_fit(change, message):
+    given = {"embeddings": torch.ones(2, 3), "labels": torch.tensor([0, 1]), "proxies": torch.ones(2, 3)}
+    with pytest.raises(ValueError, match=message):
+        proxy_anchor(**given | change)
 
 
 # ----------------------------------------------------------------------------------------------------------------- mine
@@ -326,17 +491,17 @@ def test_mining_takes_no_gradient():
 
 def test_mine_refuses_what_does_not_fit():
     rows, labels = torch.ones(3, 2), torch.tensor([0, 0, 1])
-    with pytest.raises(ValueError, match="how is 'random', 'semi-hard' or 'batch-hard', got 'hard'"):
+    with pytest.raises(ValueError, match="how must be 'random', 'semi-hard' or 'batch-hard', got 'hard'"):
         mine(rows, labels, "hard")
-    with pytest.raises(ValueError, match=r"labels are int \(3,\) or bool \(3, 3\), got torch.int64 \(2,\)"):
+    with pytest.raises(ValueError, match=r"labels must be int \(3,\) or bool \(3, 3\), got torch.int64 \(2,\)"):
         mine(rows, labels[:2])
     with pytest.raises(ValueError, match=r"got torch\.float32"):
         mine(rows, labels.float())
     with pytest.raises(ValueError, match="finite"):
         mine(rows * math.nan, labels)
-    with pytest.raises(ValueError, match="is_different is bool"):
+    with pytest.raises(ValueError, match="is_different must be bool"):
         mine(rows, labels, is_different=torch.ones(3, 3))
-    with pytest.raises(ValueError, match="same and different"):
+    with pytest.raises(ValueError, match="got pairs that are both"):
         mine(rows, labels, is_different=torch.ones(3, 3, dtype=torch.bool))
     with pytest.raises(ValueError, match="margin must be"):
         mine(rows, labels, "semi-hard", margin=0)
@@ -462,9 +627,9 @@ def test_the_order_of_the_rows_does_not_matter():
 
 def test_sizes_and_weights_that_do_not_fit_are_refused():
     logits, targets = random_logits()
-    with pytest.raises(ValueError, match="3 sizes need as many weights, got 2"):
+    with pytest.raises(ValueError, match="expected 3 weights, one for each size, got 2"):
         nested_loss(logits, targets, weights=[1, 1])
-    with pytest.raises(ValueError, match="no size"):
+    with pytest.raises(ValueError, match="expected logits of at least one size, got none"):
         nested_loss([], targets)
-    with pytest.raises(ValueError, match=r"weights must be finite and not negative, got \[1, -1, 1\]"):
+    with pytest.raises(ValueError, match=r"weights must be finite and at least 0, got \[1, -1, 1\]"):
         nested_loss(logits, targets, weights=[1, -1, 1])

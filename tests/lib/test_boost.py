@@ -8,9 +8,11 @@ import pytest
 import torch
 from torch.nn import functional
 
-from lib import boost, networks, training
+from lib import boost
 
-MODULES = {"networks": networks, "training": training, "progress": False}
+
+def fit(embeddings, attributes=None, names=None, watch=None, checkpoint=None, **options):
+    return boost.fit(embeddings, attributes, names, boost.Options(**options), watch, checkpoint, progress=False)
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +50,7 @@ def share_of_alike_neighbours(embeddings, table):
 def test_boosted_embeddings_find_the_labels_that_noise_had_buried(task):
     embeddings, table, names = shop()
     tasks = {1: (table, None), 2: (None, names), 3: (table, names)}
-    boosted = boost.fit(embeddings, *tasks[task], epochs=12, n_recurrent=16, rate=0.03, batch_size=32, **MODULES)
+    boosted = fit(embeddings, *tasks[task], epochs=12, n_recurrent=16, rate=0.03, batch_size=32)
     unseen, unseen_table, _ = shop(seed=1)
     before = share_of_alike_neighbours(unseen, unseen_table)
     after = share_of_alike_neighbours(boosted.embed(unseen), unseen_table)
@@ -57,35 +59,35 @@ def test_boosted_embeddings_find_the_labels_that_noise_had_buried(task):
 
 def test_embed_gives_float32_rows_of_length_one_whatever_the_batch():
     embeddings, table, _ = shop()
-    boosted = boost.fit(embeddings, table, epochs=2, **MODULES)
+    boosted = fit(embeddings, table, epochs=2)
     found = boosted.embed(embeddings.astype(np.float64))
     assert found.dtype == np.float32 and found.shape == embeddings.shape and found.flags.c_contiguous
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
     np.testing.assert_allclose(boosted.embed(embeddings, batch_size=7), found, atol=1e-6)
-    with pytest.raises(ValueError, match="trained on 12 dimensions, came 3"):
+    with pytest.raises(ValueError, match="expected 12 dimensions, got 3"):
         boosted.embed(embeddings[:, :3])
 
 
 def test_the_same_seed_gives_the_same_head_and_callers_random_numbers_are_left_alone():
     embeddings, table, _ = shop()
     torch.manual_seed(5)
-    first = boost.fit(embeddings, table, epochs=2, **MODULES).embed(embeddings)
+    first = fit(embeddings, table, epochs=2).embed(embeddings)
     drawn = torch.rand(1)
     torch.manual_seed(5)
     assert torch.equal(drawn, torch.rand(1))
-    np.testing.assert_array_equal(first, boost.fit(embeddings, table, epochs=2, **MODULES).embed(embeddings))
-    assert not np.array_equal(first, boost.fit(embeddings, table, epochs=2, seed=1, **MODULES).embed(embeddings))
+    np.testing.assert_array_equal(first, fit(embeddings, table, epochs=2).embed(embeddings))
+    assert not np.array_equal(first, fit(embeddings, table, epochs=2, seed=1).embed(embeddings))
 
 
 def test_multiplying_all_embeddings_by_a_number_changes_nothing():
     embeddings, table, _ = shop()
-    ours, theirs = (boost.fit(times * embeddings, table, epochs=2, **MODULES) for times in (1, 1000))
+    ours, theirs = (fit(times * embeddings, table, epochs=2) for times in (1, 1000))
     np.testing.assert_allclose(ours.embed(embeddings), theirs.embed(1000 * embeddings), atol=1e-4)
 
 
 def test_it_predicts_values_by_name():
     embeddings, table, _ = shop()
-    boosted = boost.fit(embeddings, table, epochs=12, rate=0.03, batch_size=32, **MODULES)
+    boosted = fit(embeddings, table, epochs=12, rate=0.03, batch_size=32)
     unseen, unseen_table, _ = shop(seed=1)
     predicted = boosted.predict(unseen)
     assert list(predicted) == ["colour", "kind"]
@@ -95,7 +97,7 @@ def test_it_predicts_values_by_name():
 def test_with_a_validation_part_the_best_epoch_by_its_loss_is_kept():
     embeddings, table, _ = shop()
     shuffled = table.sample(frac=1, random_state=0)  # nothing is left to learn: soon its loss can only rise
-    boosted = boost.fit(embeddings, shuffled, validation=0.25, patience=3, rate=0.03, epochs=60, **MODULES)
+    boosted = fit(embeddings, shuffled, validation=0.25, patience=3, rate=0.03, epochs=60)
     history = boosted.history
     assert history.attrs["stopped_early"]
     assert history.attrs["best_epoch"] == 1 + history["validation_loss"].to_numpy().argmin() == len(history) - 3
@@ -103,7 +105,7 @@ def test_with_a_validation_part_the_best_epoch_by_its_loss_is_kept():
 
 def test_without_one_it_stops_once_the_training_loss_is_low_enough():
     embeddings, table, _ = shop()
-    boosted = boost.fit(embeddings, table, validation=0, enough=0.4, rate=0.03, batch_size=32, epochs=60, **MODULES)
+    boosted = fit(embeddings, table, validation=0, stop_below=0.4, rate=0.03, batch_size=32, epochs=60)
     losses = boosted.history["validation_training_loss"].to_numpy()
     best = boosted.history.attrs["best_epoch"]
     assert losses[best - 1] < 0.4 <= losses[: best - 1].min()
@@ -112,10 +114,10 @@ def test_without_one_it_stops_once_the_training_loss_is_low_enough():
 
 def test_a_killed_run_goes_on_where_it_was(tmp_path):
     embeddings, table, _ = shop()
-    settings = dict(validation=0, enough=1e-9, **MODULES)
-    whole = boost.fit(embeddings, table, epochs=4, **settings).embed(embeddings)
-    boost.fit(embeddings, table, epochs=2, checkpoint=tmp_path / "head.pt", **settings)
-    resumed = boost.fit(embeddings, table, epochs=4, checkpoint=tmp_path / "head.pt", **settings)
+    settings = dict(validation=0, stop_below=1e-9)
+    whole = fit(embeddings, table, epochs=4, **settings).embed(embeddings)
+    fit(embeddings, table, epochs=2, checkpoint=tmp_path / "head.pt", **settings)
+    resumed = fit(embeddings, table, epochs=4, checkpoint=tmp_path / "head.pt", **settings)
     assert len(resumed.history) == 4
     np.testing.assert_allclose(resumed.embed(embeddings), whole, atol=1e-6)
 
@@ -123,7 +125,7 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path):
 def test_what_is_watched_is_a_column_of_the_history():
     embeddings, table, _ = shop()
     watch = lambda boosted: {"width": boosted.embed(embeddings[:2]).shape[1]}  # noqa: E731
-    history = boost.fit(embeddings, table, epochs=2, watch=watch, **MODULES).history
+    history = fit(embeddings, table, epochs=2, watch=watch).history
     assert history["validation_width"].tolist() == [12, 12]
 
 
@@ -208,25 +210,28 @@ def test_a_column_that_is_not_there_is_answered_with_the_nearest(act):
 )
 def test_an_attribute_from_which_nothing_can_be_learned_is_refused(column, message):
     with pytest.raises(ValueError, match=message):
-        boost.fit(np.ones((3, 4)), pd.DataFrame({"x": column}), **MODULES)
+        fit(np.ones((3, 4)), pd.DataFrame({"x": column}))
 
 
 def test_embeddings_that_are_not_finite_are_refused_with_their_rows():
     embeddings, table, _ = shop(n=40)
     embeddings[[3, 17], 2] = np.nan, np.inf
     with pytest.raises(ValueError, match="NaN or infinite values in 2 of 40 embeddings: rows 3, 17"):
-        boost.fit(embeddings, table, **MODULES)
+        fit(embeddings, table)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"attributes": None}, "there is nothing to learn"),
-        ({"attributes": pd.DataFrame({"a": [1, 1, 2]})}, "40 embeddings and 3 attributes"),
-        ({"names": ["red hat"] * 6}, "40 embeddings and 6 names"),
-        ({"validation": 1.0}, "validation is a share of the rows"),
-        ({"enough": 0.1}, "give it where validation is 0"),
-        ({"validation": 0}, "give it where validation is 0"),
+        ({"attributes": None}, "expected attributes, names or both, got neither"),
+        (
+            {"attributes": pd.DataFrame({"a": [1, 1, 2]})},
+            "expected 40 rows of attributes, .* got 3",
+        ),
+        ({"names": ["red hat"] * 6}, "expected 40 names, one for each embedding, got 6"),
+        ({"validation": 1.0}, "validation must be at least 0 and below 1, got 1.0"),
+        ({"stop_below": 0.1}, "stop_below must be given exactly when validation is 0"),
+        ({"validation": 0}, "stop_below must be given exactly when validation is 0"),
         ({"embeddings": np.ones(5)}, r"embeddings are float64 \(5,\)"),
         ({"embeddings": np.zeros((40, 4))}, "scale must be above 0"),
     ],
@@ -234,4 +239,4 @@ def test_embeddings_that_are_not_finite_are_refused_with_their_rows():
 def test_what_does_not_fit_together_is_refused(change, message):
     embeddings, table, _ = shop(n=40)
     with pytest.raises(ValueError, match=message):
-        boost.fit(**{"embeddings": embeddings, "attributes": table, **change}, **MODULES)
+        fit(**{"embeddings": embeddings, "attributes": table, **change})

@@ -1,6 +1,7 @@
 """The tasks and what a network learns from them; and that notebooks 04 and 05 train the same."""
 
 import copy
+from functools import partial
 from pathlib import Path
 
 import nbformat
@@ -11,10 +12,9 @@ from torch import nn
 from torch.nn import functional
 from torchvision.transforms import v2
 
-from lib import checkpoints, losses, metrics, supervision, training
+from lib import cache, metrics, relevance, supervision
 
-TOOLS = {"fit": training.fit, "batches": training.Batches}
-NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
+NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 
 
 def photos(n=96, size=12, seed=0, tint=1):
@@ -57,7 +57,7 @@ def test_similar_rows_always_share_more_than_different_ones():
     rng = np.random.default_rng(0)
     for n_labels in (1, 3, 8):
         sets = rng.random((40, n_labels)) < 0.4
-        overlap = metrics.label_iou(sets, sets, np.tile(np.arange(40), (40, 1)))
+        overlap = relevance.label_iou(sets, sets, np.tile(np.arange(40), (40, 1)))
         similar, different = (each.numpy() for each in supervision.similar_and_different(torch.from_numpy(sets)))
         assert not (similar & different).any() and not np.diag(similar | different).any()
         for row in np.flatnonzero(similar.any(1) & different.any(1)):
@@ -119,7 +119,7 @@ def test_labels_are_learned():
 
 def test_triplets_put_the_one_that_shares_more_nearer():
     taught, (some, held_out, other) = network(8), (photos(seed=seed, tint=190) for seed in range(3))
-    overlap = metrics.label_iou(other.label_sets, other.label_sets, np.tile(np.arange(96), (96, 1)))
+    overlap = relevance.label_iou(other.label_sets, other.label_sets, np.tile(np.arange(96), (96, 1)))
 
     def share_in_order():
         """Of triples whose overlaps differ by 0.4 or more: how often the nearer one shares more."""
@@ -155,12 +155,12 @@ def test_fixed_statistics_stay_and_the_weights_learn():
 
 
 def test_a_training_is_found_again_and_any_other_is_not(tmp_path):
-    tools = {**TOOLS, "kept": checkpoints.kept, "folder": tmp_path}
     how = settings(epochs=1)
 
     def entries_after(task=None, some=None, how=how, seed=0):
         task, some = task or supervision.Labels(3), some or photos()
-        supervision.train_task(task, network(task.n_outputs, seed), some, photos(seed=1), how, **tools)
+        given = task, network(task.n_outputs, seed), some, photos(seed=1), how
+        cache.trained(tmp_path, supervision.task_key(*given), given[1], partial(supervision.train_task, *given))
         return len(list(tmp_path.iterdir()))
 
     assert [entries_after(), entries_after()] == [1, 1]
@@ -180,13 +180,16 @@ def test_a_training_is_found_again_and_any_other_is_not(tmp_path):
 def test_embedding_leaves_the_network_as_it_was_and_gives_body_or_head():
     taught, some = network(3).train(), photos()
     before = copy.deepcopy(taught.state_dict())
-    body, head = supervision.embed_photos(taught, some.images), supervision.embed_photos(taught, some.images, "head", batch_size=7)
+    body, head = (
+        supervision.embed_photos(taught, some.images),
+        supervision.embed_photos(taught, some.images, "head", batch_size=7),
+    )
     assert body.shape == (96, 72) and head.shape == (96, 3) and body.flags.c_contiguous
     np.testing.assert_allclose(head, taught.head(torch.from_numpy(body)).detach().numpy(), atol=1e-5)
     assert taught.training and all(torch.equal(each, before[name]) for name, each in taught.state_dict().items())
-    with pytest.raises(ValueError, match="embeds is 'tail'"):
+    with pytest.raises(ValueError, match="embeds must be 'body' or 'head', got 'tail'"):
         supervision.embed_photos(taught, some.images, "tail")
-    with pytest.raises(ValueError, match="no images"):
+    with pytest.raises(ValueError, match="expected at least one image, got none"):
         supervision.embed_photos(taught, some.images[:0])
 
 

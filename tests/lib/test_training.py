@@ -557,7 +557,7 @@ def test_two_processes_train_and_embed_as_one(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", [str(worker), str(folders[0])])
     runpy.run_path(str(worker))
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("epoch")]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).resolve().parent.parent)}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command += [str(worker), str(folders[1])]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

@@ -79,7 +79,7 @@ def command(module: str, folder: Path, force: bool = False) -> int:
     known = sorted(path.stem for path in LIB.glob("*.py") if path.stem != "__init__")
     if name not in known:
         raise UsageError(f"no module {module!r} in lib; expected one of {', '.join(known)}")
-    modules = modules_needed(name)
+    modules = modules_needed(name, LIB)
     contents = {folder / f"{other}.py": (LIB / f"{other}.py").read_bytes() for other in modules}
     if folder.resolve() == LIB:
         raise UsageError(f"{folder} is lib itself; expected a folder of your own")
@@ -90,7 +90,7 @@ def command(module: str, folder: Path, force: bool = False) -> int:
     for path, content in contents.items():
         path.write_bytes(content)
         print(f"copied   {path}")
-    always, sometimes = to_install(modules)
+    always, sometimes = to_install(modules, LIB)
     if always:
         print(f"install  pip install {' '.join(always)}")
     if sometimes:

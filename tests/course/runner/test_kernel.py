@@ -1,9 +1,9 @@
-"""The environment of notebooks, and what is said where memory ran out; the other ways to fail are in test_course.py."""
+"""The environment of notebooks, and what is said where memory ran out; the other ways to fail are in test_failures.py."""
 
 import pytest
 
-from lib import execution
-from lib.execution import Failure, memory_advice
+from course.runner import kernel
+from course.runner.kernel import Failure, memory_advice
 
 PARAMETERS = {"dataset": "scenes15", "batch_size": 64, "image_size": 224, "n_train": 6000, "n_test": 1000, "seed": 7}
 OUT_OF_MEMORY = [
@@ -15,7 +15,7 @@ OUT_OF_MEMORY = [
     "RuntimeError: [enforce fail at alloc_cpu.cpp:117] . DefaultCPUAllocator: can't allocate memory",
     "MemoryError: std::bad_alloc",
     "_ArrayMemoryError: Unable to allocate 7.28 TiB for an array with shape (1000000, 1000000)",
-    execution.how_it_died(-9),
+    kernel.how_it_died(-9),
 ]
 
 
@@ -31,15 +31,15 @@ def test_whatever_says_that_memory_ran_out_gets_the_parameters_to_lower(cause):
 @pytest.mark.parametrize(
     "cause",
     ["ZeroDivisionError: division by zero", "RuntimeError: CUDA error: device-side assert triggered"]
-    + [execution.how_it_died(status) for status in (-11, -6, 1)],
+    + [kernel.how_it_died(status) for status in (-11, -6, 1)],
 )
 def test_another_cause_gets_no_advice(cause):
     assert memory_advice(cause, PARAMETERS) == ""
-    assert execution.with_advice(Failure(cause, 3, "x = 1"), PARAMETERS) == Failure(cause, 3, "x = 1")
+    assert kernel.with_advice(Failure(cause, 3, "x = 1"), PARAMETERS) == Failure(cause, 3, "x = 1")
 
 
 def test_the_advice_joins_the_cause_and_leaves_the_place_alone():
-    failure = execution.with_advice(Failure("MemoryError: x", 4, "y", "trace"), {"n_train": 10})
+    failure = kernel.with_advice(Failure("MemoryError: x", 4, "y", "trace"), {"n_train": 10})
     assert str(failure) == (
         "cell [4] `y`: MemoryError: x -- too little memory: lower n_train (now 10), for example with -p n_train=5"
     )
@@ -64,22 +64,22 @@ def test_batches_come_first_then_sides_then_the_largest_counts():
     ("status", "words"), [(-11, "SIGSEGV: a crash in a library"), (-6, "SIGABRT"), (0, "status 0"), (None, "os._exit")]
 )
 def test_the_exit_status_of_a_kernel_says_how_it_died(status, words):
-    assert words in execution.how_it_died(status)
-    assert "the kernel died" in execution.how_it_died(status)
+    assert words in kernel.how_it_died(status)
+    assert "the kernel died" in kernel.how_it_died(status)
 
 
 def test_waiting_threads_soon_sleep_unless_the_user_wants_it_otherwise(tmp_path, monkeypatch):
     for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
         monkeypatch.delenv(name, raising=False)
-    assert execution.prepare(tmp_path)["GOMP_SPINCOUNT"] == "1000"
+    assert kernel.prepare(tmp_path)["GOMP_SPINCOUNT"] == "1000"
     monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
-    assert "GOMP_SPINCOUNT" not in execution.prepare(tmp_path)
+    assert "GOMP_SPINCOUNT" not in kernel.prepare(tmp_path)
     monkeypatch.setenv("GOMP_SPINCOUNT", "7")
-    assert execution.prepare(tmp_path)["GOMP_SPINCOUNT"] == "7"
+    assert kernel.prepare(tmp_path)["GOMP_SPINCOUNT"] == "7"
 
 
 def test_a_log_that_is_gone_does_no_harm_to_the_verdict(tmp_path, monkeypatch):
     (tmp_path / "program.py").write_text("""print('{"failure": null}')""")
-    monkeypatch.setattr(execution, "__file__", str(tmp_path / "program.py"))
+    monkeypatch.setattr(kernel, "__file__", str(tmp_path / "program.py"))
     log = tmp_path / "log"
-    assert execution.execute_apart({}, None, tmp_path, log, lambda process: log.unlink(), print) is None
+    assert kernel.execute_apart({}, None, tmp_path, log, lambda process: log.unlink(), print) is None

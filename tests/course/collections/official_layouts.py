@@ -1,4 +1,4 @@
-"""Small folders laid out as the official archives are, for the tests of preparing and of the data commands."""
+"""Small folders laid out as the official archives are, for the tests of layouts and commands."""
 
 import gzip
 import io
@@ -10,7 +10,8 @@ import numpy as np
 from PIL import Image
 from scipy.io import savemat
 
-from lib import preparing
+from course.collections.layouts import fashion_products as fashion
+from course.collections.layouts.scenes import OUTDOOR8, SCENES15
 
 LABELS = ["null", "bag", "hair", "skirt", "t-shirt"]
 WNIDS = ["n01443537", "n01629819", "n02124075"]
@@ -67,7 +68,7 @@ def fashion_products(folder):
         f"32,{group['watch']},2014,NA,Absent Watch",
         f"33,{group['watch']},,NA,None",
     ]
-    put(folder / "styles.csv", ",".join(preparing.FASHION_COLUMNS) + "\n" + "\n".join(rows) + "\n")
+    put(folder / "styles.csv", ",".join(fashion.COLUMNS) + "\n" + "\n".join(rows) + "\n")
     for number, product in enumerate((1165, 1163, 30, 31, 33)):
         put(folder / "images" / f"{product}.jpg", jpeg((20 * number, 100, 60)))
     return folder
@@ -103,7 +104,7 @@ def flickr8k(folder):
     return folder
 
 
-def flickr30k(folder, token=True):
+def flickr30k(folder):
     splits = {"10.jpg": "train", "11.jpg": "train", "12.jpg": "val", "13.jpg": "test"}
     sentences = {photo: [f"Sentence {n} of {photo}." for n in range(5)] for photo in splits}
     images = [
@@ -111,9 +112,6 @@ def flickr30k(folder, token=True):
         for photo, split in splits.items()
     ]
     put(folder / "dataset_flickr30k.json", json.dumps({"images": images, "dataset": "flickr30k"}))
-    if token:
-        lines = [f"{photo}#{n}\t{raw} Original." for photo in sentences for n, raw in enumerate(sentences[photo])]
-        put(folder / "results_20130124.token", "\n".join(lines))
     for photo in splits:
         put(folder / "flickr30k-images" / photo, jpeg())
     return folder
@@ -121,9 +119,9 @@ def flickr30k(folder, token=True):
 
 def scenes15(folder, per_class=102):
     official = {"suburb": "CALsuburb", "office": "PARoffice"}
-    official |= {label: f"MIT{label}" for label in preparing.OUTDOOR8}
+    official |= {label: f"MIT{label}" for label in OUTDOOR8}
     photo = jpeg(120, (5, 4), "L")
-    for label in preparing.SCENES15:
+    for label in SCENES15:
         for number in range(1, per_class + 1):
             put(folder / official.get(label, label) / f"image_{number:04d}.jpg", photo)
     return folder
@@ -222,4 +220,14 @@ def places365(folder):
         for split, n in (("train", 3), ("val", 1)):
             for number in range(n):
                 put(folder / split / label / f"{number:08d}.jpg", jpeg())
+    return folder
+
+
+def clothing_photos(folder, sizes=(3, 1, 2), side=400):
+    """The root folder of the repository's archive: train/, validation/ and test/ with class folders, and a README."""
+    put(folder / "README.md", "## Clothing dataset (subset)")
+    for split, n in zip(("train", "validation", "test"), sizes, strict=True):
+        for c, label in enumerate(("dress", "hat", "t-shirt")):
+            for number in range(n):
+                put(folder / split / label / f"{label}-{split}-{number}.jpg", jpeg((60 * c, 20, 90), (side, side // 2)))
     return folder

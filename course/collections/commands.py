@@ -1,0 +1,145 @@
+"""python -m course data list | fetch | prepare | check
+
+    list                        what there is, what is here and where, on what terms
+    fetch NAME                  download the official files where that is allowed, then prepare them
+    prepare NAME --from PATH    official files that are here already, written out in the course's layout
+    check NAME or FOLDER        open every image, compare numbers and digests; or look through your own photos
+
+`app` is mounted by the course's command line. Every command returns its status: 0; 1 where a check finds faults or
+nothing could be fetched. UsageError where it cannot be carried out as it was given.
+"""
+
+import functools
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from course import UsageError
+from course.collections import manifest, prepare
+from course.collections.download import Unavailable
+from lib import collection
+
+app = typer.Typer(help="Fetch, prepare and check collections of photos.", no_args_is_help=True)
+
+To = Annotated[Path | None, typer.Option("--to", help="Default: the first writable of $RETRIEVAL_DATA, else data/.")]
+Options = Annotated[list[str] | None, typer.Option("--option", "-o", metavar="KEY=VALUE", help="See data/README.md.")]
+LongSide = Annotated[int | None, typer.Option(min=1, help="Shrink photos to so many pixels.")]
+AcceptCounts = Annotated[bool, typer.Option("--accept-counts", help="Take other numbers of images than expected.")]
+
+
+def reported(command):
+    """The command, with what it raises as a status or as the one error of the course's command line."""
+
+    @functools.wraps(command)
+    def run(*arguments, **options):
+        try:
+            return command(*arguments, **options) or 0
+        except Unavailable as error:
+            typer.echo(f"error: {error}", err=True)
+            return 1
+        except (ValueError, OSError) as error:
+            raise UsageError(str(error)) from error
+
+    return run
+
+
+@app.command("list")
+@reported
+def list_collections():
+    """What there is, what is here and where, on what terms."""
+    table = Table("collection", "what", "where, or how to get it", "terms", show_lines=True)
+    for name, page in collection.known().items():
+        table.add_row(name, page["what"], _where(name) or page["how_to_get"].strip(), page["terms"])
+    Console().print(table)
+
+
+def _where(name):
+    folder = prepare.found(name)
+    try:
+        return folder and f"{folder} ({manifest.in_words(manifest.read(folder).get('images', {})) or 'no manifest'})"
+    except ValueError as error:
+        return str(error)
+
+
+@app.command()
+@reported
+def fetch(
+    name: str,
+    to: To = None,
+    option: Options = None,
+    long_side: LongSide = None,
+    accept_counts: AcceptCounts = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the downloaded archives.")] = False,
+):
+    """Download a collection and prepare it."""
+    page, here = prepare.page(name), None if to else prepare.found(name)
+    if here and not option and long_side is None and not manifest.read(here):
+        collection.read(here)  # a copy of the user's own; ValueError if it is none
+        return _say(here, False)
+    target = to or (here.parent if here else prepare.target_folder())
+    folder, done = prepare.fetch(name, target, _options(option), long_side, accept_counts, keep)
+    _say(folder, done, f"terms: {page['terms']}", f"cite: {page['citation']}")
+
+
+@app.command("prepare")
+@reported
+def prepare_official(
+    name: str,
+    sources: Annotated[list[Path], typer.Option("--from", exists=True, help="Archive or folder; may be repeated.")],
+    to: To = None,
+    option: Options = None,
+    long_side: LongSide = None,
+    accept_counts: AcceptCounts = False,
+):
+    """Prepare a collection from official files that are here."""
+    target = to or prepare.target_folder()
+    _say(*prepare.prepare(name, sources, target, _options(option), long_side, accept_counts))
+
+
+@app.command()
+@reported
+def check(target: Annotated[str, typer.Argument(help="A collection, or a folder of your own photos.")]):
+    """Open every image, compare numbers and digests, and show what is wrong."""
+    page = collection.known().get(target)
+    folder = prepare.found(target) if page else Path(target).expanduser()
+    if folder is None or not folder.is_dir():
+        how = page["how_to_get"].strip() if page else "expected a folder or the name of a collection"
+        raise ValueError(f"{target} is not here: {how}")
+    if page:
+        fact, faults = manifest.check(folder, [page[key] for key in ("images", "official") if key in page])
+        typer.echo(f"{target} in {folder}: {fact}")
+        table, rows = Table("fault"), [[fault] for fault in faults]
+    else:
+        table, rows = Table("file", "fault"), manifest.check_own(folder).to_numpy().tolist()
+    for row in rows:
+        table.add_row(*row)
+    if rows:
+        Console().print(table)
+    else:
+        typer.echo("no fault")
+    return int(bool(rows))
+
+
+def _options(given):
+    """The options of the layout, from KEY=VALUE: numbers, true, a list (a,b or @FILE) for classes, else text."""
+    options = {}
+    for pair in given or ():
+        key, _, value = pair.partition("=")
+        if key == "classes":
+            is_file = value.startswith("@")
+            options[key] = Path(value[1:]).read_text(encoding="utf-8").split() if is_file else value.split(",")
+        else:
+            options[key] = int(value) if value.isdecimal() else True if value == "true" else value
+    return options
+
+
+def _say(folder, done, *further):
+    facts = manifest.read(folder)
+    typer.echo(f"{'prepared' if done else 'in place'}: {folder}")
+    left_out = facts.get("left_out", [])
+    missing = [f"left out {len(left_out):,} missing images: {', '.join(left_out[:5])}"] if left_out else []
+    for line in [manifest.in_words(facts["images"]), *facts["notes"], *missing, *further] if done else ():
+        typer.echo(f"    {line}")

@@ -77,7 +77,7 @@ def list_notebooks(
     only: Only = None,
     as_json: Annotated[bool, typer.Option("--json", help="their names alone, as a JSON list")] = False,
 ) -> int:
-    """List the notebooks: question, minutes, parameters of each profile."""
+    """List the notebooks: question, minutes, parameters."""
     from course import commands
 
     return commands.list_notebooks(notebooks, only, as_json)
@@ -94,7 +94,7 @@ def run(
     timeout: Timeout = None,
     given: Given = None,
 ) -> int:
-    """Execute notebooks and write a report of pages, measures and claims."""
+    """Run notebooks and write a report of measures and claims."""
     from course import commands
 
     options = commands.Options(notebooks, reports, profile, jobs, resume, timeout)
@@ -111,7 +111,7 @@ def check(notebooks: Notebooks = NOTEBOOKS, only: Only = None, reports: Reports 
 
 @app.command()
 def expect(notebooks: Notebooks = NOTEBOOKS, only: Only = None, reports: Reports = REPORTS) -> int:
-    """Write notebooks/expected.toml from the last quick run, for review."""
+    """Write notebooks/expected.toml from the last quick run."""
     from course import check
 
     return check.expect_command(notebooks, reports, only)
@@ -148,7 +148,7 @@ def copy(
     folder: Annotated[Path, typer.Argument(metavar="DEST", help="the folder to copy into")],
     force: Annotated[bool, typer.Option("--force", help="overwrite files of other content")] = False,
 ) -> int:
-    """Copy a module of lib and those it imports into a folder, and say what to install."""
+    """Copy a module of lib, and those it imports, into a folder of your own."""
     from course import copying
 
     return copying.command(module, folder, force)
@@ -161,16 +161,53 @@ def catalogue(
     size: Annotated[int, typer.Option("--size", metavar="PIXELS", help="width and height")] = 96,
     seed: Annotated[int, typer.Option("--seed", help="another seed draws other images")] = 0,
 ) -> int:
-    """Draw the embedded collection and its probes, unless they are there."""
+    """Draw the embedded collection, unless it is there."""
     from course.catalogue import commands
 
     commands.command(images, size, seed, folder)
     return 0
 
 
-@app.command(
-    add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True}
-)
+def _path(option, place, text):
+    shown = f"{text} (default: {place.relative_to(ROOT)})"
+    return Annotated[Path, typer.Option(option, metavar="PATH", show_default=False, help=shown)]
+
+
+KEPT, HEADLINES, PAGE = ROOT / "docs" / "results", ROOT / "data" / "headlines.toml", ROOT / "RESULTS.md"
+Kept = _path("--kept", KEPT, "where finished runs are kept")
+
+
+@app.command()
+def publish(
+    notebooks: Notebooks = NOTEBOOKS,
+    only: Only = None,
+    reports: ReportsList = (REPORTS,),
+    kept: Kept = KEPT,
+    headlines: _path("--headlines", HEADLINES, "what the sources published") = HEADLINES,
+    page: _path("--page", PAGE, "the page to write") = PAGE,
+) -> int:
+    """Keep finished full runs and write RESULTS.md from what is kept."""
+    from course.publish import headlines as pages
+
+    return pages.command(list(reports), kept, headlines, page, only, notebooks)
+
+
+@app.command()
+def agreement(
+    profiles: Annotated[
+        list[str] | None, typer.Argument(metavar="PROFILE...", help="default: quick, photos and full")
+    ] = None,
+    reports: Reports = REPORTS,
+    kept: Kept = KEPT,
+) -> int:
+    """Compare the claims of the profiles: which change sign?"""
+    from course.commands import terminal_width
+    from course.publish import agreement
+
+    return agreement.command(profiles, reports, kept, terminal_width())
+
+
+@app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def data(context: typer.Context) -> int:
     """List, fetch, prepare and check collections."""
     from course.collections import commands  # a command line of its own, loaded only where it is asked for

@@ -98,12 +98,17 @@ def _print_tables(folder, names):
     from course import report
 
     measures, claims = (table[table["notebook"].isin(names)] for table in folder.tables())
-    width = max(60, min(160, shutil.get_terminal_size((110, 40)).columns))
+    width = terminal_width()
     if len(measures):
         print(f"\nWhat was measured (profile {folder.profile})\n" + report.measures_text(measures, width))
     if len(claims):
         print("\nWhat was claimed\n" + report.claims_text(claims, width, colour=sys.stdout.isatty()))
     return bool(len(measures) or len(claims))
+
+
+def terminal_width() -> int:
+    """Columns of the terminal, between 60 and 160; 110 where there is none."""
+    return max(60, min(160, shutil.get_terminal_size((110, 40)).columns))
 
 
 def _print_verdict(states):

@@ -87,7 +87,7 @@ def test_results_that_the_last_run_did_not_write_are_not_trusted(finished):
         assert not reports.finished(planned(folder))
         for command in ("check", "expect"):
             status, said = call(command, *where)
-            assert status == 2 and "00_good.json is not what the last run of 00_good wrote; run it again" in said
+            assert status == 2 and "00_good were written anew outside of its run; run it again" in said
 
 
 def test_expectations_are_written_and_then_met(finished):

@@ -16,20 +16,17 @@ the weights were not here.
 
 Points. Under unit="points" what comes in, margins too, are shares (0.03); what is stored and shown is points (3.0).
 
-Needs numpy; pandas for `tables` and `gather`; IPython to show in a notebook. Copy with: significance.py
+Needs numpy; pandas for `tables` and `gather`; IPython to show in a notebook. Copy with: findings.py, significance.py
 """
 
-import html
 import json
 import math
-import numbers
 import os
 import platform
 import re
 import sys
 import tempfile
-import textwrap
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
@@ -37,15 +34,12 @@ from typing import NamedTuple
 import numpy as np
 
 try:
-    from lib import significance
+    from lib import findings, significance
 except ModuleNotFoundError:  # copied beside this file
+    import findings
     import significance
 
-VERDICTS = ("holds", "contradicted", "undecided", "not run")
-RELATIONS = ("above", "below", "within")
-MEASURE_COLUMNS = ["notebook", "name", "value", "low", "high", "unit", "n", "data", "definition"]
-CLAIM_COLUMNS = ["notebook", "text", "verdict", "value", "low", "high", "p_value", "relation", "margin", "n", "unit"]
-CLAIM_COLUMNS += ["source", "evidence"]
+Measure, Claim = findings.Measure, findings.Claim
 
 # imported name -> name of the package whose version is noted, for those that are in memory when a file is written
 LIBRARIES = {
@@ -70,120 +64,6 @@ LIBRARIES = {
 _current = None  # the record of the notebook that runs in this process
 
 
-# --------------------------------------------------------------------------------------------- what is written down
-
-
-@dataclass(frozen=True)
-class Measure:
-    """A measured number. `more` names it further (method="HOG"): text, numbers or yes/no, each a column of a table."""
-
-    notebook: str
-    name: str
-    value: float
-    low: float | None = None
-    high: float | None = None
-    unit: str | None = None
-    n: int | None = None
-    data: str | None = None
-    definition: str | None = None
-    more: dict = field(default_factory=dict)
-
-    def __post_init__(self):
-        name = _text(self.name, "the name of a measure")
-        value = _number(self.value, f"the value of {name!r}")
-        low, high = _ends(self.low, self.high, value, name)
-        reserved = sorted(set(self.more) & {*MEASURE_COLUMNS, "more"})
-        if reserved:
-            raise ValueError(
-                f"measure {name!r}: {', '.join(reserved)} is set by the record itself; choose another word"
-            )
-        more = {key: _scalar(item, f"{key} of {name!r}") for key, item in self.more.items() if item is not None}
-        texts = {key: _text(getattr(self, key), f"{key} of {name!r}", optional=True) for key in _TEXTS_OF_A_MEASURE}
-        _set(self, name=name, value=value, low=low, high=high, n=_count(self.n, f"n of {name!r}"), more=more, **texts)
-
-    @property
-    def identity(self) -> tuple:
-        """What it is known by: notebook, name, data, definition and what `more` says. The same again replaces it."""
-        return self.notebook, self.name, self.data, self.definition, *sorted(self.more.items())
-
-    def to_dict(self) -> dict:
-        return {"notebook": self.notebook, "name": self.name, **self.more} | {
-            key: getattr(self, key) for key in MEASURE_COLUMNS[2:]
-        }
-
-    @classmethod
-    def from_dict(cls, entry: dict) -> "Measure":
-        """The measure that `to_dict` wrote; ValueError names a field that is missing or wrong."""
-        _need(entry, ("notebook", "name", "value"), "a measure")
-        known = {key: entry[key] for key in MEASURE_COLUMNS if key in entry}
-        return cls(**known, more={key: item for key, item in entry.items() if key not in MEASURE_COLUMNS})
-
-    def _ipython_display_(self):  # the last line of a cell: nothing to show
-        pass
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A finding in words, the effect it rests on, and the verdict. Without a p-value the effect is exact."""
-
-    notebook: str
-    text: str
-    verdict: str
-    value: float | None = None
-    low: float | None = None
-    high: float | None = None
-    p_value: float | None = None
-    relation: str | None = None
-    margin: float | tuple[float, float] | None = None
-    n: int | None = None
-    unit: str | None = None
-    source: str | None = None
-    evidence: str | None = None
-
-    def __post_init__(self):
-        text = _text(self.text, "the text of a claim")
-        for name, allowed in (("verdict", VERDICTS), ("relation", (*RELATIONS, None))):
-            if getattr(self, name) not in allowed:
-                choices = ", ".join(str(each) for each in allowed)
-                raise ValueError(f"{name} of {text!r} must be one of {choices}, got {getattr(self, name)!r}")
-        value, low, high, margin, p_value = self.value, self.low, self.high, self.margin, self.p_value
-        if value is None and self.verdict != "not run":
-            raise ValueError(f"value of {text!r} must be a number where the verdict is {self.verdict!r}, got None")
-        if value is not None:
-            value = _number(value, f"the value of {text!r}")
-            low, high = _ends(low, high, value, text)
-        if margin is not None:
-            ends = [_number(end, f"the margin of {text!r}") for end in np.atleast_1d(np.asarray(margin, object))]
-            margin = tuple(ends) if self.relation == "within" else ends[0]
-            if len(ends) != 1 + (self.relation == "within"):
-                raise ValueError(f"margin of {text!r} must be {_MARGINS[self.relation]}, got {self.margin!r}")
-        if p_value is not None:
-            p_value = _number(p_value, f"the p_value of {text!r}")
-        texts = {key: _text(getattr(self, key), f"{key} of {text!r}", optional=True) for key in _TEXTS_OF_A_CLAIM}
-        n = _count(self.n, f"n of {text!r}")
-        _set(self, text=text, value=value, low=low, high=high, margin=margin, p_value=p_value, n=n, **texts)
-
-    @property
-    def identity(self) -> tuple:
-        """What it is known by: notebook and text. The same text again replaces it."""
-        return self.notebook, self.text
-
-    def to_dict(self) -> dict:
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, entry: dict) -> "Claim":
-        """The claim that `to_dict` wrote; ValueError names a field that is missing, wrong or unknown."""
-        _need(entry, ("notebook", "text", "verdict"), "a claim")
-        unknown = sorted(set(entry) - set(CLAIM_COLUMNS))
-        if unknown:
-            raise ValueError(f"a claim has no field {unknown[0]!r}; its fields: {', '.join(CLAIM_COLUMNS)}")
-        return cls(**entry)
-
-    def _ipython_display_(self):
-        pass
-
-
 class Record(NamedTuple):
     """The file of one notebook."""
 
@@ -199,11 +79,6 @@ class _Shown(significance.Effect):
 
     def _ipython_display_(self):
         pass
-
-
-_TEXTS_OF_A_MEASURE = ("unit", "data", "definition")
-_TEXTS_OF_A_CLAIM = ("unit", "source", "evidence")
-_MARGINS = {"above": "one number", "below": "one number", "within": "a pair (low, high)", None: "None"}
 
 
 # --------------------------------------------------------------------------------------------- what a notebook calls
@@ -263,7 +138,7 @@ def measure(
         interval = significance.bootstrap_interval(values, clusters)
         values, n, _ = significance.mean_over_queries(values)
         interval = None if math.isnan(interval[0]) else interval
-    value = _number(values, f"the value of {name!r}")
+    value = findings.number(values, f"the value of {name!r}")
     low, high = (None, None) if interval is None else _pair(interval, name)
     if unit == "points":
         value, low, high = _in_points(value, low, high, name)
@@ -297,9 +172,9 @@ def compare(
         entry = _record(claim, effect, relation, margin, unit or None, source, note)
     if not show:
         return effect
-    parts = [_measured(entry), _how_many(a, b, clusters, effect.n)]
+    parts = [findings.measured(entry), _how_many(a, b, clusters, effect.n)]
     if relation == "within" or margin != 0:
-        parts.append(f"asked: {_asked(entry)}")
+        parts.append(f"asked: {findings.asked(entry)}")
     text = f"{claim or 'Difference'}: {', '.join(parts)}."
     say(text if note is None else f"{text} {note}")
     return _Shown(*effect)
@@ -331,9 +206,12 @@ def claim(text, effect, above=None, below=None, within=None, source=None, eviden
 def show() -> None:
     """The closing tables: what was measured, and what was claimed with its final verdict. Long texts wrap."""
     record, _ = _running("show")
-    for title, rows in (("Measured", _rows_of_measures(record.measures)), ("Claims", _rows_of_claims(record.claims))):
+    for title, rows in (
+        ("Measured", findings.rows_of_measures(record.measures)),
+        ("Claims", findings.rows_of_claims(record.claims)),
+    ):
         if rows:
-            _display({"text/html": _as_html(title, rows), "text/plain": _as_text(title, rows)})
+            _display({"text/html": findings.as_html(title, rows), "text/plain": findings.as_text(title, rows)})
 
 
 def tables():
@@ -347,7 +225,7 @@ def read(path: str | Path) -> Record:
     """The file of one notebook. ValueError names a file that is not one of ours, and what is wrong with it."""
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
-        _need(content, ("notebook", "measures", "claims"), "a file of results")
+        findings.need_fields(content, ("notebook", "measures", "claims"), "a file of results")
         name = {"notebook": content["notebook"]}
         measures = [Measure.from_dict(name | entry) for entry in content["measures"]]
         claims = [Claim.from_dict(name | entry) for entry in content["claims"]]
@@ -415,12 +293,12 @@ def _claim_of(text, effect, relation, margin, unit):
     if effect is None:
         return Claim("", text, "not run", relation=relation, margin=margin, unit=unit)
     is_exact = np.ndim(effect) == 0
-    if isinstance(_python(effect), bool | str) or (not is_exact and np.shape(effect) not in ((3,), (6,))):
+    if isinstance(effect, bool | np.bool_ | str) or (not is_exact and np.shape(effect) not in ((3,), (6,))):
         raise ValueError(
             f"claim {text!r}: the effect must be an Effect, (value, low, high), an exact number or None, got {effect!r}"
         )
     value, low, high = (effect, None, None) if is_exact else effect[:3]
-    value = _number(value, f"the effect of {text!r}")
+    value = findings.number(value, f"the effect of {text!r}")
     p_value = None if is_exact else significance.p_value_against(effect, margin)
     if low is not None and math.isnan(low):
         low = high = None
@@ -475,11 +353,13 @@ def _frames(records):
     import pandas as pd
 
     rows = [each.to_dict() for record in records for each in record.measures]
-    more = list(dict.fromkeys(key for row in rows for key in row if key not in MEASURE_COLUMNS))
-    measures = pd.DataFrame(rows, columns=[*MEASURE_COLUMNS[:2], *more, *MEASURE_COLUMNS[2:]])
+    more = list(dict.fromkeys(key for row in rows for key in row if key not in findings.MEASURE_COLUMNS))
+    measures = pd.DataFrame(rows, columns=[*findings.MEASURE_COLUMNS[:2], *more, *findings.MEASURE_COLUMNS[2:]])
     whole = [name for name in more if all(type(row.get(name)) in (int, type(None)) for row in rows)]
     measures = measures.astype({"value": float, "low": float, "high": float} | dict.fromkeys([*whole, "n"], "Int64"))
-    claims = pd.DataFrame([each.to_dict() for record in records for each in record.claims], columns=CLAIM_COLUMNS)
+    claims = pd.DataFrame(
+        [each.to_dict() for record in records for each in record.claims], columns=findings.CLAIM_COLUMNS
+    )
     return measures, claims.astype(dict.fromkeys(["value", "low", "high", "p_value"], float) | {"n": "Int64"})
 
 
@@ -494,46 +374,6 @@ def _display(bundle):
         print(bundle["text/plain"])
 
 
-def _figure(value, unit, decimals_of=None, sign=False):
-    """A number in words: points with one decimal, or two below 0.1; else three digits and the decimals they need."""
-    if isinstance(value, int) and unit != "points":
-        return f"{value:{'+' if sign and value else ''},}".replace("-", "−")
-    size = abs(value if decimals_of is None else decimals_of)
-    if unit == "points":
-        decimals = 1 if size >= 0.1 else 2
-    else:
-        decimals = next((each for each, least in enumerate((100, 10, 1, 0.1)) if size >= least), 4)
-    text = f"{value:+,.{decimals}f}"
-    if not sign or float(text.replace(",", "")) == 0:
-        text = text.removeprefix("+") if value >= 0 or float(text.replace(",", "")) else text[1:]
-    return text.replace("-", "−")
-
-
-def _measured(entry):
-    """+3.2 points (+1.0 to +5.4)"""
-    if entry.value is None:
-        return ""
-    sign = isinstance(entry, Claim) and (entry.unit == "points" or entry.margin == 0)
-    text, *ends = (
-        _figure(number, entry.unit, entry.value, sign)
-        for number in (entry.value, entry.low, entry.high)
-        if number is not None
-    )
-    text += f" {entry.unit}" if entry.unit else ""
-    return f"{text} ({' to '.join(ends)})" if ends else text
-
-
-def _asked(entry):
-    """above 0 points; within −3.0 to 3.0 points; exactly 0"""
-    if entry.relation is None:
-        return ""
-    ends = entry.margin if entry.relation == "within" else (entry.margin,)
-    words = ["0" if end == 0 else _figure(int(end) if end == int(end) else end, entry.unit) for end in ends]
-    relation = "exactly" if len(ends) == 2 and ends[0] == ends[1] else entry.relation
-    text = f"{relation} {' to '.join(dict.fromkeys(words))}"
-    return f"{text} {entry.unit}" if entry.unit else text
-
-
 def _how_many(a, b, clusters, n):
     text = f"{n:,} {'query' if n == 1 else 'queries'}"
     if clusters is not None:
@@ -545,81 +385,7 @@ def _how_many(a, b, clusters, n):
     return text
 
 
-def _rows_of_measures(measures):
-    rows = [
-        {"name": each.name, **each.more, "value": _measured(each), "n": each.n, "data": each.data,
-         "definition": each.definition}
-        for each in measures
-    ]  # fmt: skip
-    first = list(dict.fromkeys(["name", *(key for row in rows for key in row if key not in MEASURE_COLUMNS)]))
-    return _filled(rows, [*first, "value", "n", "data", "definition"])
-
-
-def _rows_of_claims(claims):
-    rows = [
-        {"claim": each.text, "verdict": each.verdict, "measured": _measured(each), "asked": _asked(each),
-         "queries": each.n, "evidence": each.evidence, "source": each.source}
-        for each in claims
-    ]  # fmt: skip
-    return _filled(rows, ["claim", "verdict", "measured", "asked", "queries", "evidence", "source"])
-
-
-def _filled(rows, columns):
-    """The rows as text, without columns that are empty in all of them."""
-    rows = [{key: "" if row.get(key) is None else f"{row[key]}" for key in columns} for row in rows]
-    return [{key: item for key, item in row.items() if any(other[key] for other in rows)} for row in rows]
-
-
-def _as_html(title, rows):
-    """A table whose cells wrap, in JupyterLab as in a page; nothing is cut."""
-    cell = "white-space: normal; overflow-wrap: anywhere; max-width: 28em; text-align: left; vertical-align: top"
-    lines = [f"<table><caption>{html.escape(title)}</caption>"]
-    for tag, cells in [("th", list(rows[0])), *(("td", list(row.values())) for row in rows)]:
-        lines.append("<tr>" + "".join(f'<{tag} style="{cell}">{html.escape(each)}</{tag}>' for each in cells) + "</tr>")
-    return "\n".join([*lines, "</table>"])
-
-
-def _as_text(title, rows, width=118):
-    """The same for a terminal: columns as wide as they need, the widest ones wrapped until all fit."""
-    cells = [list(rows[0]), *(list(row.values()) for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    while sum(widths) + 2 * (len(widths) - 1) > width and max(widths) > 12:
-        widths[widths.index(max(widths))] -= 1
-    lines = [title]
-    for row in cells:
-        wrapped = [textwrap.wrap(cell, size) or [""] for cell, size in zip(row, widths, strict=True)]
-        for place in range(max(map(len, wrapped))):
-            parts = [each[place] if place < len(each) else "" for each in wrapped]
-            lines.append("  ".join(part.ljust(size) for part, size in zip(parts, widths, strict=True)).rstrip())
-    return "\n".join(lines)
-
-
 # ----------------------------------------------------------------------------------------------------------- checks
-
-
-def _set(entry, **fields):
-    for name, value in fields.items():
-        object.__setattr__(entry, name, value)  # of a frozen dataclass, while it is made
-
-
-def _need(entry, keys, what):
-    if not isinstance(entry, dict):
-        raise ValueError(f"{what} must be a dict, got {type(entry).__name__}")
-    missing = [key for key in keys if key not in entry]
-    if missing:
-        raise ValueError(f"{what} lacks the field {missing[0]!r}")
-
-
-def _python(value):
-    """The Python scalar of a NumPy or torch scalar; anything else as it is."""
-    return value.item() if hasattr(value, "item") and getattr(value, "ndim", None) == 0 else value
-
-
-def _number(value, what):
-    plain = _python(value)
-    if isinstance(plain, bool) or not isinstance(plain, numbers.Real) or not math.isfinite(plain):
-        raise ValueError(f"{what} must be a finite number, got {value!r}")
-    return int(plain) if isinstance(plain, numbers.Integral) else float(plain)
 
 
 def _pair(interval, name):
@@ -629,48 +395,12 @@ def _pair(interval, name):
     return ends
 
 
-def _ends(low, high, value, name):
-    if low is None and high is None:
-        return None, None
-    low, high = (_number(end, f"an end of the interval of {name!r}") for end in (low, high))
-    slack = 1e-9 * max(1.0, abs(value))  # sums in another order differ in the last digits
-    if not low - slack <= value <= high + slack or low > high:
-        raise ValueError(f"the interval of {name!r} must hold its value: got {low} to {high} around {value}")
-    return low, high
-
-
 def _in_points(value, low, high, name):
     if abs(value) > 1:
         raise ValueError(
             f"{name!r} in points must come as a share between -1 and 1, got {value:g}; or give another unit"
         )
     return tuple(None if number is None else 100 * number for number in (value, low, high))
-
-
-def _count(n, what):
-    plain = _python(n)
-    if plain is None:
-        return None
-    if isinstance(plain, bool) or not isinstance(plain, numbers.Integral) or plain < 1:
-        raise ValueError(f"{what} must be a positive integer, got {n!r}")
-    return int(plain)
-
-
-def _text(text, what, optional=False):
-    if text is None and optional:
-        return None
-    if not isinstance(text, str) or not text.strip():
-        raise ValueError(f"{what} must be a text that is not empty, got {text!r}")
-    return text.strip()
-
-
-def _scalar(value, what):
-    plain = _python(value)
-    if isinstance(plain, bool | str):
-        return plain
-    if not isinstance(plain, numbers.Real):
-        raise ValueError(f"{what} must be a text, a number or yes/no, got {type(value).__name__}")
-    return _number(plain, what)
 
 
 def _made_with():

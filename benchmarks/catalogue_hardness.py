@@ -1,15 +1,16 @@
-"""How hard is the drawn catalogue? Mean AP on its test split, from chance to a small network of its train split.
+"""How hard is the drawn catalogue? Mean AP on its test split, from chance to a network trained on its train split.
 
     python benchmarks/catalogue_hardness.py [folder]
 
-Queries and gallery: the single products of the test split; relevant: the same product type; a query is not in its own
-gallery, the whole ranking counts. The network trains for some minutes on two cores.
+Queries and gallery: the single products of the test split; relevant: the same product type. A query is never its own
+answer, and the whole ranking counts. Training the small network takes some minutes on two cores.
 """
 
 import sys
 import time
 import warnings
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -18,38 +19,37 @@ import torch.nn.functional as F
 from torch import nn
 from tqdm import tqdm
 
-from lib import catalogue, datasets, descriptors, indexes, keypoints, metrics
+from course import catalogue
+from lib import backbones, collection, descriptors, indexes, keypoints, metrics, relevance, significance
 
 SIDE, EPOCHS, BATCH, SEED = 64, 40, 64, 0  # of the network: pixels, passes over the train split, images a step
 
 
 def singles(folder, split):
     """Images and product types of the single products of a split."""
-    collection = datasets.load(folder, split)
-    single = collection.subset(np.flatnonzero(collection.table["kind"].to_numpy() == "single"))
+    single = collection.read(folder, split).where("kind", "single")
     return single.images(96), single.table["label"].to_numpy()
 
 
 def average_precision(embeddings, labels):
-    """Of every row as a query against all others: float64 (n,)."""
+    """Each row as a query against all others: float64 (n,)."""
     empty = ~embeddings.any(axis=1)
-    embeddings = np.hstack([embeddings, empty[:, None].astype(np.float32)])  # all rows without a word are alike
+    embeddings = np.hstack([embeddings, empty[:, None].astype(np.float32)])  # images without a visual word are alike
     _, neighbours = indexes.search_leave_self_out(np.ascontiguousarray(embeddings), len(labels) - 1)
-    relevance = metrics.relevance(neighbours, labels, labels)
-    return metrics.average_precision_at_k(relevance, metrics.count_relevant(labels, labels, self_in_gallery=True))
+    return relevance.average_precision(neighbours, labels, labels, self_in_gallery=True)
 
 
 def handcrafted(train, test):
-    """Embeddings of the test images by method; vocabularies are learned on the train images."""
+    """Embeddings of the test images by each method; vocabularies are learned on the train images."""
     yield "colour histogram (joint HSV)", descriptors.colour_histogram(test)
     yield "HOG (cells of 8)", descriptors.hog(test)
     yield "HOG (cells of 16)", descriptors.hog(test, cell=16)
-    some = train[:1000]
+    to_learn_from = train[:1000]
     for name, settings in (
         ("SIFT", {"kind": "sift", "contrast": 0.02}),
         ("dense SIFT", {"kind": "dense_sift", "step": 6, "patches": (16, 24)}),
     ):
-        learn, find = keypoints.keypoints(some, **settings), keypoints.keypoints(test, **settings)
+        learn, find = keypoints.keypoints(to_learn_from, **settings), keypoints.keypoints(test, **settings)
         for levels in (1, 3):
             words = keypoints.BagOfVisualWords(256, levels=levels, seed=SEED).fit(learn)
             yield f"{name} words, {levels} pyramid level(s)", words.transform(find)
@@ -126,22 +126,28 @@ def network_embeddings(train, train_labels, test):
         return np.concatenate([model(batch).numpy() for batch in resized(test).split(256)])
 
 
+def pretrained_embeddings(images):
+    """EfficientNet-Lite0, trained on ImageNet, at its own size."""
+    return backbones.embed(backbones.load("efficientnet_lite0"), images)
+
+
 def main(folder=None):
-    folder = catalogue.write() if folder is None else folder
+    folder = catalogue.write(n_probe=0) if folder is None else Path(folder)
     train, train_labels = singles(folder, "train")
     test, labels = singles(folder, "test")
     print(f"{len(train)} train images, {len(labels)} queries, {len(set(labels))} product types, seed {SEED}")
     warnings.simplefilter("ignore", keypoints.NoKeypointsWarning)
-    n_relevant = metrics.count_relevant(labels, labels, self_in_gallery=True)
+    n_relevant = relevance.count_relevant(labels, labels, self_in_gallery=True)
     values = {"chance": metrics.chance_average_precision(n_relevant, len(labels) - 1)}
     for name, embeddings in handcrafted(train, test):
         values[name] = average_precision(embeddings, labels)
+    values["EfficientNet-Lite0"] = average_precision(pretrained_embeddings(test), labels)
     start = time.process_time()
     embeddings = network_embeddings(train, train_labels, test)
-    print(f"the network took {time.process_time() - start:.0f} s of CPU time to train")
+    print(f"training the small network took {time.process_time() - start:.0f} s of CPU time")
     values["small network"] = average_precision(embeddings, labels)
     table = pd.DataFrame(
-        [(name, ap.mean(), *metrics.bootstrap_interval(ap)) for name, ap in values.items()],
+        [(name, ap.mean(), *significance.bootstrap_interval(ap)) for name, ap in values.items()],
         columns=["method", "mean AP", "from", "to"],
     )
     print(table.round(3).to_string(index=False))

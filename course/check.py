@@ -189,12 +189,8 @@ def _claims_that_differ(recorded, claims):
         elif verdict not in (*VERDICTS, EITHER):
             yield f"{text!r} is recorded as {verdict!r}, expected one of {', '.join((*VERDICTS, EITHER))}"
         elif verdicts[text] != verdict and (verdict != EITHER or verdicts[text] == "not run"):
-            yield f"{text!r} is {_said(verdicts[text])}, expected {_said(verdict)}"
+            yield f"{text!r}: expected {'a verdict' if verdict == EITHER else verdict}, got {verdicts[text]}"
     yield from (f"the claim {text!r} is new" for text in verdicts if text not in recorded)
-
-
-def _said(verdict):
-    return {"holds": "holding", EITHER: "a verdict"}.get(verdict, verdict)
 
 
 def _measures_that_differ(entries, measures, notebook):
@@ -327,7 +323,6 @@ def _last_quick_run(reports, names):
         raise UsageError(str(error)) from error
     for run in runs:
         if run.state["given"]:
-            raise UsageError(
-                f"{run.name} last ran with {run.state['given']} beside profile quick; run it again without -p"
-            )
+            given = ", ".join(f"{name}={value}" for name, value in run.state["given"].items())
+            raise UsageError(f"{run.name} last ran with -p {given}, expected profile quick as it is; run it again")
     return [row for run in runs for row in run.measures], [row for run in runs for row in run.claims]

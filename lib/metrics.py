@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 DIVISORS = ("min(k, R)", "R", "k", "hits")
-_BATCH_ELEMENTS = 4_000_000  # of a temporary array: 32 MB of float64
+BATCH_ELEMENTS = 4_000_000  # of a temporary array: 32 MB of float64
 
 
 class LabelScores(NamedTuple):
@@ -364,6 +364,6 @@ def _label_sets(label_sets, name):
 
 
 def _batches(n_rows, row_elements):
-    """Slices over n_rows, such that one batch of rows stays within _BATCH_ELEMENTS."""
-    step = max(1, _BATCH_ELEMENTS // max(1, row_elements))
+    """Slices over n_rows, such that one batch of rows stays within BATCH_ELEMENTS."""
+    step = max(1, BATCH_ELEMENTS // max(1, row_elements))
     return [slice(start, min(start + step, n_rows)) for start in range(0, n_rows, step)]

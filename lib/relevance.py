@@ -20,7 +20,7 @@ try:
 except ModuleNotFoundError:  # copied beside this file
     import metrics
 
-_BATCH_ELEMENTS = 4_000_000  # of a temporary array: 32 MB of float64
+BATCH_ELEMENTS = 4_000_000  # of a temporary array: 32 MB of float64
 
 
 class Judged(NamedTuple):
@@ -92,7 +92,7 @@ def count_relevant(query_labels, gallery_labels, self_in_gallery=False):
         missing = counts == 0
         if missing.any():
             raise ValueError(
-                f"self_in_gallery is set, but {missing.sum()} queries have a label that no gallery item carries, "
+                f"self_in_gallery needs every query's label in the gallery, got {missing.sum()} without, "
                 f"the first {query_labels[missing][0]!r}"
             )
         counts = counts - 1
@@ -397,8 +397,8 @@ def _positive_int(value, name):
 
 
 def _batches(n_rows, row_elements):
-    """Slices over n_rows, such that one batch of rows stays within _BATCH_ELEMENTS."""
-    step = max(1, _BATCH_ELEMENTS // max(1, row_elements))
+    """Slices over n_rows, such that one batch of rows stays within BATCH_ELEMENTS."""
+    step = max(1, BATCH_ELEMENTS // max(1, row_elements))
     return [slice(start, min(start + step, n_rows)) for start in range(0, n_rows, step)]
 
 

@@ -28,7 +28,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-_BATCH_ELEMENTS = 4_000_000  # of a temporary array: 32 MB of float64
+BATCH_ELEMENTS = 4_000_000  # of a temporary array: 32 MB of float64
 
 
 class QueryMean(NamedTuple):
@@ -154,7 +154,7 @@ def paired_difference(a, b, clusters=None, margin=0.0, paired_seeds=False, level
     unpaired = np.isnan(a[0]) != np.isnan(b[0])
     if unpaired.any():
         raise ValueError(
-            f"{unpaired.sum()} queries have a value in only one of a and b, the first is query {np.argmax(unpaired)}"
+            f"query {np.argmax(unpaired)} is the first of {unpaired.sum()} with a value in only one of a and b"
         )
     if paired_seeds and len(a) != len(b):
         raise ValueError(f"paired_seeds needs as many seeds in a as in b, got {len(a)} and {len(b)}")
@@ -455,6 +455,6 @@ def _positive_int(value, name):
 
 
 def _batches(n_rows, row_elements):
-    """Slices over n_rows, such that one batch of rows stays within _BATCH_ELEMENTS."""
-    step = max(1, _BATCH_ELEMENTS // max(1, row_elements))
+    """Slices over n_rows, such that one batch of rows stays within BATCH_ELEMENTS."""
+    step = max(1, BATCH_ELEMENTS // max(1, row_elements))
     return [slice(start, min(start + step, n_rows)) for start in range(0, n_rows, step)]

@@ -7,6 +7,7 @@ import re
 from lib.results import Claim, Measure
 
 __all__ = [
+    "VERDICTS",
     "by_name",
     "clock",
     "count",

@@ -3,20 +3,23 @@
 import hashlib
 import json
 import os
-from pathlib import Path
 
 import pytest
 
-from lib import full_runs
+from course import ROOT
+from course.publish import full_runs
+from course.records import LastRun
+from course.report.wording import VERDICTS
+from lib.results import Claim, Measure
 
-ROOT = Path(__file__).resolve().parent.parent
 MADE_WITH = {"python": "3.11.7", "cpu": "a processor", "cores": 2, "gpu": None, "libraries": {"numpy": "2.4.6"}}
 
 
-def result(name="00_toy", value=0.5, evidence="0.5 against 0.4"):
-    measure = {"name": "AP", "method": "toy", "value": value, "low": 0.4, "high": 0.6, "unit": None, "n": 8}
-    claim = {"claim": "half is much", "holds": True, "source": None, "evidence": evidence}
-    return {"notebook": name, "profile": "full", "made_with": MADE_WITH, "measures": [measure], "claims": [claim]}
+def result(name="00_toy", value=0.5, evidence="0.5 against 0.4", profile="full"):
+    measure = Measure(name, "AP", value, 0.05, 0.95, n=8, more={"method": "toy"})
+    claim = Claim(name, "half is much", "holds", 0.1, 0.05, 0.15, 0.001, "above", 0.0, evidence=evidence)
+    return {"notebook": name, "profile": profile, "made_with": MADE_WITH, "measures": [measure.to_dict()],
+            "claims": [claim.to_dict()]}  # fmt: skip
 
 
 def state(name="00_toy", status="ok", ended="2026-11-26T12:00:00Z", given=None):
@@ -24,10 +27,10 @@ def state(name="00_toy", status="ok", ended="2026-11-26T12:00:00Z", given=None):
             "parameters": {"dataset": "toys", "n": 3} | (given or {})}  # fmt: skip
 
 
-def left(folder, of_run, of_runner):
+def left(folder, of_run, of_runner, profile="full"):
     """A folder of reports in which one notebook has left `of_run`, and the runner `of_runner`."""
     name = of_runner["name"]
-    for path, content in ((f"results/full/{name}.json", of_run), (f"full/state/{name}.json", of_runner)):
+    for path, content in ((f"results/{profile}/{name}.json", of_run), (f"{profile}/state/{name}.json", of_runner)):
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(json.dumps(content), encoding="utf-8")
     return folder
@@ -37,10 +40,11 @@ def test_a_finished_run_is_kept_with_its_numbers_hardware_date_and_command(tmp_p
     said = full_runs.take_over(left(tmp_path / "reports", result(), state()), tmp_path / "kept")
     assert said == ["new      00_toy.json"]
     (run,) = full_runs.read_runs(tmp_path / "kept")
-    assert run["measures"] == result()["measures"] and run["claims"] == result()["claims"]
+    assert [measure.to_dict() for measure in run["measures"]] == result()["measures"]
+    assert [claim.to_dict() for claim in run["claims"]] == result()["claims"]
     assert run["made_with"] == MADE_WITH
     assert (run["ended"], run["seconds"]) == ("2026-11-26T12:00:00Z", 61.3)
-    assert run["command"] == "python -m lib.course run --profile full --only 00"
+    assert run["command"] == "python -m course run --profile full --only 00"
 
 
 @pytest.mark.parametrize("status", ["failed", "stopped", "running"])
@@ -48,9 +52,12 @@ def test_a_run_that_did_not_end_well_is_not_kept_and_replaces_nothing(tmp_path, 
     full_runs.take_over(left(tmp_path / "reports", result(), state()), tmp_path / "kept")
     newer = state(status=status, ended="2026-11-27T12:00:00Z")
     said = full_runs.take_over(left(tmp_path / "reports", result(value=0.1), newer), tmp_path / "kept")
-    assert said == [f"left out 00_toy: 00_toy has not run to its end: {status}"]
+    assert said == [
+        f"left out 00_toy: 00_toy has not run to its end ({status}); "
+        "run `python -m course run --profile full --only 00` first"
+    ]
     (run,) = full_runs.read_runs(tmp_path / "kept")
-    assert run["measures"][0]["value"] == 0.5
+    assert run["measures"][0].value == 0.5
 
 
 def test_a_newer_run_replaces_an_older_one_and_not_the_other_way_round(tmp_path):
@@ -64,7 +71,7 @@ def test_a_newer_run_replaces_an_older_one_and_not_the_other_way_round(tmp_path)
         )
         assert said.startswith(word)
     (run,) = full_runs.read_runs(tmp_path / "kept")
-    assert run["measures"][0]["value"] == 0.45
+    assert run["measures"][0].value == 0.45
 
 
 def test_to_take_over_twice_changes_nothing(tmp_path):
@@ -94,7 +101,7 @@ def test_results_written_anew_after_the_run_are_not_taken_for_its_own(tmp_path):
     assert full_runs.take_over(reports, tmp_path / "kept") == ["new      00_toy.json"]
     left(reports, result(value=0.9), state(ended="2026-11-27T12:00:00Z") | {"results_digest": "0" * 64})
     (said,) = full_runs.take_over(reports, tmp_path / "kept")
-    assert said == "left out 00_toy: its results were written anew outside of the run"
+    assert said == "left out 00_toy: the results of 00_toy were written anew outside of its run; run it again"
 
 
 def test_a_state_without_a_date_gets_that_of_its_file(tmp_path):
@@ -108,10 +115,13 @@ def test_a_state_without_a_date_gets_that_of_its_file(tmp_path):
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        (lambda reports: (reports / "results/full/00_toy.json").unlink(), "No such file"),
+        (lambda reports: (reports / "results/full/00_toy.json").unlink(), "00_toy.json"),
         (lambda reports: (reports / "results/full/00_toy.json").write_text('{"half'), "Unterminated"),
-        (lambda reports: (reports / "full/state/00_toy.json").write_text(""), "Expecting value"),
-        (lambda reports: (reports / "results/full/00_toy.json").write_text('{"notebook": "00_toy"}'), "lack profile"),
+        (lambda reports: (reports / "full/state/00_toy.json").write_text(""), "is not JSON"),
+        (
+            lambda reports: (reports / "results/full/00_toy.json").write_text('{"notebook": "00_toy"}'),
+            "lacks the field 'measures'",
+        ),
         (lambda reports: left(reports, result("01_other"), state()), "results are of '01_other'"),
     ],
 )
@@ -129,9 +139,9 @@ def test_no_path_of_the_machine_is_kept(tmp_path):
     told = "read /tmp/run/a.json and C:\\Users\\me\\b.json, image/text, 3 / 4, https://example.org/a/b"
     full_runs.take_over(left(tmp_path / "reports", result(evidence=told), state(given=given)), tmp_path / "kept")
     (run,) = full_runs.read_runs(tmp_path / "kept")
-    text = json.dumps(run)
+    text = (tmp_path / "kept" / full_runs.file_name(run)).read_text(encoding="utf-8")
     assert not any(path in text for path in ("/home", "/tmp", "Users", "~"))
-    assert run["claims"][0]["evidence"] == "read a.json and b.json, image/text, 3 / 4, https://example.org/a/b"
+    assert run["claims"][0].evidence == "read a.json and b.json, image/text, 3 / 4, https://example.org/a/b"
 
 
 def test_only_the_notebooks_asked_for_are_taken_over(tmp_path):
@@ -145,7 +155,7 @@ def test_a_folder_without_reports_gives_nothing(tmp_path):
 
 
 def test_values_that_a_shell_would_split_are_quoted_in_the_command():
-    run = full_runs.record(result(), state(given={"steps": [[16, 400]], "name": "it's"}), "2026-11-26T12:00:00Z")
+    run = full_runs.record(LastRun("00_toy", state(given={"steps": [[16, 400]], "name": "it's"}), {}, [], []))
     assert run["command"].endswith("--only 00 -p 'steps=[[16, 400]]' -p 'name=it'\\''s'")
 
 
@@ -163,9 +173,21 @@ def test_a_file_that_is_no_run_is_refused_by_name(tmp_path, content):
         full_runs.read_runs(tmp_path)
 
 
+def test_runs_of_photos_are_kept_in_a_folder_of_their_own(tmp_path):
+    left(tmp_path / "reports", result(profile="photos"), state(), "photos")
+    assert full_runs.take_over(tmp_path / "reports", tmp_path / "kept", "photos") == ["new      00_toy.json"]
+    assert full_runs.read_runs(tmp_path / "kept") == []
+    (run,) = full_runs.read_runs(tmp_path / "kept", "photos")
+    assert run["command"] == "python -m course run --profile photos --only 00"
+
+
 def test_the_committed_runs_are_whole_and_hold_no_path_and_no_picture():
-    for run in full_runs.read_runs(ROOT / "results" / "full"):
+    kept = ROOT / "docs" / "results"
+    runs = full_runs.read_runs(kept)
+    assert len(runs) >= 13
+    for run in runs:
         assert run["profile"] == "full" and run["measures"], run["notebook"]
-        text = json.dumps(run, ensure_ascii=False)
+        assert {claim.verdict for claim in run["claims"]} <= set(VERDICTS)
+        text = (kept / full_runs.file_name(run)).read_text(encoding="utf-8")
         assert full_runs.MACHINE_PATH.search(text.replace("\\n", " ")) is None
         assert len(text) < 200_000  # numbers and words: a picture would not fit

@@ -3,15 +3,17 @@
 import re
 import shlex
 import tomllib
-from pathlib import Path
 
 import pytest
 
-from lib import course, full_runs, headlines, notebook_files
+from course import ROOT, UsageError, notebook_files
+from course.publish import full_runs, headlines
+from course.runner import plan
+from lib.results import Claim, Measure
 
-ROOT = Path(__file__).resolve().parent.parent
 SOURCES = tomllib.loads((ROOT / "data" / "headlines.toml").read_text(encoding="utf-8"))["source"]
-RUNS = full_runs.read_runs(ROOT / "results" / "full")
+RUNS = full_runs.read_runs(ROOT / "docs" / "results")
+PHOTOS = full_runs.read_runs(ROOT / "docs" / "results", "photos")
 
 TOY = tomllib.loads("""
 title = "A toy"
@@ -61,23 +63,23 @@ short = true
 """)
 
 
-def measure(value, low=None, high=None, n=None, **names):
-    return {"name": "AP", **names, "value": value, "low": low, "high": high, "unit": None, "n": n}
+def measure(value, low=None, high=None, n=None, name="AP", data=None, **more):
+    return Measure("00_toy", name, value, low, high, n=n, data=data, more=more)
 
 
-def toy_run(holds=True, given=None, **changes):
+def toy_run(verdict="holds", given=None, **changes):
     measures = [
         measure(0.125, 0.1, 0.15, 40, method="HOG", head="raw", data="blocks test"),
         measure(0.25, 0.2, 0.3, 40, method="HOG", head="boosted", data="blocks test"),
         measure(7.6, name="time", method="HOG", data="blocks test"),
     ]
     claims = [
-        {"claim": "boosting HOG helps", "holds": holds, "source": None, "evidence": "+0.125 (+0.1 to +0.2)"},
-        {"claim": "blocks | toys", "holds": False, "source": None, "evidence": None},
+        Claim("00_toy", "boosting HOG helps", verdict, 12.5, 10.0, 20.0, 0.001, "above", 0.0, 40, "points"),
+        Claim("00_toy", "blocks | toys", "undecided", 0, evidence="by eye"),
     ]
     return {
         "notebook": "00_toy", "profile": "full", "given": given or {}, "ended": "2026-11-26T12:00:00Z", "seconds": 3725,
-        "command": "python -m lib.course run --profile full --only 00", "parameters": {"dataset": "blocks"},
+        "command": "python -m course run --profile full --only 00", "parameters": {"dataset": "blocks"},
         "made_with": {"cpu": "a processor", "cores": 2, "gpu": "a card", "python": "3.11.7",
                       "libraries": {"numpy": "2.4.6"}},
         "measures": measures, "claims": claims, **changes,
@@ -101,17 +103,40 @@ def test_a_cell_may_be_of_another_measure_and_a_row_may_leave_columns_empty():
     assert "| time |  | 8 |  |" in headlines.page([TOY], [toy_run()])
 
 
-@pytest.mark.parametrize(("holds", "words"), [(True, "holds"), (False, "does not hold")])
-def test_a_claim_has_its_verdict_and_evidence_in_short_and_at_length(holds, words):
-    page = headlines.page([TOY], [toy_run(holds)])
-    assert f"| A toy | Does it help? | yes | +0.125 (+0.1 to +0.2) | {words} |" in page
-    assert f"| Does it help? | yes | {words} | +0.125 (+0.1 to +0.2) |" in page
+@pytest.mark.parametrize("verdict", ["holds", "contradicted", "undecided"])
+def test_a_claim_has_its_verdict_and_effect_in_short_and_at_length(verdict):
+    page = headlines.page([TOY], [toy_run(verdict)])
+    effect = "+12.5 points (+10 to +20), n = 40"
+    assert f"| A toy | Does it help? | yes | {effect} | {verdict} |" in page
+    assert f"| Does it help? | yes | {verdict} | {effect} |" in page
 
 
-@pytest.mark.parametrize(("value", "words"), [(0.12, "holds"), (0.119, "does not hold")])
-def test_a_number_is_judged_by_what_it_must_reach(value, words):
-    run = toy_run(measures=[measure(value, method="HOG", head="raw", data="blocks test")])
-    assert f"| Is it enough? | 0.12 | {words} | HOG {value:.3f} AP |" in headlines.page([TOY], [run])
+@pytest.mark.parametrize(
+    ("numbers", "verdict", "shown"),
+    [
+        ([0.12], "holds", "0.120"),
+        ([0.119], "contradicted", "0.119"),
+        ([0.14, 0.125, 0.16], "holds", "0.140 (0.125 to 0.160)"),
+        ([0.14, 0.11, 0.16], "undecided", "0.140 (0.110 to 0.160)"),
+        ([0.1, 0.09, 0.11], "contradicted", "0.100 (0.090 to 0.110)"),
+    ],
+)
+def test_a_number_is_judged_by_whether_its_interval_reaches_what_it_must(numbers, verdict, shown):
+    run = toy_run(measures=[measure(*numbers, method="HOG", head="raw", data="blocks test")])
+    assert f"| Is it enough? | 0.12 | {verdict} | HOG {shown} AP |" in headlines.page([TOY], [run])
+
+
+def test_a_claim_that_the_notebook_could_not_run_says_why():
+    not_run = Claim("00_toy", "boosting HOG helps", "not run", evidence="the weights are not here")
+    page = headlines.page([TOY], [toy_run(claims=[not_run])])
+    assert "| Does it help? | yes | not run | the weights are not here |" in page
+
+
+def test_kept_photos_runs_are_compared_with_the_full_ones():
+    page = headlines.page([TOY], [toy_run("contradicted")], [toy_run("holds", profile="photos")])
+    assert "Of 2 claims made in both, both decide 1, and 0 alike." in page
+    assert "| 00_toy | boosting HOG helps | holds | contradicted |" in page
+    assert "Photos and full collections" not in headlines.page([TOY], [toy_run()])
 
 
 def test_a_claim_that_asks_for_other_parameters_takes_no_other_run():
@@ -123,41 +148,41 @@ def test_a_claim_that_asks_for_other_parameters_takes_no_other_run():
 
 def test_claims_told_with_a_source_are_not_told_again_among_the_others():
     others = headlines.page([TOY], [toy_run()]).split("## The other claims")[1]
-    assert "| blocks \\| toys | does not hold |  |" in others
+    assert "| blocks \\| toys | undecided | by eye |" in others
     assert "boosting" not in others
 
 
 def test_the_runs_name_collection_date_time_hardware_command_and_versions():
     page = headlines.page([TOY], [toy_run()])
-    row = "| 00_toy | blocks | 2026-11-26 | 1:02 h | a processor, 2 cores, a card | `python -m lib.course run"
+    row = "| 00_toy | blocks | 2026-11-26 | 1:02 h | a processor, 2 cores, a card | `python -m course run"
     assert row in page
     assert "Versions: numpy 2.4.6, python 3.11.7." in page
 
 
 def test_without_runs_everything_is_not_run():
     page = headlines.page([TOY], [])
-    assert "holds" not in page.removeprefix(headlines.HEAD)
+    assert not {"holds", "contradicted", "undecided"} & set(page.removeprefix(headlines.HEAD).split())
     assert "Not run: HOG; time. Why: no finished full run of this notebook yet. To run it: `make full ONLY=00`." in page
     assert "None is finished yet" in page
 
 
 def test_a_run_that_lacks_a_number_is_not_said_to_be_missing():
     page = headlines.page([TOY], [toy_run(measures=[])])
-    assert "Not run: HOG; time. Why: the full run that is kept did not note it." in page
+    assert "Not run: HOG; time. Why: the full run on record did not measure it." in page
 
 
 def test_a_look_up_names_all_that_a_measure_is_known_by():
     run = toy_run()
     asked = {"notebook": "00_toy", "name": "AP", "data": "blocks test", "method": "HOG"}
     assert headlines.find_measure([run], asked) is None
-    assert headlines.find_measure([run], asked | {"head": "r*"})["value"] == 0.125
+    assert headlines.find_measure([run], asked | {"head": "r*"}).value == 0.125
     assert headlines.find_measure([run], asked | {"head": "raw", "data": "blocks"}) is None
     assert headlines.find_measure([run], asked | {"head": "raw", "notebook": "01_other"}) is None
 
 
 def test_brackets_in_a_look_up_stand_for_themselves():
     run = toy_run(measures=[measure(1.0, method="[a]"), measure(2.0, method="a")])
-    assert headlines.find_measure([run], {"notebook": "00_toy", "name": "AP", "method": "[a]"})["value"] == 1.0
+    assert headlines.find_measure([run], {"notebook": "00_toy", "name": "AP", "method": "[a]"}).value == 1.0
 
 
 def test_a_look_up_that_fits_two_measures_is_an_error_that_shows_them():
@@ -169,18 +194,18 @@ def test_a_look_up_that_fits_two_measures_is_an_error_that_shows_them():
 def test_the_first_run_that_has_a_number_counts():
     asked = {"notebook": "00_toy", "name": "AP", "method": "HOG"}
     runs = [toy_run(measures=values) for values in ([], [measure(1.0, method="HOG")], [measure(2.0, method="HOG")])]
-    assert headlines.find_measure(runs, asked)["value"] == 1.0
+    assert headlines.find_measure(runs, asked).value == 1.0
 
 
 # ---- the committed files -------------------------------------------------------------------------------------------
 
 
-def look_ups():
+def all_look_ups():
     """All of data/headlines.toml: (what needs it, look-up), in tables and claims."""
     for source in SOURCES:
         for table in source.get("table", []):
             for row in table["row"]:
-                for look_up in headlines._look_ups(table, row):
+                for look_up in headlines.look_ups(table, row):
                     if look_up is not None:
                         yield row.get("needs"), look_up
         for claim in source["claim"]:
@@ -196,12 +221,14 @@ def commands():
 
 
 def test_the_committed_page_is_what_the_committed_runs_give():
-    assert (ROOT / "RESULTS.md").read_text(encoding="utf-8") == headlines.page(SOURCES, RUNS), "run `make results`"
+    assert (ROOT / "RESULTS.md").read_text(encoding="utf-8") == headlines.page(SOURCES, RUNS, PHOTOS), (
+        "run `make results`"
+    )
 
 
 def test_each_number_asked_for_is_in_the_run_that_is_kept():
     kept = {run["notebook"] for run in RUNS if not run["given"]}
-    missing = [look_up for needs, look_up in look_ups() if not needs and look_up["notebook"] in kept]
+    missing = [look_up for needs, look_up in all_look_ups() if not needs and look_up["notebook"] in kept]
     missing = [look_up for look_up in missing if headlines.find_measure(RUNS, look_up) is None]
     assert missing == []
 
@@ -214,9 +241,9 @@ def test_each_claim_asked_for_is_in_the_run_that_is_kept():
 
 
 def test_look_ups_are_of_the_collections_of_the_full_profile():
-    profiles = course.read_profiles(ROOT / "notebooks")
+    profiles = plan.read_profiles(ROOT / "notebooks")
     n_checked = 0
-    for needs, look_up in look_ups():
+    for needs, look_up in all_look_ups():
         if needs or look_up["notebook"] not in profiles:
             continue
         full = profiles[look_up["notebook"]]["full"]
@@ -238,42 +265,34 @@ def test_every_row_and_claim_that_needs_something_says_what():
 
 
 @pytest.mark.parametrize("command", dict.fromkeys(commands()))
-def test_each_command_of_the_page_can_be_given(command):
+def test_each_command_of_the_page_names_notebooks_and_parameters_that_exist(command):
     words = shlex.split(command)
     if words[:2] == ["make", "full"]:
         variables = dict(word.split("=", 1) for word in words[2:])
-        words = [
-            "run",
-            "--profile",
-            "full",
-            "--only",
-            *variables["ONLY"].split(),
-            *shlex.split(variables.get("ARGS", "")),
-        ]
+        words = ["run", "--profile", "full", "--only", *variables["ONLY"].split()]
+        words += shlex.split(variables.get("ARGS", ""))
     else:
-        assert words[:3] == ["python", "-m", "lib.course"]
+        assert words[:3] == ["python", "-m", "course"]
         words = words[3:]
-    if words[0] == "data" and "data" not in course.parser().format_help():
-        pytest.skip("the collections have no commands yet")
-    options = course.parser().parse_args(words)
-    if options.command != "run":
+    if words[0] == "data":
+        assert words[1] in {"fetch", "prepare"}
         return
-    there = {path.stem[:2] for path in course.find(options.notebooks)}
-    if not set(options.only) <= there:
-        pytest.skip(f"notebook {options.only} is to come")
-    chosen = course.select(course.find(options.notebooks), options.only)
-    planned = course.plan(chosen, course.read_profiles(options.notebooks), options.profile, options.parameter)
+    assert words[0] == "run" and words[1:3] == ["--profile", "full"]
+    given = [words[i + 1] for i, word in enumerate(words) if word == "-p"]
+    only = [word for word in words[words.index("--only") + 1 :] if word.isdigit()]
+    chosen = plan.select(plan.find(ROOT / "notebooks"), only)
+    planned = plan.plan(chosen, plan.read_profiles(ROOT / "notebooks"), "full", given)
     assert [notebook.problem for notebook in planned] == [None] * len(planned)
 
 
 def test_each_notebook_that_is_asked_for_exists_or_is_to_come():
-    names = {path.stem for path in course.find(ROOT / "notebooks")}
+    names = {path.stem for path in plan.find(ROOT / "notebooks")}
     assert {claim["notebook"] for source in SOURCES for claim in source["claim"]} <= names
-    assert {look_up["notebook"] for _, look_up in look_ups()} <= names
+    assert {look_up["notebook"] for _, look_up in all_look_ups()} <= names
 
 
 def test_parameters_that_a_look_up_asks_for_exist():
-    asked = {(look_up["notebook"], name) for _, look_up in look_ups() for name in look_up.get("with", {})}
+    asked = {(look_up["notebook"], name) for _, look_up in all_look_ups() for name in look_up.get("with", {})}
     asked |= {(c["notebook"], name) for source in SOURCES for c in source["claim"] for name in c.get("with", {})}
     for notebook, name in asked:
         node = notebook_files.read(ROOT / "notebooks" / f"{notebook}.ipynb")
@@ -281,11 +300,11 @@ def test_parameters_that_a_look_up_asks_for_exist():
     assert asked
 
 
-def test_publish_keeps_finished_runs_and_writes_the_page(tmp_path, capsys):
-    arguments = ["publish", "--reports", tmp_path / "none", "--kept", tmp_path / "kept", "--page", tmp_path / "page.md"]
-    assert course.main([str(word) for word in arguments]) == 0
+def test_publish_keeps_finished_runs_and_writes_the_page(tmp_path):
+    where = [tmp_path / "none"], tmp_path / "kept", ROOT / "data" / "headlines.toml", tmp_path / "page.md"
+    assert headlines.command(*where, None, ROOT / "notebooks") == 0
     assert (tmp_path / "page.md").read_text(encoding="utf-8") == headlines.page(SOURCES, [])
     (tmp_path / "kept").mkdir()
     (tmp_path / "kept" / "00_toy.json").write_text("{")
-    assert course.main([str(word) for word in arguments]) == 2
-    assert "00_toy.json is not the file of a run" in capsys.readouterr().err
+    with pytest.raises(UsageError, match=r"page\.md was not written: 00_toy\.json is not the file of a run"):
+        headlines.command(*where, None, ROOT / "notebooks")

@@ -6,22 +6,21 @@ What is in it
     LSHIndex                a few hundred bits a row, one for the side of each random plane that it is on (FAISS)
     HNSWIndex               a graph of neighbours, walked from a few rows towards the query (FAISS)
     IVFPQIndex              rows in lists by nearest centre, each as a few bytes that name parts (FAISS)
-    measure                 build time, bytes, time a query alone and in batches, and recall of any of them
+    benchmark               build time, bytes, time of single queries and of batches, and recall of any of them
     recall_of_neighbours    the share of the exact answers that were found
     search_leave_self_out   every row queries the gallery that it is itself in, and is never its own answer
-    checked_embeddings, checked_k, write_index, read_index   what every index of the course shares
+    write_index, read_index what every index of the course writes to a file, and reads
 
 An index has `fit(gallery)`, `search(queries, k) -> distances, neighbours`, `save(path)`, `load(path)` and `nbytes`.
 distances are float32 (q, k), ascending; neighbours are int64 (q, k) gallery rows; equal distances go by lower row (in
-the approximate ones: among the rows that they find). Every query gets k different rows, never a filling of -1.
+the approximate ones: among the rows that they find). Every query gets k different rows, never padded with -1.
 
 metric "cosine": rows are scaled to length 1; distances are 1 - cosine, 0 to 2.
 metric "l2":     distances are Euclidean, in the unit of the embeddings (not squared, as FAISS has them).
 
 FAISS uses all cores, or as many as faiss.omp_set_num_threads says. On several, a graph is not built twice the same.
 
-Needs numpy, faiss and scikit-learn (threadpoolctl comes with it). Copy this file alone: it imports nothing else of the
-course.
+Needs numpy, faiss and scikit-learn (threadpoolctl comes with it). Copy with: vectors.py.
 """
 
 import hashlib
@@ -36,9 +35,12 @@ import numpy as np
 from sklearn.neighbors import KDTree
 from threadpoolctl import threadpool_limits
 
+try:
+    from lib import vectors
+except ModuleNotFoundError:  # copied beside this file
+    import vectors
+
 METRICS = ("cosine", "l2")
-_BATCH_ELEMENTS = 4_000_000  # of a temporary array: 16 MB of float32
-_BLAS_THRESHOLD = faiss.cvar.distance_compute_blas_threshold  # FAISS's own
 _MAGIC = b"image retrieval index, version 1\n"
 
 
@@ -50,33 +52,34 @@ class _Index:
 
     def __init__(self, metric="cosine", **settings):
         if metric not in self.metrics:
-            raise ValueError(f"metric is {metric!r}, allowed: {', '.join(map(repr, self.metrics))}")
+            raise ValueError(f"metric must be one of {', '.join(map(repr, self.metrics))}, got {metric!r}")
         self.metric = metric
-        self.settings = {name: value if value is None else _count(value, name) for name, value in settings.items()}
+        self.settings = {
+            name: None if value is None else vectors.checked_count(value, name) for name, value in settings.items()
+        }
 
     def fit(self, gallery):
         """Take in the gallery (n, d), in place of an earlier one. Returns the index itself."""
-        gallery = checked_embeddings(gallery, "gallery", self.metric)
+        gallery = vectors.checked_embeddings(gallery, "gallery", self.metric)
         if len(gallery) == 0:
-            raise ValueError("gallery has 0 rows, allowed: 1 or more")
+            raise ValueError("expected a gallery of 1 row or more, got 0")
         self._hold(self._built(gallery))
         return self
 
     def search(self, queries, k):
         """The k nearest gallery rows of each query: distances float32 (q, k), neighbours int64 (q, k).
 
-        Refused with a ValueError: k above the gallery, another dimension than the gallery's, NaN, infinity, and for
-        cosine rows of zeros, which have no direction.
+        ValueError: k above the gallery, another dimension than the gallery's, NaN, infinity, and for cosine rows of
+        zeros, which have no direction.
         """
         n, d = self._shape()
-        queries = checked_embeddings(queries, "queries", self.metric, n_columns=d)
-        k = checked_k(k, n)
-        distances = np.empty((len(queries), k), dtype=np.float32)
-        neighbours = np.empty((len(queries), k), dtype=np.int64)
-        for start in range(0, len(queries), _rows_a_batch(max(d, k))):
-            rows = slice(start, start + _rows_a_batch(max(d, k)))
-            distances[rows], neighbours[rows] = self._nearest(self._prepared(queries[rows]), k)
-        return distances, neighbours
+        queries, squared_lengths = vectors.checked_with_lengths(queries, "queries", self.metric, n_columns=d)
+        k, step = vectors.checked_k(k, n), vectors.rows_a_batch(max(d, k))
+        found = [
+            self._nearest(self._prepared(queries[i : i + step], squared_lengths[i : i + step]), k)
+            for i in range(0, max(len(queries), 1), step)
+        ]
+        return found[0] if len(found) == 1 else tuple(map(np.concatenate, zip(*found, strict=True)))
 
     def save(self, path):
         """Write the index to one file: first a header with a digest, then its contents. No pickle.
@@ -103,7 +106,7 @@ class _Index:
 
     def _fitted(self):
         if self._index is None:
-            raise ValueError("the index holds no gallery yet, call fit(gallery) first")
+            raise ValueError("the index is empty: call fit(gallery) first")
         return self._index
 
     def _shape(self):
@@ -118,13 +121,14 @@ class _Index:
     def _restored(self, payload, header):
         return faiss.deserialize_index(payload)
 
-    def _prepared(self, embeddings):
-        return _unit_rows(embeddings) if self.metric == "cosine" else embeddings
+    def _prepared(self, embeddings, squared_lengths=None):
+        return vectors.unit_rows(embeddings, squared_lengths) if self.metric == "cosine" else embeddings
 
     def _add(self, index, gallery):
         """Add all rows, prepared in batches, so that no second copy of the whole gallery is made."""
-        for start in range(0, len(gallery), _rows_a_batch(gallery.shape[1])):
-            index.add(self._prepared(gallery[start : start + _rows_a_batch(gallery.shape[1])]))
+        step = vectors.rows_a_batch(gallery.shape[1])
+        for start in range(0, len(gallery), step):
+            index.add(self._prepared(gallery[start : start + step]))
         return index
 
     def _from_squares(self, squares):
@@ -145,7 +149,7 @@ class _ExactIndex(_Index):
         open_rows, n_asked = np.arange(len(queries)), min(k + 16, n)
         while len(open_rows):
             settled = np.zeros(len(open_rows), dtype=bool)
-            step = _rows_a_batch(max(d, n_asked))
+            step = vectors.rows_a_batch(max(d, n_asked))
             for start in range(0, len(open_rows), step):
                 rows = open_rows[start : start + step]
                 distances[rows], neighbours[rows], settled[start : start + step] = self._among(
@@ -179,25 +183,18 @@ class FlatIndex(_ExactIndex):
     def _among(self, queries, k, n_asked):
         """Distances and neighbours (b, k), and bool (b,): whether no row outside the n_asked can be among them."""
         index = self._index
-        approximate, candidates = _search(index, queries, n_asked)
+        approximate, candidates = vectors.search_flat(index, queries, n_asked)
         # FAISS may go through a matrix product, whose rounding depends on the place of a row: equal rows could differ.
         # Comparing pair by pair gives equal rows equal distances.
-        raw = np.empty(candidates.shape, dtype=np.float32)
-        index.compute_distance_subset(
-            len(queries), faiss.swig_ptr(queries), n_asked, faiss.swig_ptr(raw), faiss.swig_ptr(candidates)
-        )
-        raw = np.maximum(1 - raw if self.metric == "cosine" else raw, 0)
+        raw, neighbours = vectors.nearest_among(index, queries, candidates, k, self.metric)
         distances = raw if self.metric == "cosine" else np.sqrt(raw)
-        order = np.lexsort((candidates, distances))[:, :k]
         if n_asked == index.ntotal:
-            settled = np.ones(len(queries), dtype=bool)
-        else:
-            farthest = 1 - approximate[:, -1] if self.metric == "cosine" else approximate[:, -1]
-            # the terms that were summed: products of unit rows, or squares and products of a query and a gallery row
-            scale = 1 if self.metric == "cosine" else (np.linalg.norm(queries, axis=1) + self._longest) ** 2
-            rounding = 4 * np.sqrt(index.d) * np.finfo(np.float32).eps * scale
-            settled = np.take_along_axis(raw, order, axis=1)[:, -1] < farthest - rounding
-        return *_in_order(order, distances, candidates), settled
+            return distances, neighbours, np.ones(len(queries), dtype=bool)
+        farthest = 1 - approximate[:, -1] if self.metric == "cosine" else approximate[:, -1]
+        # the terms that were summed: products of unit rows, or squares and products of a query and a gallery row
+        scale = 1 if self.metric == "cosine" else (np.linalg.norm(queries, axis=1) + self._longest) ** 2
+        rounding = 4 * np.sqrt(index.d) * np.finfo(np.float32).eps * scale
+        return distances, neighbours, raw[:, -1] < farthest - rounding
 
 
 class KDTreeIndex(_ExactIndex):
@@ -242,8 +239,7 @@ class KDTreeIndex(_ExactIndex):
     def _among(self, queries, k, n_asked):
         distances, candidates = self._index.query(queries, n_asked)  # float64, pair by pair
         distances = self._from_squares(np.square(distances)).astype(np.float32)
-        order = np.lexsort((candidates, distances))[:, :k]
-        nearest, neighbours = _in_order(order, distances, candidates)
+        nearest, neighbours = vectors.ordered(distances, candidates, k)
         return nearest, neighbours, (nearest[:, -1] < distances[:, -1]) | (n_asked == self._shape()[0])
 
 
@@ -270,7 +266,7 @@ class LSHIndex(_Index):
 
     def _nearest(self, queries, k):
         n_different, candidates = self._index.search(queries, k)
-        return _sorted(1 - np.cos(np.pi * n_different / self.settings["n_bits"]), candidates)
+        return _ties_ordered(1 - np.cos(np.pi * n_different / self.settings["n_bits"]), candidates)
 
 
 class HNSWIndex(_Index):
@@ -302,7 +298,7 @@ class HNSWIndex(_Index):
         lost = candidates[:, -1] < 0
         if lost.any():
             squares[lost], candidates[lost] = self._index.storage.search(queries[lost], k)
-        return _sorted(self._from_squares(squares), candidates)
+        return _ties_ordered(self._from_squares(squares), candidates)
 
 
 class IVFPQIndex(_Index):
@@ -327,9 +323,9 @@ class IVFPQIndex(_Index):
         n_lists = max(1, min(int(4 * n**0.5), n // 39)) if n_lists is None else n_lists
         n_bytes = max(m for m in range(1, max(1, d // 4) + 1) if d % m == 0) if n_bytes is None else n_bytes
         if d % n_bytes:
-            raise ValueError(f"n_bytes is {n_bytes}, allowed: divisors of the dimension {d}")
+            raise ValueError(f"n_bytes must divide the dimension {d}, got {n_bytes}")
         if n < max(n_lists, 256):
-            raise ValueError(f"gallery has {n} rows, allowed: {max(n_lists, 256)} or more, one a centre")
+            raise ValueError(f"expected a gallery of {max(n_lists, 256)} rows or more, one a centre, got {n}")
         index = faiss.IndexIVFPQ(faiss.IndexFlatL2(d), d, n_lists, n_bytes, 8)
         for clustering in (index.cp, index.pq.cp):
             clustering.min_points_per_centroid = 1  # said above instead of on the error stream
@@ -345,7 +341,7 @@ class IVFPQIndex(_Index):
             index.nprobe = n_probe
             squares[short], candidates[short] = index.search(queries[short], k)
             n_probe = min(2 * n_probe, index.nlist)
-        return _sorted(self._from_squares(squares), candidates)
+        return _ties_ordered(self._from_squares(squares), candidates)
 
 
 KINDS = {index.kind: index for index in (FlatIndex, KDTreeIndex, LSHIndex, HNSWIndex, IVFPQIndex)}
@@ -361,17 +357,17 @@ def recall_of_neighbours(found, exact):
     """
     found, exact = np.asarray(found), np.asarray(exact)
     if found.ndim != 2 or found.shape != exact.shape or found.shape[1] == 0:
-        raise ValueError(f"found is {found.shape}, exact {exact.shape}; both are needed as (q, k), k from 1")
+        raise ValueError(f"expected found and exact of one shape (q, k), got {found.shape} and {exact.shape}")
     both = np.sort(np.concatenate([found, exact], axis=1), axis=1)  # each row once in either: a pair is in both
     return (both[:, 1:] == both[:, :-1]).sum(axis=1) / found.shape[1]
 
 
-def measure(index, gallery, queries, k, exact=None, threads=1, n_alone=100, n_rounds=5, clock=time.perf_counter):
+def benchmark(index, gallery, queries, k, exact=None, threads=1, n_single=100, n_rounds=5, clock=time.perf_counter):
     """Fit the index, search with it, and say what that cost: a dict, one row of a table.
 
     kind, metric, n, d, k, n_queries, threads; build_s: seconds of `fit`; index_bytes: `nbytes`; recall: mean over
     queries of the share of the `exact` neighbours (q, k) that were found (by default those of a FlatIndex of the same
-    metric). alone_ms, alone_p99_ms: milliseconds of a query that comes alone, median and 99th percentile of `n_alone`
+    metric). single_ms, single_p99_ms: milliseconds of a single query, median and 99th percentile of `n_single`
     searches, which go through the queries again where there are fewer. batch_ms, batch_p99_ms: the same of a query when
     all come at once, over `n_rounds` searches. Searches are run once before they are timed, and their checks count.
     Libraries are held to `threads` threads while this runs. The default clock is that of the wall. With one thread
@@ -379,27 +375,27 @@ def measure(index, gallery, queries, k, exact=None, threads=1, n_alone=100, n_ro
     nearly the same on a busy one.
 
     >>> rows = np.eye(3, dtype=np.float32)
-    >>> costs = measure(FlatIndex(), rows, rows, k=2, n_alone=3)
-    >>> costs["recall"], costs["threads"], costs["alone_ms"] <= costs["alone_p99_ms"]
+    >>> costs = benchmark(FlatIndex(), rows, rows, k=2, n_single=3)
+    >>> costs["recall"], costs["threads"], costs["single_ms"] <= costs["single_p99_ms"]
     (1.0, 1, True)
     """
-    n_alone, n_rounds = _count(n_alone, "n_alone"), _count(n_rounds, "n_rounds")
+    n_single, n_rounds = vectors.checked_count(n_single, "n_single"), vectors.checked_count(n_rounds, "n_rounds")
     if len(queries) == 0:
-        raise ValueError("there is no query to measure with")
+        raise ValueError("expected 1 query or more, got 0")
     if exact is None:
         exact = FlatIndex(index.metric).fit(gallery).search(queries, k)[1]
-    with threadpool_limits(_count(threads, "threads")):
+    with threadpool_limits(vectors.checked_count(threads, "threads")):
         build_s, _ = _timed(clock, index.fit, gallery)
         found = index.search(queries, k)[1]
         batches = [_timed(clock, index.search, queries, k)[0] for _ in range(n_rounds)]
-        ones = [np.ascontiguousarray(queries[i : i + 1]) for i in np.arange(n_alone) % len(queries)]
+        ones = [np.ascontiguousarray(queries[i : i + 1]) for i in np.arange(n_single) % len(queries)]
         index.search(ones[0], k)
-        alone = [_timed(clock, index.search, one, k)[0] for one in ones]
-    batch_ms, alone_ms = 1000 * np.array(batches) / len(queries), 1000 * np.array(alone)
+        singles = [_timed(clock, index.search, one, k)[0] for one in ones]
+    batch_ms, single_ms = 1000 * np.array(batches) / len(queries), 1000 * np.array(singles)
     return {
         "kind": index.kind, "metric": index.metric, "n": len(gallery), "d": gallery.shape[1], "k": k,
         "n_queries": len(queries), "threads": threads, "build_s": build_s, "index_bytes": index.nbytes,
-        "alone_ms": float(np.median(alone_ms)), "alone_p99_ms": float(np.quantile(alone_ms, 0.99)),
+        "single_ms": float(np.median(single_ms)), "single_p99_ms": float(np.quantile(single_ms, 0.99)),
         "batch_ms": float(np.median(batch_ms)), "batch_p99_ms": float(np.quantile(batch_ms, 0.99)),
         "recall": float(recall_of_neighbours(found, exact).mean()),
     }  # fmt: skip
@@ -415,15 +411,15 @@ def search_leave_self_out(embeddings, k, rows=None, metric="cosine"):
     >>> search_leave_self_out(points, k=2, metric="l2")[1].tolist()
     [[1, 2], [0, 2], [1, 0]]
     """
-    embeddings = checked_embeddings(embeddings, "embeddings", metric)
+    embeddings = vectors.checked_embeddings(embeddings, "embeddings", metric)
     n = len(embeddings)
     rows = np.arange(n) if rows is None else np.asarray(rows)
     if rows.ndim != 1 or (rows.size and not np.issubdtype(rows.dtype, np.integer)):
-        raise ValueError(f"rows has shape {rows.shape} and dtype {rows.dtype}, allowed: whole numbers (q,)")
+        raise ValueError(f"expected rows as integers (q,), got {rows.dtype} {rows.shape}")
     rows = rows.astype(np.int64)
     if rows.size and (rows.min() < 0 or rows.max() >= n):
-        raise ValueError(f"rows holds {rows.min()} to {rows.max()}, allowed: 0 to {n - 1}")
-    k = checked_k(k, n - 1, "the gallery without the query")
+        raise ValueError(f"rows must be from 0 to {n - 1}, got {rows.min()} to {rows.max()}")
+    k = vectors.checked_k(k, n - 1, "the gallery without the query")
     distances, neighbours = FlatIndex(metric).fit(embeddings).search(embeddings[rows], k + 1)
     others = neighbours != rows[:, None]  # (q, k + 1)
     others[others.all(axis=1), -1] = False  # its copies in lower rows came first: drop the last in its stead
@@ -431,42 +427,6 @@ def search_leave_self_out(embeddings, k, rows=None, metric="cosine"):
 
 
 # ------------------------------------------------------------------------------------- what the indexes share
-
-
-def checked_embeddings(embeddings, name, metric, n_columns=None):
-    """The embeddings as float32 (n, d), C-contiguous, or a ValueError that says what is wrong with them.
-
-    float16 and float64 are converted, other types refused. Refused too: NaN, infinity, for cosine rows of zeros, and
-    for l2 rows so long that their squared length leaves float32.
-    """
-    embeddings = np.asarray(embeddings)
-    if embeddings.ndim != 2 or embeddings.shape[1] == 0:
-        raise ValueError(f"{name} has shape {embeddings.shape}, allowed: (rows, dimensions)")
-    if embeddings.dtype not in (np.float16, np.float32, np.float64):
-        raise ValueError(f"{name} has dtype {embeddings.dtype}, allowed: float32 (float16 and float64 are converted)")
-    if n_columns is not None and embeddings.shape[1] != n_columns:
-        raise ValueError(f"{name} has {embeddings.shape[1]} dimensions, the gallery {n_columns}")
-    with np.errstate(over="ignore"):  # what leaves float32 becomes infinite, and is refused below
-        embeddings = np.ascontiguousarray(embeddings, dtype=np.float32)
-    squared_lengths = np.einsum("nd,nd->n", embeddings, embeddings, dtype=np.float64)
-    problems = [(~np.isfinite(squared_lengths), "with NaN or infinite values")]
-    if metric == "cosine":
-        problems.append((squared_lengths == 0, "of zeros, which have no direction (cosine)"))
-    else:
-        problems.append((squared_lengths > np.finfo(np.float32).max / 8, "too long for squares in float32 (l2)"))
-    for is_bad, what in problems:
-        if is_bad.any():
-            raise ValueError(
-                f"{name} has {is_bad.sum()} rows {what} among {len(embeddings)}, the first is row {np.argmax(is_bad)}"
-            )
-    return embeddings
-
-
-def checked_k(k, n_rows, of="the gallery"):
-    """k as int, or a ValueError: a whole number from 1 to n_rows."""
-    if _count(k, "k") > n_rows:
-        raise ValueError(f"k is {k}, but {of} has {n_rows} rows")
-    return int(k)
 
 
 def write_index(path, header, payload):
@@ -488,7 +448,7 @@ def read_index(path, kind):
     """header and payload that `write_index` wrote. ValueError if the file is damaged, or of another kind."""
     with open(path, "rb") as file:
         if file.read(len(_MAGIC)) != _MAGIC:
-            raise ValueError(f"{path}: not an index file, its first line should be {_MAGIC.decode().strip()!r}")
+            raise ValueError(f"{path}: not an index file (its first line is not {_MAGIC.decode().strip()!r})")
         digest, header_line, payload = file.readline().strip(), file.readline(), file.read()
     expected = hashlib.sha256(header_line)
     expected.update(payload)
@@ -496,7 +456,7 @@ def read_index(path, kind):
         raise ValueError(f"{path}: damaged or cut short ({len(payload)} bytes after its header), build the index again")
     header = json.loads(header_line)
     if header["kind"] != kind:
-        raise ValueError(f"{path}: holds an index of kind {header['kind']!r}, asked for: {kind!r}")
+        raise ValueError(f"{path}: expected an index of kind {kind!r}, got {header['kind']!r}")
     return header, payload
 
 
@@ -507,48 +467,17 @@ def _head(header, payload):
     return _MAGIC + digest.hexdigest().encode() + b"\n" + line
 
 
-def _unit_rows(embeddings):
-    lengths = np.sqrt(np.einsum("nd,nd->n", embeddings, embeddings, dtype=np.float64))
-    return np.divide(embeddings, lengths[:, None], out=np.empty_like(embeddings), casting="same_kind")
-
-
 def _longest(index):
     """The length of the longest row of a FAISS flat index, without a copy of it."""
     vectors = faiss.rev_swig_ptr(index.get_xb(), index.ntotal * index.d).reshape(index.ntotal, index.d)
     return float(np.sqrt(np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64).max()))
 
 
-def _rows_a_batch(n_columns):
-    return max(1, _BATCH_ELEMENTS // n_columns)
-
-
-def _count(value, name):
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise ValueError(f"{name} is {value!r}, allowed: a whole number from 1")
-    return int(value)
-
-
-def _search(index, queries, n_asked):
-    """index.search of a flat index, with matrix products from four queries on.
-
-    FAISS 1.15 compares row by row until queries times dimensions come to 128,000: 32 queries of 2,048 dimensions then
-    take 8 times as long, and 256 of 32 dimensions 7 times. Its threshold is a global: it is set for this search alone.
-    """
-    if len(queries) < 4:
-        return index.search(queries, n_asked)
-    faiss.cvar.distance_compute_blas_threshold = 1
-    try:
-        return index.search(queries, n_asked)
-    finally:
-        faiss.cvar.distance_compute_blas_threshold = _BLAS_THRESHOLD
-
-
-def _in_order(order, *arrays):
-    return tuple(np.take_along_axis(array, order, axis=1) for array in arrays)
-
-
-def _sorted(distances, candidates):
-    return _in_order(np.lexsort((candidates, distances)), distances, candidates)
+def _ties_ordered(distances, candidates):
+    """The same, of distances that ascend already: only where some are equal, their candidates are put in order."""
+    if (distances[:, 1:] > distances[:, :-1]).all():
+        return distances, candidates
+    return vectors.ordered(distances, candidates, distances.shape[1])
 
 
 def _timed(clock, act, *arguments):

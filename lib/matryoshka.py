@@ -13,7 +13,7 @@ Matryoshka Representation Learning, 2022). Any embedding can be cut here; one wi
 distances are 1 - cosine at full width, float32 (q, k), ascending; neighbours are int64 (q, k) gallery rows. Ties go by
 lower row, also at the last place of each shortlist. With a shortlist as long as the gallery the search is exact.
 
-Needs numpy and faiss. Copy this file alone: it imports nothing else of the course.
+Needs numpy and faiss. Copy with: vectors.py.
 """
 
 from typing import NamedTuple
@@ -21,8 +21,10 @@ from typing import NamedTuple
 import faiss
 import numpy as np
 
-_BATCH_ELEMENTS = 4_000_000  # of a temporary array: 16 MB of float32
-_BLAS_THRESHOLD = faiss.cvar.distance_compute_blas_threshold  # FAISS's own
+try:
+    from lib import vectors
+except ModuleNotFoundError:  # copied beside this file
+    import vectors
 
 
 def truncate(embeddings, d):
@@ -33,9 +35,9 @@ def truncate(embeddings, d):
     >>> truncate(np.array([[3.0, 4.0, 12.0]]), 2).tolist()  # 3 and 4 over 5
     [[0.6000000238418579, 0.800000011920929]]
     """
-    embeddings = _checked(embeddings, "embeddings")
-    if _count(d, "d") > embeddings.shape[1]:
-        raise ValueError(f"d is {d}, but embeddings have {embeddings.shape[1]} coordinates")
+    embeddings = vectors.checked_embeddings(embeddings, "embeddings", "cosine")
+    if vectors.checked_count(d, "d") > embeddings.shape[1]:
+        raise ValueError(f"d must be at most {embeddings.shape[1]}, the dimensions of the embeddings, got {d}")
     return _unit_rows(embeddings[:, :d], "embeddings")
 
 
@@ -80,29 +82,32 @@ class Funnel:
     kind, metric = "funnel", "cosine"
 
     def __init__(self, steps):
-        self.steps = [(_count(d, "d of a step"), _count(rows, "rows of a step")) for d, rows in steps]
+        count = vectors.checked_count
+        self.steps = [(count(d, "d of a step"), count(rows, "rows of a step")) for d, rows in steps]
         if not self.steps:
-            raise ValueError("steps is empty, allowed: one (d, rows that stay) or more")
+            raise ValueError("expected steps of one (d, rows that stay) or more, got none")
         for (d, rows), (more_d, fewer_rows) in zip(self.steps, self.steps[1:], strict=False):
             if more_d <= d or fewer_rows > rows:
-                raise ValueError(f"after the step ({d}, {rows}) comes ({more_d}, {fewer_rows}): more d, no more rows")
+                raise ValueError(
+                    f"after the step ({d}, {rows}) expected a larger d and no more rows, got ({more_d}, {fewer_rows})"
+                )
         self._indexes = None
 
     def fit(self, gallery):
         """Take in the gallery (n, width), in place of an earlier one. Returns the index itself."""
-        gallery = _checked(gallery, "gallery")
+        gallery = vectors.checked_embeddings(gallery, "gallery", "cosine")
         n, width = gallery.shape
         if n == 0:
-            raise ValueError("gallery has 0 rows, allowed: 1 or more")
+            raise ValueError("expected a gallery of 1 row or more, got 0")
         if self.steps[-1][0] > width:
-            raise ValueError(f"a step has {self.steps[-1][0]} coordinates, the gallery {width}")
+            raise ValueError(f"d of a step must be at most {width}, the gallery's dimensions, got {self.steps[-1][0]}")
         if self.steps[0][1] > n:
-            raise ValueError(f"the shortlist is {self.steps[0][1]} rows, but the gallery has {n}")
+            raise ValueError(f"the shortlist must be at most {n} rows, the whole gallery, got {self.steps[0][1]}")
         indexes = []
         for d in [d for d, _ in self.steps] + [width]:
             index = faiss.IndexFlatIP(d)
-            for start in range(0, n, _rows_a_batch(width)):
-                index.add(_unit_rows(gallery[start : start + _rows_a_batch(width), :d], "gallery", start))
+            for start in range(0, n, vectors.rows_a_batch(width)):
+                index.add(_unit_rows(gallery[start : start + vectors.rows_a_batch(width), :d], "gallery", start))
             indexes.append(index)
         self._indexes = indexes
         return self
@@ -112,16 +117,12 @@ class Funnel:
 
         ValueError: k above the rows of the last step, another width than the gallery's, NaN, infinity, rows of zeros.
         """
-        if self._indexes is None:
-            raise ValueError("the index holds no gallery yet, call fit(gallery) first")
-        queries, width = _checked(queries, "queries"), self._indexes[-1].d
-        if queries.shape[1] != width:
-            raise ValueError(f"queries has {queries.shape[1]} dimensions, the gallery {width}")
-        if _count(k, "k") > self.steps[-1][1]:
-            raise ValueError(f"k is {k}, but the shortlist has {self.steps[-1][1]} rows")
+        width = self._fitted()[-1].d
+        queries = vectors.checked_embeddings(queries, "queries", "cosine", n_columns=width)
+        k = vectors.checked_k(k, self.steps[-1][1], "the shortlist")
         distances = np.empty((len(queries), k), dtype=np.float32)
         neighbours = np.empty((len(queries), k), dtype=np.int64)
-        step = _rows_a_batch(max(width, self.steps[0][1]))
+        step = vectors.rows_a_batch(max(width, self.steps[0][1]))
         for start in range(0, len(queries), step):
             part = slice(start, start + step)
             (d, n_rows), *later = self.steps
@@ -129,24 +130,25 @@ class Funnel:
             keep = [rows for _, rows in later] + [k]
             for index, n_rows in zip(self._indexes[1:], keep, strict=True):
                 compared = _unit_rows(queries[part, : index.d], "queries", start)
-                distances_now, candidates = _ordered(index, compared, candidates, n_rows)
+                distances_now, candidates = vectors.nearest_among(index, compared, candidates, n_rows)
             distances[part], neighbours[part] = distances_now, candidates
         return distances, neighbours
 
     @property
     def nbytes(self):
         """Bytes of the rows that are held, float32, for all steps."""
-        if self._indexes is None:
-            raise ValueError("the index holds no gallery yet, call fit(gallery) first")
-        return sum(4 * index.ntotal * index.d for index in self._indexes)
+        return sum(4 * index.ntotal * index.d for index in self._fitted())
 
     @property
     def multiply_adds(self):
         """Products that are summed for one query: all rows at the first step's d, those left at each later one's."""
-        if self._indexes is None:
-            raise ValueError("the index holds no gallery yet, call fit(gallery) first")
-        compared = [self._indexes[0].ntotal] + [rows for _, rows in self.steps]
+        compared = [self._fitted()[0].ntotal] + [rows for _, rows in self.steps]
         return sum(rows * index.d for rows, index in zip(compared, self._indexes, strict=True))
+
+    def _fitted(self):
+        if self._indexes is None:
+            raise ValueError("the index is empty: call fit(gallery) first")
+        return self._indexes
 
 
 class Plan(NamedTuple):
@@ -180,15 +182,16 @@ def plan(table, ms=None, megabytes=None, wanted_map=None):
     limits = {"ms": ms, "megabytes": megabytes, "mAP": wanted_map}
     for name, limit in limits.items():
         if limit is not None and not (np.isfinite(limit) and limit > 0):
-            raise ValueError(f"the limit of {name} is {limit!r}, allowed: a number above 0, or None")
+            raise ValueError(f"the limit of {name} must be a positive number or None, got {limit!r}")
     if not rows:
-        raise ValueError("the table has no row to choose from")
+        raise ValueError("expected a table of 1 row or more, got 0")
     for i, row in enumerate(rows):
         missing = {"structure", "dimensions", "shortlist", *limits} - set(row)
         if missing:
             raise ValueError(f"row {i} of the table has no {', '.join(sorted(missing))}")
         if not all(np.isfinite(row[name]) and row[name] >= 0 for name in limits):
-            raise ValueError(f"row {i} of the table has {[row[name] for name in limits]}, allowed: 0 or more, finite")
+            measured = {name: row[name] for name in limits}
+            raise ValueError(f"row {i} of the table must hold finite numbers from 0, got {measured}")
     breaches = [_breaches(row, limits) for row in rows]
     fitting = [row for row, breach in zip(rows, breaches, strict=True) if not breach]
     if fitting:
@@ -210,7 +213,7 @@ def plan(table, ms=None, megabytes=None, wanted_map=None):
 def _nearest(index, queries, n_rows):
     """The n_rows nearest of the whole index, in any order, ties at the last place by lower row: int64 (q, n_rows)."""
     n_asked = min(n_rows + 1, index.ntotal)
-    similarities, candidates = _search(index, queries, n_asked)
+    similarities, candidates = vectors.search_flat(index, queries, n_asked)
     rows = np.ascontiguousarray(candidates[:, :n_rows])
     if n_rows == index.ntotal:
         return rows
@@ -221,38 +224,11 @@ def _nearest(index, queries, n_rows):
     pending = np.flatnonzero(similarities[:, -2] - similarities[:, -1] <= 2 * rounding)
     while len(pending):
         n_asked = min(4 * n_asked, index.ntotal)
-        similarities, candidates = _search(index, queries[pending], n_asked)
-        distances, rows[pending] = _ordered(index, queries[pending], candidates, n_rows)
+        similarities, candidates = vectors.search_flat(index, queries[pending], n_asked)
+        distances, rows[pending] = vectors.nearest_among(index, queries[pending], candidates, n_rows)
         is_open = distances[:, -1] >= 1 - similarities[:, -1] - rounding
         pending = pending[is_open & (n_asked < index.ntotal)]
     return rows
-
-
-def _search(index, queries, n_asked):
-    """index.search, with matrix products from four queries on.
-
-    FAISS 1.15 compares row by row until queries times dimensions come to 128,000: 32 queries of 2,048 dimensions then
-    take 8 times as long, and 256 of 32 dimensions 7 times. Its threshold is a global: it is set for this search alone.
-    """
-    if len(queries) < 4:
-        return index.search(queries, n_asked)
-    faiss.cvar.distance_compute_blas_threshold = 1
-    try:
-        return index.search(queries, n_asked)
-    finally:
-        faiss.cvar.distance_compute_blas_threshold = _BLAS_THRESHOLD
-
-
-def _ordered(index, queries, candidates, n_rows):
-    """The n_rows nearest of each query's candidates (q, c), ties by lower row: distances and rows (q, n_rows)."""
-    candidates = np.ascontiguousarray(candidates)
-    cosines = np.empty(candidates.shape, dtype=np.float32)
-    index.compute_distance_subset(
-        len(queries), faiss.swig_ptr(queries), candidates.shape[1], faiss.swig_ptr(cosines), faiss.swig_ptr(candidates)
-    )
-    distances = np.maximum(1 - cosines, 0)
-    order = np.lexsort((candidates, distances))[:, :n_rows]
-    return np.take_along_axis(distances, order, axis=1), np.take_along_axis(candidates, order, axis=1)
 
 
 def _breaches(row, limits):
@@ -277,35 +253,10 @@ def _described(row, limits):
 # ----------------------------------------------------------------------------------------------------------- checks
 
 
-def _checked(embeddings, name):
-    embeddings = np.asarray(embeddings)
-    if embeddings.ndim != 2 or embeddings.shape[1] == 0:
-        raise ValueError(f"{name} has shape {embeddings.shape}, allowed: (rows, dimensions)")
-    if embeddings.dtype not in (np.float16, np.float32, np.float64):
-        raise ValueError(f"{name} has dtype {embeddings.dtype}, allowed: float32 (float16 and float64 are converted)")
-    with np.errstate(over="ignore"):  # what leaves float32 becomes infinite, and is refused
-        embeddings = np.ascontiguousarray(embeddings, dtype=np.float32)
-    bad = ~np.isfinite(np.einsum("nd,nd->n", embeddings, embeddings, dtype=np.float64))
-    if bad.any():
-        raise ValueError(f"{name} has {bad.sum()} rows with NaN or infinite values, the first is row {np.argmax(bad)}")
-    return embeddings
-
-
 def _unit_rows(embeddings, name, first=0):
     """Rows of length 1, C-contiguous. ValueError for a row of zeros; `first` is the number of the first row here."""
-    lengths = np.sqrt(np.einsum("nd,nd->n", embeddings, embeddings, dtype=np.float64))
-    if not lengths.all():
-        d, row = embeddings.shape[1], first + int(np.argmin(lengths))
+    squared_lengths = np.einsum("nd,nd->n", embeddings, embeddings, dtype=np.float64)
+    if not squared_lengths.all():
+        d, row = embeddings.shape[1], first + int(np.argmin(squared_lengths))
         raise ValueError(f"{name}: the first {d} coordinates of row {row} are 0, they have no direction")
-    out = np.empty(embeddings.shape, dtype=np.float32)
-    return np.divide(embeddings, lengths[:, None], out=out, casting="same_kind")
-
-
-def _count(value, name):
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise ValueError(f"{name} is {value!r}, allowed: a whole number from 1")
-    return int(value)
-
-
-def _rows_a_batch(n_columns):
-    return max(1, _BATCH_ELEMENTS // n_columns)
+    return vectors.unit_rows(embeddings, squared_lengths)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from lib import matryoshka
+from lib import vectors
 from lib.matryoshka import Funnel, funnel, plan, shortlist_and_rerank, truncate
 
 
@@ -58,19 +58,19 @@ def test_the_full_width_only_scales():
 
 def test_what_cannot_be_cut_is_refused():
     embeddings = nested(0, 5, 8)
-    with pytest.raises(ValueError, match="d is 9, but embeddings have 8 coordinates"):
+    with pytest.raises(ValueError, match="d must be at most 8, the dimensions of the embeddings, got 9"):
         truncate(embeddings, 9)
     for d in (0, 2.0, True):
-        with pytest.raises(ValueError, match="allowed: a whole number from 1"):
+        with pytest.raises(ValueError, match="must be a positive integer"):
             truncate(embeddings, d)
     embeddings[3, :2] = 0
     with pytest.raises(ValueError, match="the first 2 coordinates of row 3 are 0"):
         truncate(embeddings, 2)
     assert truncate(embeddings, 3).shape == (5, 3)
     embeddings[1, 7] = np.nan
-    with pytest.raises(ValueError, match="1 rows with NaN or infinite values, the first is row 1"):
+    with pytest.raises(ValueError, match="1 of 5 rows with NaN or infinite values, the first is row 1"):
         truncate(embeddings, 2)
-    with pytest.raises(ValueError, match="dtype int64"):
+    with pytest.raises(ValueError, match="got int64"):
         truncate(np.ones((2, 2), np.int64), 1)
 
 
@@ -137,7 +137,7 @@ def test_copies_that_do_not_all_fit_into_the_shortlist_get_in_by_lower_row():
 def test_search_in_batches_equals_search_at_once(monkeypatch):
     gallery, queries = nested(0, 200), nested(1, 30)
     at_once = funnel(gallery, queries, [(8, 40), (16, 20)], 5)
-    monkeypatch.setattr(matryoshka, "_BATCH_ELEMENTS", 200)
+    monkeypatch.setattr(vectors, "BATCH_ELEMENTS", 200)
     for found, expected in zip(funnel(gallery, queries, [(8, 40), (16, 20)], 5), at_once, strict=True):
         assert_array_equal(found, expected)
 
@@ -170,29 +170,29 @@ def test_lengths_do_not_matter():
 def test_bad_input_is_refused():
     gallery, queries = nested(0, 50), nested(1, 5)
     index = Funnel([(8, 20)]).fit(gallery)
-    with pytest.raises(ValueError, match="k is 21, but the shortlist has 20 rows"):
+    with pytest.raises(ValueError, match="k must be at most 20, the rows of the shortlist, got 21"):
         index.search(queries, 21)
-    with pytest.raises(ValueError, match="the shortlist is 51 rows, but the gallery has 50"):
+    with pytest.raises(ValueError, match="the shortlist must be at most 50 rows, the whole gallery, got 51"):
         shortlist_and_rerank(gallery, queries, 8, 51, 5)
-    with pytest.raises(ValueError, match="a step has 65 coordinates, the gallery 64"):
+    with pytest.raises(ValueError, match=r"d of a step must be at most 64, .* got 65"):
         shortlist_and_rerank(gallery, queries, 65, 20, 5)
-    with pytest.raises(ValueError, match="queries has 63 dimensions, the gallery 64"):
+    with pytest.raises(ValueError, match=r"expected queries of 64 dimensions, .* got 63"):
         index.search(queries[:, :63], 5)
     for k in (0, 1.0, True):
-        with pytest.raises(ValueError, match="allowed: a whole number from 1"):
+        with pytest.raises(ValueError, match="must be a positive integer"):
             index.search(queries, k)
-    with pytest.raises(ValueError, match="steps is empty"):
+    with pytest.raises(ValueError, match=r"expected steps of one .* got none"):
         Funnel([])
     for steps in ([(8, 20), (8, 10)], [(8, 20), (16, 30)]):
-        with pytest.raises(ValueError, match=r"after the step \(8, 20\) comes"):
+        with pytest.raises(ValueError, match=r"after the step \(8, 20\) expected"):
             Funnel(steps)
     with pytest.raises(ValueError, match=r"call fit\(gallery\) first"):
         Funnel([(8, 20)]).search(queries, 5)
-    with pytest.raises(ValueError, match="gallery has 0 rows"):
+    with pytest.raises(ValueError, match="expected a gallery of 1 row or more, got 0"):
         Funnel([(8, 20)]).fit(gallery[:0])
     bad = queries.copy()
     bad[2, 60] = np.inf
-    with pytest.raises(ValueError, match=r"queries has 1 rows with NaN or infinite values, the first is row 2"):
+    with pytest.raises(ValueError, match=r"queries has 1 of .* rows with NaN or infinite values, the first is row 2"):
         index.search(bad, 5)
     headless = gallery.copy()
     headless[7, :8] = 0
@@ -251,27 +251,11 @@ def test_a_shortlist_is_named_in_the_reason():
 
 
 def test_bad_tables_and_limits_are_refused():
-    with pytest.raises(ValueError, match="the limit of ms is 0, allowed: a number above 0, or None"):
+    with pytest.raises(ValueError, match="the limit of ms must be a positive number or None, got 0"):
         plan(MEASURED, ms=0)
-    with pytest.raises(ValueError, match="no row to choose from"):
+    with pytest.raises(ValueError, match="expected a table of 1 row or more, got 0"):
         plan(MEASURED[:0], ms=1)
     with pytest.raises(ValueError, match="row 0 of the table has no mAP, shortlist"):
         plan(MEASURED.drop(columns=["mAP", "shortlist"]), ms=1)
-    with pytest.raises(ValueError, match=r"row 0 of the table has .* allowed: 0 or more, finite"):
+    with pytest.raises(ValueError, match=r"row 0 of the table must hold finite numbers from 0, got .*nan"):
         plan(MEASURED.assign(mAP=np.nan))
-
-
-@pytest.mark.parametrize(("n_queries", "by_products"), [(1, False), (3, False), (4, True), (300, True)])
-def test_faiss_multiplies_matrices_from_four_queries_on_and_keeps_its_threshold(n_queries, by_products):
-    usual = faiss.cvar.distance_compute_blas_threshold
-
-    class Watched:
-        def search(self, queries, n_asked):
-            self.seen = faiss.cvar.distance_compute_blas_threshold
-            raise RuntimeError("searched")
-
-    index = Watched()
-    with pytest.raises(RuntimeError, match="searched"):
-        matryoshka._search(index, np.zeros((n_queries, 2), np.float32), 1)
-    assert index.seen == (1 if by_products else usual)
-    assert faiss.cvar.distance_compute_blas_threshold == usual

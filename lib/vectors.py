@@ -1,0 +1,117 @@
+"""Embeddings before a search: checked, scaled to length 1, compared by FAISS. What the search modules share.
+
+Contents: `checked_embeddings`, `checked_k`, `checked_count` (what was expected, what came), `unit_rows`,
+`rows_a_batch`, `search_flat` (FAISS's flat search, fast for few queries too), `nearest_among` (candidates compared pair
+by pair), `ordered` (ties by lower row).
+
+Needs numpy and faiss. Copy this file alone.
+"""
+
+import faiss
+import numpy as np
+
+BATCH_ELEMENTS = 4_000_000  # of a temporary array: 16 MB of float32
+_BLAS_THRESHOLD = faiss.cvar.distance_compute_blas_threshold  # FAISS's own
+_LONGEST_SQUARED = np.finfo(np.float32).max / 8
+
+
+def checked_embeddings(embeddings, name, metric, n_columns=None):
+    """The embeddings as float32 (n, d), C-contiguous, or a ValueError that says what is wrong with them.
+
+    float16 and float64 are converted; other types are refused. So are NaN, infinity, for cosine rows of zeros, and for
+    l2 rows so long that their squared length leaves float32.
+    """
+    return checked_with_lengths(embeddings, name, metric, n_columns)[0]
+
+
+def checked_with_lengths(embeddings, name, metric, n_columns=None):
+    """The embeddings as of `checked_embeddings`, and their squared lengths, float64 (n,)."""
+    embeddings = np.asarray(embeddings)
+    if embeddings.ndim != 2 or embeddings.shape[1] == 0:
+        raise ValueError(f"expected {name} of shape (n, d), got {embeddings.shape}")
+    if embeddings.dtype != np.float32 or not embeddings.flags.c_contiguous:
+        if embeddings.dtype not in (np.float16, np.float32, np.float64):
+            raise ValueError(f"expected {name} as float32 (float16 and float64 are converted), got {embeddings.dtype}")
+        with np.errstate(over="ignore"):  # what leaves float32 becomes infinite, and is refused below
+            embeddings = np.ascontiguousarray(embeddings, dtype=np.float32)
+    if n_columns is not None and embeddings.shape[1] != n_columns:
+        raise ValueError(f"expected {name} of {n_columns} dimensions, as the gallery's, got {embeddings.shape[1]}")
+    squared_lengths = np.einsum("nd,nd->n", embeddings, embeddings, dtype=np.float64)
+    least, most = (0, np.inf) if metric == "cosine" else (-1, _LONGEST_SQUARED)
+    is_fine = (squared_lengths > least) & (squared_lengths < most)  # False for NaN too
+    if not is_fine.all():
+        is_finite = np.isfinite(squared_lengths)
+        what = (
+            "of zeros, which have no direction (cosine)" if metric == "cosine" else "too long for float32 squares (l2)"
+        )
+        is_bad, what = (~is_fine, what) if is_finite.all() else (~is_finite, "with NaN or infinite values")
+        raise ValueError(
+            f"{name} has {is_bad.sum()} of {len(embeddings)} rows {what}, the first is row {is_bad.argmax()}"
+        )
+    return embeddings, squared_lengths
+
+
+def checked_k(k, n_rows, of="the gallery"):
+    """k as int, or a ValueError: an integer from 1 to n_rows."""
+    if checked_count(k, "k") > n_rows:
+        raise ValueError(f"k must be at most {n_rows}, the rows of {of}, got {k}")
+    return int(k)
+
+
+def checked_count(value, name):
+    """value as int, or a ValueError: a positive integer."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)) or value < 1:
+        raise ValueError(f"{name} must be a positive integer, got {value!r}")
+    return int(value)
+
+
+def unit_rows(embeddings, squared_lengths=None):
+    """The embeddings (n, d) scaled to length 1, C-contiguous; squared_lengths (n,) saves computing them again.
+
+    >>> unit_rows(np.array([[3, 4]], np.float32)).tolist()
+    [[0.6000000238418579, 0.800000011920929]]
+    """
+    if squared_lengths is None:
+        squared_lengths = np.einsum("nd,nd->n", embeddings, embeddings, dtype=np.float64)
+    lengths = np.sqrt(squared_lengths)[:, None]
+    return np.divide(embeddings, lengths, out=np.empty(embeddings.shape, np.float32), casting="same_kind")
+
+
+def rows_a_batch(n_columns):
+    """How many rows of so many columns a temporary array holds at once."""
+    return max(1, BATCH_ELEMENTS // n_columns)
+
+
+def search_flat(index, queries, n_asked):
+    """index.search of a flat index, with matrix products from four queries on.
+
+    FAISS 1.15 compares row by row until queries times dimensions come to 128,000: 32 queries of 2,048 dimensions then
+    take 8 times as long, and 256 of 32 dimensions 7 times. Its threshold is a global: it is set for this search alone.
+    """
+    if len(queries) < 4:
+        return index.search(queries, n_asked)
+    faiss.cvar.distance_compute_blas_threshold = 1
+    try:
+        return index.search(queries, n_asked)
+    finally:
+        faiss.cvar.distance_compute_blas_threshold = _BLAS_THRESHOLD
+
+
+def nearest_among(index, queries, candidates, k, metric="cosine"):
+    """The k nearest of each query's candidates (q, c), compared pair by pair with rows of a FAISS flat index.
+
+    Returns 1 - cosine, or squared Euclidean distances, float32 (q, k), and neighbours int64 (q, k); ties by lower row.
+    """
+    candidates = np.ascontiguousarray(candidates)
+    raw = np.empty(candidates.shape, dtype=np.float32)
+    index.compute_distance_subset(
+        len(queries), faiss.swig_ptr(queries), candidates.shape[1], faiss.swig_ptr(raw), faiss.swig_ptr(candidates)
+    )
+    return ordered(np.maximum(1 - raw if metric == "cosine" else raw, 0), candidates, k)
+
+
+def ordered(distances, candidates, k):
+    """The k of least distance in each row, ties by lower candidate: distances and candidates (q, k)."""
+    order = np.lexsort((candidates, distances))[:, :k]
+    rows = np.arange(len(order))[:, None]
+    return distances[rows, order], candidates[rows, order]

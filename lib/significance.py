@@ -393,7 +393,7 @@ def _student_tails(df):
     """The same for one Student's t. With t = sqrt(df) tan(angle) its density is that of cos(angle)^(df - 1)."""
     df = min(df, 1e6)
     top = math.pi / 2 if df < 40 else math.atan(40 / math.sqrt(df))
-    angles = np.linspace(0.0, top, 8001)
+    angles = np.linspace(0.0, top, 2001)
     density = np.cos(angles) ** (df - 1)
     steps = (density[1:] + density[:-1]) / 2
     tails = np.append(np.cumsum(steps[::-1])[::-1], 0.0)  # summed from the far end: small ones keep their digits

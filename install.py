@@ -1,9 +1,13 @@
 """Make .venv with everything the course needs, or find that it is there already.
 
-Run by every make target; without make:  python install.py
-The environment is made again when requirements.txt, constraints.txt, pyproject.toml, the Python version or the place
-of this folder changed: their digest is kept in .venv/course-stamp, written last, so that a broken-off installation is
-taken up again by the next call. Standard library only; needs Python 3.11 or newer.
+    python install.py                  what the course imports
+    python install.py dev              also what tests, benchmarks and style checks use
+    python install.py full             also the further weights of full runs
+
+Every make target calls it. What is installed is brought up to date when requirements.txt, constraints.txt,
+pyproject.toml, the Python version or the place of this folder has changed: their digest is kept in .venv/course-stamp,
+and in .venv/course-stamp-dev for an extra. A stamp is written last, so an interrupted installation is completed by the
+next call. Standard library only; needs Python 3.11 or newer.
 """
 
 import hashlib
@@ -15,25 +19,31 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
-STAMP = VENV / "course-stamp"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 OLDEST = (3, 11)
+EXTRAS = ("dev", "full")
 
 
 def digest() -> str:
-    """sha256 of all that decides what is installed."""
+    """SHA-256 of all that decides what is installed."""
     parts = [(ROOT / name).read_bytes() for name in ("requirements.txt", "constraints.txt", "pyproject.toml")]
     parts += [repr(sys.version_info[:3]).encode(), str(ROOT).encode()]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 
-def is_current() -> bool:
-    """True when .venv is complete and was made from the present requirements."""
-    return PYTHON.exists() and STAMP.exists() and STAMP.read_text().strip() == digest()
+def stamp(extra: str | None = None) -> Path:
+    """The file that says what was last installed completely: the requirements, or an extra."""
+    return VENV / "-".join(filter(None, ["course-stamp", extra]))
+
+
+def is_current(extra: str | None = None) -> bool:
+    """Whether .venv holds the present requirements, or this extra of them."""
+    path = stamp(extra)
+    return PYTHON.exists() and path.exists() and path.read_text().strip() == digest()
 
 
 def works() -> bool:
-    """True when the interpreter in .venv starts and is the Python that runs this script."""
+    """Whether the interpreter in .venv starts and is the Python that runs this script."""
     probe = [str(PYTHON), "-c", "import sys, pip; print(sys.version_info[:2])"]
     try:
         return subprocess.run(probe, capture_output=True, text=True).stdout.strip() == repr(sys.version_info[:2])
@@ -42,40 +52,64 @@ def works() -> bool:
 
 
 def require_own_folder() -> None:
-    """End with a sentence where .venv is something that making it anew would destroy or could not replace."""
+    """Stop where .venv is something that a new environment would destroy or cannot replace."""
     if VENV.is_symlink():
-        what = f"a link to {os.readlink(VENV)}, which is no environment that works with this Python; remove the link"
+        fault, remedy = f"a link to {os.readlink(VENV)}, where no working environment of this Python is", "remove it"
     elif VENV.exists() and not VENV.is_dir():
-        what = "a file; move it away"
+        fault, remedy = "a file", "move it away"
     elif VENV.is_dir() and any(VENV.iterdir()) and not (VENV / "pyvenv.cfg").is_file():
-        what = "a folder with something else than an environment in it; move it away"
+        fault, remedy = "a folder that is not a Python environment", "move it away"
     else:
         return
-    sys.exit(f"install.py: {VENV} is {what}, and call it again.")
+    sys.exit(f"install.py: {VENV} is {fault}; {remedy} and run this again.")
 
 
 def install() -> None:
-    """Make .venv (anew where it does not work), install into it, and write the stamp."""
+    """Make .venv (anew where it does not work), install the requirements, and write the stamp."""
     if VENV.exists() and works():
-        print("The requirements changed, or an installation was broken off: bringing .venv up to date.", flush=True)
+        print("Updating .venv: the requirements changed, or an installation was interrupted.", flush=True)
     else:
         require_own_folder()
-        print(f"Making .venv with Python {sys.version.split()[0]}.", flush=True)
+        print(f"Creating .venv with Python {sys.version.split()[0]}.", flush=True)
         venv.EnvBuilder(clear=VENV.exists(), with_pip=True, symlinks=os.name != "nt").create(VENV)
-    print("Installing the requirements (once; about 6 GB on Linux, a few minutes).", flush=True)
-    STAMP.unlink(missing_ok=True)
-    pip = [str(PYTHON), "-m", "pip", "install", "--no-input", "--disable-pip-version-check"]
-    subprocess.run([*pip, "-r", "requirements.txt", "-c", "constraints.txt"], cwd=ROOT, check=True)
-    subprocess.run([*pip, "--no-deps", "-e", "."], cwd=ROOT, check=True)
-    STAMP.write_text(digest() + "\n")
+    print("Installing the requirements: a few minutes, once; about 6 GB on Linux.", flush=True)
+    stamp().unlink(missing_ok=True)
+    pip("-r", "requirements.txt", "-c", "constraints.txt")
+    pip("--no-deps", "-e", ".")
+    stamp().write_text(digest() + "\n")
     print("Installed.", flush=True)
 
 
-if __name__ == "__main__":
+def install_extra(extra: str) -> None:
+    """Install an extra of pyproject.toml into .venv, and write its stamp."""
+    print(f"Installing the extra packages of `{extra}`.", flush=True)
+    stamp(extra).unlink(missing_ok=True)
+    pip("-c", "constraints.txt", "-e", f".[{extra}]")
+    stamp(extra).write_text(digest() + "\n")
+
+
+def pip(*arguments: str) -> None:
+    command = [str(PYTHON), "-m", "pip", "install", "--no-input", "--disable-pip-version-check"]
+    subprocess.run([*command, *arguments], cwd=ROOT, check=True)
+
+
+def main(extras: list[str]) -> None:
+    """Bring .venv up to date, with these extras."""
+    unknown = [extra for extra in extras if extra not in EXTRAS]
+    if unknown:
+        sys.exit(f"install.py: expected {' or '.join(EXTRAS)}, got {unknown[0]}.")
     if sys.version_info < OLDEST:
-        sys.exit(f"The course needs Python {'.'.join(map(str, OLDEST))} or newer; this is {sys.version.split()[0]}.")
-    if not is_current():
-        try:
+        needed = ".".join(map(str, OLDEST))
+        sys.exit(f"install.py: expected Python {needed} or newer, got {sys.version.split()[0]}.")
+    try:
+        if not is_current():
             install()
-        except subprocess.CalledProcessError as error:
-            sys.exit(f"install.py: pip ended with status {error.returncode}; call it again to go on where it stopped.")
+        for extra in extras:
+            if not is_current(extra):
+                install_extra(extra)
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"install.py: pip failed with status {error.returncode}; run this again to continue.")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -6,14 +6,13 @@ import types
 import numpy as np
 import pytest
 
-from lib import results
+from lib import findings, results, significance
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
     """An empty reports folder, and no notebook begun yet."""
     monkeypatch.setenv("RETRIEVAL_REPORTS", str(tmp_path))
-    monkeypatch.setattr(results, "_current", None)
     return tmp_path
 
 
@@ -38,22 +37,22 @@ def test_a_measure_is_read_back_as_it_was_noted(folder):
     assert len(claims) == 0
 
 
-def test_a_claim_that_does_not_hold_is_kept_as_such(folder):
+def test_a_claim_that_is_contradicted_is_kept_as_such(folder):
     results.begin("00_metrics")
-    results.claim("colour beats shape", holds=False, source="a paper", evidence="0.2 against 0.3")
-    results.claim("chance is the share of relevant items", holds=np.float64(0.2) < np.float64(0.3))
+    results.claim("colour beats shape", (-0.1, -0.15, -0.05), above=0, source="a paper", evidence="0.2 against 0.3")
+    results.claim("one answer is wrong", np.int64(1), within=(1, 1))
     _, claims = results.gather(folder, "quick")
-    assert claims["holds"].tolist() == [False, True]
+    assert claims["verdict"].tolist() == ["contradicted", "holds"]
     assert claims["evidence"][0] == "0.2 against 0.3"
 
 
 def test_tables_show_the_running_notebook_without_empty_columns():
     results.begin("00_metrics")
     results.measure("AP", 0.5, method="by hand")
-    results.claim("AP is a mean", holds=True)
+    results.claim("AP is a mean", 0, within=0)
     measures, claims = results.tables()
     assert list(measures) == ["name", "method", "value"]
-    assert list(claims) == ["claim", "holds"]
+    assert list(claims) == ["text", "verdict", "value", "relation", "margin"]
 
 
 def test_the_same_measure_again_replaces_the_first_in_its_place():
@@ -73,9 +72,9 @@ def test_another_method_or_number_of_words_is_another_measure():
 
 def test_the_same_claim_again_replaces_the_verdict():
     results.begin("00_metrics")
-    results.claim("a is better than b", holds=True)
-    results.claim("a is better than b", holds=False, evidence="on more queries")
-    assert results.tables()[1]["holds"].tolist() == [False]
+    results.claim("a is better than b", 2, above=1)
+    results.claim("a is better than b", 0, above=1, evidence="on more queries")
+    assert results.tables()[1]["verdict"].tolist() == ["contradicted"]
 
 
 def test_begin_forgets_an_earlier_run(folder):
@@ -110,7 +109,7 @@ def test_scalars_of_numpy_are_written_as_plain_numbers(folder):
 def test_what_was_noted_is_on_disk_before_the_notebook_ends(folder):
     code = (
         "import os; from lib import results; results.begin('00_metrics'); results.measure('AP', 0.5); "
-        "results.claim('it holds', holds=True); os._exit(9)"
+        "results.claim('it holds', 1, above=0); os._exit(9)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 9
     measures, claims = results.gather(folder, "quick")
@@ -142,10 +141,10 @@ def test_hardware_and_versions_of_loaded_libraries_are_noted(folder):
 def test_libraries_that_were_not_loaded_are_neither_named_nor_loaded(folder):
     code = (
         "import sys; from lib import results; results.begin('00_metrics'); "
-        "assert not {'numpy', 'pandas', 'torch'} & set(sys.modules)"
+        "assert not {'scipy', 'pandas', 'torch', 'IPython'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
-    assert written(folder)["made_with"]["libraries"] == {}
+    assert list(written(folder)["made_with"]["libraries"]) == ["numpy"]
 
 
 def test_the_default_folder_is_reports_beside_the_notebooks(tmp_path, monkeypatch):
@@ -162,7 +161,7 @@ def test_an_end_of_the_interval_may_be_the_value_up_to_rounding():
     assert len(results.tables()[0]) == 1
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), None, "0.5", True, np.array([0.5])])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), None, "0.5", True])
 def test_a_value_that_is_no_finite_number_is_refused(value):
     results.begin("00_metrics")
     with pytest.raises(ValueError, match="'AP' must be a finite number"):
@@ -187,18 +186,18 @@ def test_an_interval_that_is_none_is_refused(interval, message):
 @pytest.mark.parametrize("n", [0, -1, 2.5, True, "8"])
 def test_a_count_below_one_is_refused(n):
     results.begin("00_metrics")
-    with pytest.raises(ValueError, match="at least 1"):
+    with pytest.raises(ValueError, match="must be a positive integer"):
         results.measure("AP", 0.5, n=n)
 
 
-@pytest.mark.parametrize("holds", [1, 0, None, "yes", np.array([True])])
-def test_a_verdict_that_is_not_a_bool_is_refused(holds):
+@pytest.mark.parametrize("effect", [True, np.True_, "yes", (0.1, 0.2), [1, 2, 3, 4]])
+def test_an_effect_that_is_no_effect_is_refused(effect):
     results.begin("00_metrics")
-    with pytest.raises(ValueError, match="True or False"):
-        results.claim("it holds", holds=holds)
+    with pytest.raises(ValueError, match="must be an Effect"):
+        results.claim("it holds", effect, above=0)
 
 
-@pytest.mark.parametrize("column", ["low", "notebook", "holds"])
+@pytest.mark.parametrize("column", ["low", "high"])
 def test_a_column_of_the_record_itself_cannot_be_named_again(column):
     results.begin("00_metrics")
     with pytest.raises(ValueError, match=f"{column} is set by the record"):
@@ -217,10 +216,18 @@ def test_a_notebook_name_with_a_path_is_refused(name):
         results.begin(name)
 
 
-@pytest.mark.parametrize("call", [lambda: results.measure("AP", 0.5), lambda: results.claim("x", True), results.tables])
-def test_nothing_is_noted_before_begin(call):
-    with pytest.raises(RuntimeError, match=r"before results\.begin"):
+def test_nothing_is_noted_before_begin(folder):
+    code = """
+from lib import findings, results, significance
+for call in (lambda: results.measure("AP", 0.5), lambda: results.claim("x", 1, above=0), results.tables, results.show):
+    try:
         call()
+    except RuntimeError as error:
+        assert "before results.begin" in str(error)
+    else:
+        raise SystemExit(1)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_a_profile_without_results_is_an_error_that_lists_those_there(folder):
@@ -256,3 +263,191 @@ def test_a_file_that_is_gone_when_it_is_read_is_left_out(tmp_path):
     (tmp_path / "results" / "quick" / "01_started_anew.json").symlink_to(tmp_path / "gone")  # listed, and not there
     measures, claims = results.gather(tmp_path, "quick")
     assert measures["notebook"].tolist() == ["00_toy"] and len(claims) == 0
+
+
+# ------------------------------------------------------------------------------------------- computed in one call
+
+
+def two_methods(seed=0, n=400, gain=0.05):
+    rng = np.random.default_rng(seed)
+    b = rng.random(n)
+    return b + gain + 0.2 * rng.normal(size=n), b
+
+
+def test_a_measure_of_values_has_their_mean_interval_and_number():
+    values = np.append(np.random.default_rng(0).random(80), np.nan)
+    results.begin("01_descriptors")
+    found = results.measure("mAP", values, method="HOG")
+    assert found.value == pytest.approx(np.nanmean(values)) and found.n == 80
+    assert (found.low, found.high) == significance.bootstrap_interval(values)
+    seeds = results.measure("mAP", np.stack([values, values + 0.1, values - 0.1]), method="trained")
+    assert seeds.n == 80 and seeds.high - seeds.low > found.high - found.low
+    assert results.measure("mAP", [0.5], method="one query").low is None
+    with pytest.raises(ValueError, match="interval and n are computed"):
+        results.measure("mAP", values, n=80)
+
+
+def test_a_comparison_is_computed_recorded_and_shown_in_one_sentence(folder, capsys):
+    a, b = two_methods()
+    results.begin("01_descriptors")
+    effect = results.compare(a, b, "HOG beats colour", source="a paper", note="On the same photos.")
+    assert effect == significance.paired_difference(a, b)
+    line = f"{100 * effect.mean:+.1f} points ({100 * effect.low:+.1f} to {100 * effect.high:+.1f}), 400 queries."
+    assert capsys.readouterr().out == f"HOG beats colour: {line} On the same photos.\n"
+    [claim] = results.read(folder / "results" / "quick" / "01_descriptors.json").claims
+    assert claim.verdict == "holds" and (claim.unit, claim.n, claim.relation, claim.margin) == (
+        "points",
+        400,
+        "above",
+        0,
+    )
+    assert claim.value == pytest.approx(100 * effect.mean) and claim.p_value == effect.p_value
+
+
+def test_a_comparison_without_a_claim_records_none_and_need_not_be_shown(capsys):
+    results.begin("01_descriptors")
+    results.compare(*two_methods(), show=False)
+    assert capsys.readouterr().out == "" and len(results.tables()[1]) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"a": [0.5] * 9, "b": [0.5] * 9}, "Difference: 0.00 points (0.00 to 0.00), 9 queries."),
+        ({"a": [0.5], "b": [0.7]}, "Difference: −20.0 points, 1 query."),
+        (
+            {"a": [0.5] * 4, "b": [0.5004] * 4, "clusters": [1, 1, 2, 2], "within": 0.03},
+            "Difference: −0.04 points (−0.04 to −0.04), 4 queries in 2 clusters, asked: within −3.0 to 3.0 points.",
+        ),
+        (
+            {"a": [[0.5] * 4] * 3, "b": [0.4] * 4, "above": 0.02},
+            "Difference: +10.0 points (+10.0 to +10.0), 4 queries, seeds: 3 against 1, asked: above 2.0 points.",
+        ),
+        (
+            {"a": [12.0] * 5, "b": [10.5] * 5, "unit": "", "below": 3},
+            "Difference: 1.50 (1.50 to 1.50), 5 queries, asked: below 3.",
+        ),
+    ],
+)
+def test_the_sentence_reads_well_for_every_value(arguments, words, capsys):
+    results.begin("01_descriptors")
+    results.compare(**arguments)
+    assert capsys.readouterr().out.strip() == words
+
+
+def test_points_come_as_shares_and_their_margins_too():
+    results.begin("01_descriptors")
+    results.claim("within 3 points", (0.01, 0.005, 0.015), within=0.03, unit="points")
+    row = results.tables()[1].iloc[0]
+    assert row["value"] == pytest.approx(1.0) and row["margin"] == pytest.approx((-3, 3)) and row["verdict"] == "holds"
+    with pytest.raises(ValueError, match=r"a margin in points is given as a share, such as 0\.03"):
+        results.claim("within 3 points", (0.01, 0.005, 0.015), within=3, unit="points")
+    with pytest.raises(ValueError, match="must come as a share"):
+        results.compare([12.0, 13.0], [1.0, 2.0])
+
+
+def test_each_further_claim_makes_the_verdicts_of_all_stricter():
+    results.begin("01_descriptors")
+    first = results.claim("first", (1.0, 0.05, 1.95), above=0)
+    assert first.verdict == "holds" and 0.03 < first.p_value < 0.05
+    results.claim("second", (0.1, -0.9, 1.1), above=0)
+    results.claim("exact", 3, above=2)
+    results.claim("not here", None, above=0, evidence="weights not here")
+    assert results.tables()[1]["verdict"].tolist() == ["undecided", "undecided", "holds", "not run"]
+    results.claim("second", None)
+    assert results.tables()[1]["verdict"].tolist() == ["holds", "not run", "holds", "not run"]
+
+
+def test_a_claim_takes_an_effect_whose_p_value_is_against_another_margin():
+    results.begin("01_descriptors")
+    effect = significance.paired_difference(*two_methods(gain=0.05))
+    assert results.claim("above 0", effect, above=0).p_value == effect.p_value
+    assert results.claim("above 4 points", effect, above=0.04).p_value > 0.1
+
+
+# --------------------------------------------------------------------------------------------- one measure, one claim
+
+
+def test_a_measure_and_a_claim_survive_being_written():
+    measure = results.Measure("01_x", "mAP", 0.5, 0.4, 0.6, n=3, data="test", more={"method": "HOG", "words": 64})
+    claim = results.Claim("01_x", "a beats b", "holds", 1.0, 0.5, 1.5, 0.01, "within", (-3.0, 3.0), 9, "points")
+    for entry in (measure, claim):
+        assert type(entry).from_dict(json.loads(json.dumps(entry.to_dict()))) == entry
+    assert measure.identity == ("01_x", "mAP", "test", None, ("method", "HOG"), ("words", 64))
+    assert claim.identity == ("01_x", "a beats b")
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "message"),
+    [
+        ("Measure", {"value": "0.5"}, "the value of 'mAP' must be a finite number"),
+        ("Measure", {"n": 0}, "n of 'mAP' must be a positive integer, got 0"),
+        ("Measure", {"low": 0.9, "high": 1.0}, "the interval of 'mAP' must hold its value"),
+        ("Claim", {"verdict": True}, "verdict of 'a beats b' must be one of holds, contradicted, undecided, not run"),
+        ("Claim", {"relation": "at least"}, "relation of 'a beats b' must be one of above, below, within"),
+        ("Claim", {"value": None}, "value of 'a beats b' must be a number where the verdict is 'holds'"),
+        ("Claim", {"margin": [1, 2]}, "margin of 'a beats b' must be one number"),
+        ("Claim", {"holds": True}, "a claim has no field 'holds'"),
+    ],
+)
+def test_a_wrong_field_is_named(kind, change, message):
+    sound = {
+        "Measure": {"notebook": "01_x", "name": "mAP", "value": 0.5},
+        "Claim": {
+            "notebook": "01_x",
+            "text": "a beats b",
+            "verdict": "holds",
+            "value": 1,
+            "relation": "above",
+            "margin": 0,
+        },
+    }
+    make = getattr(results, kind).from_dict
+    make(sound[kind])
+    with pytest.raises(ValueError, match=message):
+        make(sound[kind] | change)
+    for field in ("notebook", "name" if kind == "Measure" else "text"):
+        with pytest.raises(ValueError, match=f"lacks the field '{field}'"):
+            make({key: item for key, item in sound[kind].items() if key != field})
+
+
+# ----------------------------------------------------------------------------------------------------------- shown
+
+
+LONG = "a claim of many words that " * 8 + "ends <here>"
+
+
+def test_a_long_claim_is_shown_whole_wrapped_in_a_terminal(capsys):
+    results.begin("00_metrics")
+    results.measure("mAP", 0.5, method="HOG")
+    results.claim(LONG, (0.03, 0.01, 0.05), above=0, unit="points", source="a paper")
+    results.show()
+    printed = capsys.readouterr().out
+    assert max(map(len, printed.splitlines())) <= 118
+    lines = printed.split("Claims\n")[1].splitlines()
+    column = [line[: lines[0].index("verdict")] for line in lines]
+    assert " ".join(" ".join(column).split()) == f"claim {LONG}"
+    assert "+3.0 points (+1.0 to +5.0)" in " ".join(printed.split()) and "holds" in printed
+
+
+def test_a_long_claim_is_shown_whole_wrapped_and_escaped_in_html():
+    claim = results.Claim("01_x", LONG, "undecided", 1.0, relation="above", margin=0)
+    page = findings.as_html("Claims", findings.rows_of_claims([claim]))
+    assert LONG.replace("<here>", "&lt;here&gt;") in page
+    assert "white-space: normal" in page and "overflow-wrap: anywhere" in page and "max-width" in page
+
+
+def test_a_notebook_shows_the_table_and_echoes_nothing_that_was_told():
+    code = """
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.capture import capture_output
+shell = InteractiveShell.instance()
+with capture_output() as captured:
+    shell.run_cell("from lib import results; results.begin('00_metrics'); results.measure('AP', 0.5)")
+    shell.run_cell("results.compare([0.5, 0.6, 0.9], [0.1, 0.3, 0.4], 'a beats b')")
+    shell.run_cell("results.show()")
+kinds = [sorted(output.data) for output in captured.outputs]
+assert kinds == [["text/markdown", "text/plain"]] + 2 * [["text/html", "text/plain"]], kinds
+assert "Effect" not in captured.stdout and "Measure" not in captured.stdout, captured.stdout
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

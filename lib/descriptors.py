@@ -6,9 +6,10 @@ another image of the batch, so the rows follow any permutation of the images; on
 
 Local descriptors (keypoints, visual words) are in `keypoints.py`.
 
-Needs numpy, OpenCV (colour space) and scikit-learn (PCA). Copy this file alone and it works.
+Needs numpy, OpenCV (colour space) and scikit-learn (PCA). Copy this file alone.
 """
 
+import warnings
 from functools import lru_cache
 
 import cv2
@@ -17,6 +18,18 @@ from sklearn.decomposition import PCA
 
 BATCH_PIXELS = 65_536  # pixels worked on at once: what the caches of a laptop hold
 EDGE = 1e-4  # of a bin; a colour on the edge of two bins is then in the upper one, however its hue was rounded
+
+
+class FlatImagesWarning(UserWarning):
+    """Some images are of one colour, so they have no gradient. The message names them, `.rows` holds all of them."""
+
+    def __init__(self, rows, n):
+        self.rows = rows
+        named = ", ".join(map(str, rows[:10])) + (", ..." if len(rows) > 10 else "")
+        super().__init__(
+            f"{len(rows)} of {n} images are of one colour (a lens cap, a white page?): rows {named}; HOG puts them "
+            "farthest from all others"
+        )
 
 
 def colour_histogram(images, bins=(12, 3, 3), square_root=False):
@@ -39,7 +52,7 @@ def colour_histogram(images, bins=(12, 3, 3), square_root=False):
     """
     images = _checked(images, colour=True)
     if len(bins) != 3 or min(bins) < 1:
-        raise ValueError(f"bins must be three counts of at least 1 (hue, saturation, value), came {bins!r}")
+        raise ValueError(f"bins must be three positive integers (hue, saturation, value), got {bins!r}")
     width = np.array([360 / bins[0], 1 / bins[1], 1 / bins[2]], np.float32)
     highest = np.array(bins) - 1
     place = np.array([bins[1] * bins[2], bins[2], 1])
@@ -71,7 +84,7 @@ def channel_histogram(images, bins=16, square_root=False):
     """
     images = _checked(images, colour=True)
     if not 1 <= bins <= 256:
-        raise ValueError(f"bins must be from 1 to 256, came {bins!r}")
+        raise ValueError(f"bins must be from 1 to 256, got {bins!r}")
     bin_of_value = np.arange(256) * bins // 256 + bins * np.arange(3)[:, None]  # (3, 256)
     return _histograms(images, lambda pixels: bin_of_value[np.arange(3), pixels], 3 * bins, square_root)
 
@@ -86,7 +99,11 @@ def hog(images, orientations=9, cell=8, block=2):
     orientation. Pixels right of and below the last whole cell are not used.
 
     images: uint8, grey (n, h, w) or colour (n, h, w, 3); at a pixel of a colour image the channel with the longest
-    gradient votes. Equal within 1e-5 to `skimage.feature.hog(image, orientations, (cell, cell), (block, block))`,
+    gradient votes. An image of one colour has no gradient. Its row would be zero, which has no direction, and a cosine
+    search would refuse it; it gets the value -1 / sqrt(d) in every column instead, which no other image has, so that it
+    is farther from all others than they are from each other, and a `FlatImagesWarning` names it.
+
+    Otherwise equal within 1e-5 to `skimage.feature.hog(image, orientations, (cell, cell), (block, block))`,
     with `channel_axis=-1` for colour, and faster: a difference of two bytes is one of 511 numbers, so length and
     direction of every possible gradient stand in a table. That is why only uint8 is taken.
 
@@ -100,14 +117,12 @@ def hog(images, orientations=9, cell=8, block=2):
     """
     images = _checked(images)
     if min(orientations, cell, block) < 1:
-        raise ValueError(f"orientations, cell and block must be at least 1, came {orientations}, {cell}, {block}")
+        raise ValueError(f"orientations, cell and block must be positive integers, got {orientations}, {cell}, {block}")
     images = images[..., None] if images.ndim == 3 else images
     n, h, w, _ = images.shape
     rows, columns = h // cell, w // cell
     if min(rows, columns) < block:
-        raise ValueError(
-            f"images of {h} x {w} pixels are smaller than a block: {block} x {block} cells of {cell} pixels"
-        )
+        raise ValueError(f"expected images of {block * cell} x {block * cell} pixels or more (a block), got {h} x {w}")
     length, direction = _gradient_tables(orientations)
     batch = max(1, BATCH_PIXELS // (h * w))
     cells = (np.arange(rows * cell)[:, None] // cell) * columns + np.arange(columns * cell) // cell
@@ -122,7 +137,12 @@ def hog(images, orientations=9, cell=8, block=2):
         square = np.lib.stride_tricks.sliding_window_view(histogram, (block, block), axis=(1, 2))
         square = square.transpose(0, 1, 2, 4, 5, 3)  # (m, block rows, block columns, block, block, orientations)
         blocks[start : start + m] = _unit_block(np.minimum(_unit_block(square), 0.2))
-    return blocks.reshape(n, int(np.prod(blocks.shape[1:])))
+    rows = blocks.reshape(n, int(np.prod(blocks.shape[1:])))
+    flat = np.flatnonzero((images == images[:, :1, :1]).all(axis=(1, 2, 3)))
+    if len(flat):
+        rows[flat] = -1 / np.sqrt(rows.shape[1])
+        warnings.warn(FlatImagesWarning(flat.tolist(), n), stacklevel=2)
+    return rows
 
 
 class PixelPCA:
@@ -152,7 +172,7 @@ class PixelPCA:
         if not 1 <= self.d <= min(pixels.shape):
             raise ValueError(
                 f"d must be from 1 to {min(pixels.shape)} for {pixels.shape[0]} images of {pixels.shape[1]} values, "
-                f"came {self.d}"
+                f"got {self.d}"
             )
         self.pca = PCA(self.d, svd_solver="randomized", random_state=self.seed).fit(pixels)
         self.shape = np.shape(images)[1:]
@@ -164,7 +184,7 @@ class PixelPCA:
             raise ValueError("call fit before transform")
         pixels = self._pixels(images)
         if np.shape(images)[1:] != self.shape:
-            raise ValueError(f"fitted on images of shape {self.shape}, came {np.shape(images)[1:]}")
+            raise ValueError(f"expected images of shape {self.shape}, as those fitted, got {np.shape(images)[1:]}")
         if not len(pixels):
             return np.zeros((0, self.d), np.float32)
         return np.ascontiguousarray(self.pca.transform(pixels), np.float32)
@@ -176,11 +196,20 @@ class PixelPCA:
 
 def _checked(images, colour=False):
     """The images as an array, after a check of type and shape."""
+    expected = f"uint8 images {'(n, h, w, 3)' if colour else '(n, h, w, 3) or (n, h, w)'} of one size"
+    if isinstance(images, (list, tuple)):
+        sizes = sorted({np.shape(image)[:2] for image in images})
+        if len(sizes) > 1:
+            some = ", ".join(" x ".join(map(str, size)) for size in sizes[:3])
+            raise ValueError(
+                f"expected {expected}, got {len(sizes)} sizes: {some}; `collection.images(size)` scales them"
+            )
     images = np.asarray(images)
-    shapes = "(n, h, w, 3)" if colour else "(n, h, w, 3) or (n, h, w)"
-    right_shape = (images.ndim == 4 and images.shape[-1] == 3) or (images.ndim == 3 and not colour)
-    if images.dtype != np.uint8 or not right_shape or 0 in images.shape[1:]:
-        raise ValueError(f"images must be uint8 {shapes} with at least one pixel, came {images.dtype} {images.shape}")
+    is_array_of_images = (images.ndim == 4 and images.shape[-1] == 3) or (images.ndim == 3 and not colour)
+    if images.ndim == 3 and images.shape[-1] == 3 < images.shape[1]:  # grey images are seldom 3 pixels wide
+        raise ValueError(f"expected {expected}, got one image {images.shape}; give image[None]")
+    if images.dtype != np.uint8 or not is_array_of_images or 0 in images.shape[1:]:
+        raise ValueError(f"expected {expected}, got {images.dtype} {images.shape}")
     return images
 
 

@@ -11,7 +11,7 @@ ORB descriptors are 256 bits, packed into 32 bytes. Words of them are made by un
 and 1, where the squared Euclidean distance is the Hamming distance; a k-means centre then holds, for each bit, how
 often it is set.
 
-Needs numpy, OpenCV (keypoints, matching, RANSAC) and FAISS (k-means). Copy this file alone and it works.
+Needs numpy, OpenCV (keypoints, matching, RANSAC) and FAISS (k-means). Copy this file alone.
 """
 
 import warnings
@@ -53,7 +53,7 @@ def keypoints(images, kind="sift", **settings):
     """
     kinds = {"sift": sift, "orb": orb, "dense_sift": dense_sift}
     if kind not in kinds:
-        raise ValueError(f"kind must be one of {', '.join(kinds)}, came {kind!r}")
+        raise ValueError(f"kind must be one of {', '.join(kinds)}, got {kind!r}")
     found = []
     for row, image in enumerate(images):
         try:
@@ -110,7 +110,7 @@ def dense_sift(image, step=8, patches=(16,), root=False, blur=0.8):
     """
     grey = _grey(image)
     if step < 1 or not len(patches) or min(patches) < 1:
-        raise ValueError(f"step and every patch must be at least 1 pixel, came {step} and {patches!r}")
+        raise ValueError(f"step and every patch must be at least 1 pixel, got {step} and {patches!r}")
     height, width = grey.shape
     points = [
         cv2.KeyPoint(float(x), float(y), patch / 6, 0)  # OpenCV describes a square of 6 times the size that it is told
@@ -165,7 +165,7 @@ class BagOfVisualWords:
 
     def __init__(self, n_words, tf_idf=True, levels=1, power=1.0, seed=0, n_sample=100_000):
         if n_words < 1 or levels < 1 or power <= 0:
-            raise ValueError(f"n_words and levels must be at least 1, power above 0, came {n_words}, {levels}, {power}")
+            raise ValueError(f"n_words and levels must be at least 1, power above 0, got {n_words}, {levels}, {power}")
         self.n_words, self.tf_idf, self.levels = n_words, tf_idf, levels
         self.power, self.seed, self.n_sample = power, seed, n_sample
 
@@ -205,7 +205,7 @@ class BagOfVisualWords:
 
 
 class VLAD:
-    """What is left of descriptors when their nearest words are taken away: float32 (n, n_words * d), rows of length 1.
+    """Residuals of descriptors from their nearest words, summed by word: float32 (n, n_words * d), rows of length 1.
 
     `fit(keypoints)` finds `n_words` words by k-means. `transform(keypoints)` sums, for each word, the differences
     between the descriptors nearest to it and the word; then x becomes sign(x) * |x|^`power` (0.5 tames bursts: a
@@ -228,7 +228,7 @@ class VLAD:
 
     def __init__(self, n_words, power=0.5, intra=False, seed=0, n_sample=100_000):
         if n_words < 1 or power <= 0:
-            raise ValueError(f"n_words must be at least 1, power above 0, came {n_words}, {power}")
+            raise ValueError(f"n_words must be at least 1, power above 0, got {n_words}, {power}")
         self.n_words, self.power, self.intra, self.seed, self.n_sample = n_words, power, intra, seed, n_sample
 
     def fit(self, keypoints):
@@ -262,7 +262,7 @@ def mark_empty_rows(embeddings):
     """
     embeddings = np.asarray(embeddings)
     if embeddings.ndim != 2:
-        raise ValueError(f"embeddings must be (n, d), came {embeddings.shape}")
+        raise ValueError(f"expected embeddings of shape (n, d), got {embeddings.shape}")
     return np.column_stack([embeddings, ~embeddings.any(axis=1)]).astype(np.float32)
 
 
@@ -281,7 +281,9 @@ def match(query, gallery, ratio=0.8):
     if len(query.xy) < 1 or len(gallery.xy) < 2:
         return np.zeros((0, 2), np.int64)
     if query.descriptors.dtype != gallery.descriptors.dtype:
-        raise ValueError(f"two kinds of descriptors: {query.descriptors.dtype} and {gallery.descriptors.dtype}")
+        raise ValueError(
+            f"expected descriptors of one kind, got {query.descriptors.dtype} and {gallery.descriptors.dtype}"
+        )
     norm = cv2.NORM_HAMMING if query.descriptors.dtype == np.uint8 else cv2.NORM_L2
     two_nearest = cv2.BFMatcher(norm).knnMatch(query.descriptors, gallery.descriptors, k=2)
     good = [
@@ -307,7 +309,7 @@ def count_inliers(query, gallery, model="similarity", ratio=0.8, tolerance=5.0, 
     """
     needed = {"similarity": 2, "homography": 4}
     if model not in needed:
-        raise ValueError(f"model must be one of {', '.join(needed)}, came {model!r}")
+        raise ValueError(f"model must be one of {', '.join(needed)}, got {model!r}")
     pairs = match(query, gallery, ratio)
     if len(pairs) <= needed[model]:
         return 0
@@ -336,12 +338,12 @@ def geometric_rerank(queries, gallery, neighbours, **settings):
     neighbours = np.asarray(neighbours)
     if neighbours.ndim != 2 or neighbours.dtype.kind not in "iu" or len(neighbours) != len(queries):
         raise ValueError(
-            f"neighbours must be whole numbers ({len(queries)}, k), one row a query, "
-            f"came {neighbours.dtype} {neighbours.shape}"
+            f"expected neighbours as integers ({len(queries)}, k), one row a query, "
+            f"got {neighbours.dtype} {neighbours.shape}"
         )
     if neighbours.size and not 0 <= neighbours.min() <= neighbours.max() < len(gallery):
         raise ValueError(
-            f"neighbours must be rows 0..{len(gallery) - 1} of the gallery, came {neighbours.min()}..{neighbours.max()}"
+            f"neighbours must be gallery rows, 0 to {len(gallery) - 1}, got {neighbours.min()} to {neighbours.max()}"
         )
     inliers = np.zeros(neighbours.shape, np.int64)
     for row, query in enumerate(queries):
@@ -353,7 +355,7 @@ def geometric_rerank(queries, gallery, neighbours, **settings):
 def _grey(image):
     image = np.asarray(image)
     if image.dtype != np.uint8 or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)) or not image.size:
-        raise ValueError(f"an image must be uint8 (h, w, 3) or (h, w), came {image.dtype} {image.shape}")
+        raise ValueError(f"expected a uint8 image (h, w, 3) or (h, w), got {image.dtype} {image.shape}")
     return np.ascontiguousarray(image) if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
 
 
@@ -375,11 +377,11 @@ def _vocabulary(keypoints, n_words, seed, n_sample):
     """Centres of k-means over at most n_sample descriptors of all images: float32 (n_words, d)."""
     kinds = {(one.descriptors.dtype, one.descriptors.shape[1]) for one in keypoints}
     if len(kinds) > 1:
-        raise ValueError(f"descriptors must be of one kind, came {sorted(map(str, kinds))}")
+        raise ValueError(f"expected descriptors of one kind, got {sorted(map(str, kinds))}")
     ends = np.cumsum([len(one.xy) for one in keypoints])
     total = int(ends[-1]) if len(ends) else 0
     if total < n_words:
-        raise ValueError(f"{n_words} words need as many descriptors, came {total} in {len(keypoints)} images")
+        raise ValueError(f"expected {n_words} descriptors or more, one a word, got {total} in {len(keypoints)} images")
     rows = np.arange(total)
     if total > n_sample:
         rows = np.sort(np.random.default_rng(seed).choice(total, n_sample, replace=False))
@@ -406,7 +408,9 @@ def _nearest_words(words, keypoints, batch=256):
         if n_keypoints.any():
             descriptors = np.concatenate([_as_numbers(one.descriptors) for one in some if len(one.xy)])
             if descriptors.shape[1] != words.shape[1]:
-                raise ValueError(f"words of {words.shape[1]} numbers, came descriptors of {descriptors.shape[1]}")
+                raise ValueError(
+                    f"expected descriptors of {words.shape[1]} numbers, as the words, got {descriptors.shape[1]}"
+                )
             word = index.search(descriptors, 1)[1][:, 0]
         yield slice(start, start + len(some)), word, n_keypoints
 

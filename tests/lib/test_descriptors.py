@@ -8,7 +8,7 @@ from skimage import data
 from skimage.feature import hog as skimage_hog
 from sklearn.decomposition import PCA
 
-from lib.descriptors import PixelPCA, channel_histogram, colour_histogram, hog
+from lib.descriptors import FlatImagesWarning, PixelPCA, channel_histogram, colour_histogram, hog
 
 rng = np.random.default_rng(0)
 NOISE = rng.integers(0, 256, (5, 24, 32, 3), dtype=np.uint8)
@@ -73,13 +73,13 @@ def test_histograms_do_not_know_where_a_pixel_is(histogram):
 
 @pytest.mark.parametrize("bins", [(4, 4), (0, 2, 2), (2, 2, 2, 2)])
 def test_colour_histogram_refuses_other_than_three_positive_counts(bins):
-    with pytest.raises(ValueError, match="three counts"):
+    with pytest.raises(ValueError, match="three positive integers"):
         colour_histogram(NOISE, bins)
 
 
 @pytest.mark.parametrize("bins", [0, 257])
 def test_channel_histogram_refuses_bins_that_a_byte_cannot_fill(bins):
-    with pytest.raises(ValueError, match=f"from 1 to 256, came {bins}"):
+    with pytest.raises(ValueError, match=f"from 1 to 256, got {bins}"):
         channel_histogram(NOISE, bins)
 
 
@@ -111,8 +111,19 @@ def test_every_gradient_between_two_bytes_gets_the_bin_of_scikit_image():
         np.testing.assert_allclose(hog(pairs, orientations, 3, 1), expected, atol=1e-5)
 
 
-def test_hog_of_a_flat_image_is_zero_and_of_colour_edges_is_not():
-    assert not hog(np.full((1, 16, 16, 3), 77, np.uint8)).any()
+def test_images_of_one_colour_are_named_and_farthest_from_all_others():
+    images = CROPS[[0, 1, 2, 3, 0]].copy()
+    images[1], images[4] = (10, 20, 30), 255
+    with pytest.warns(FlatImagesWarning, match="2 of 5 images are of one colour .*: rows 1, 4; HOG puts") as caught:
+        rows = hog(images)
+    assert caught[0].message.rows == [1, 4]
+    np.testing.assert_allclose(np.linalg.norm(rows[[1, 4]], axis=1), 1, rtol=1e-6)
+    cosines = rows @ rows.T
+    assert (cosines[[1, 1, 1], [0, 2, 3]] < 0).all() and cosines[1, 4] == pytest.approx(1, abs=1e-5)
+    assert (cosines[[0, 0, 2], [2, 3, 3]] > 0).all()
+
+
+def test_hog_sees_edges_of_colour_alone():
     isoluminant = np.zeros((1, 16, 16, 3), np.uint8)
     isoluminant[:, :, :8, 0] = 150
     isoluminant[:, :, 8:, 1] = 150
@@ -126,13 +137,13 @@ def test_hog_does_not_change_with_brightness_and_contrast():
 
 
 def test_hog_refuses_an_image_smaller_than_a_block():
-    with pytest.raises(ValueError, match="15 x 40 pixels are smaller than a block: 2 x 2 cells of 8 pixels"):
+    with pytest.raises(ValueError, match=r"expected images of 16 x 16 pixels or more \(a block\), got 15 x 40"):
         hog(np.zeros((1, 15, 40), np.uint8), cell=8, block=2)
 
 
 @pytest.mark.parametrize("wrong", [{"orientations": 0}, {"cell": 0}, {"block": 0}])
 def test_hog_refuses_settings_below_one(wrong):
-    with pytest.raises(ValueError, match="at least 1"):
+    with pytest.raises(ValueError, match="positive integers"):
         hog(NOISE, **wrong)
 
 
@@ -164,13 +175,21 @@ def test_rows_are_contiguous_float32_and_no_images_give_no_rows(describe):
 @pytest.mark.parametrize("describe", [*DESCRIPTORS, PixelPCA(1).fit])
 @pytest.mark.parametrize("wrong", [NOISE.astype(np.float32), NOISE[..., :2], NOISE[0, 0], NOISE[:, :0]])
 def test_other_types_and_shapes_are_refused_by_name(describe, wrong):
-    with pytest.raises(ValueError, match="images must be uint8"):
+    with pytest.raises(ValueError, match="expected uint8 images"):
         describe(wrong)
+
+
+@pytest.mark.parametrize("describe", [*DESCRIPTORS, PixelPCA(1).fit])
+def test_one_image_and_images_of_several_sizes_are_refused_with_what_to_do(describe):
+    with pytest.raises(ValueError, match=r"got one image \(24, 32, 3\); give image\[None\]"):
+        describe(NOISE[0])
+    with pytest.raises(ValueError, match=r"got 2 sizes: 20 x 32, 24 x 32; `collection\.images\(size\)` scales them"):
+        describe([NOISE[0], NOISE[1, :20]])
 
 
 @pytest.mark.parametrize("histogram", [colour_histogram, channel_histogram])
 def test_colour_descriptors_refuse_grey_images(histogram):
-    with pytest.raises(ValueError, match=r"uint8 \(n, h, w, 3\) with"):
+    with pytest.raises(ValueError, match=r"expected uint8 images \(n, h, w, 3\) of one size"):
         histogram(NOISE[..., 0])
 
 
@@ -205,10 +224,10 @@ def test_the_same_seed_gives_the_same_directions():
 
 
 def test_pixel_pca_refuses_what_it_cannot_do():
-    with pytest.raises(ValueError, match="d must be from 1 to 5 for 5 images of 2304 values, came 6"):
+    with pytest.raises(ValueError, match="d must be from 1 to 5 for 5 images of 2304 values, got 6"):
         PixelPCA(6).fit(NOISE)
     with pytest.raises(ValueError, match="call fit before transform"):
         PixelPCA(2).transform(NOISE)
-    with pytest.raises(ValueError, match=r"fitted on images of shape \(24, 32, 3\), came \(24, 31, 3\)"):
+    with pytest.raises(ValueError, match=r"expected images of shape \(24, 32, 3\), as those fitted, got \(24, 31, 3\)"):
         PixelPCA(2).fit(NOISE).transform(NOISE[:, :, 1:])
     assert PixelPCA(2).fit(NOISE).transform(NOISE[:0]).shape == (0, 2)

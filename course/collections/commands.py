@@ -22,7 +22,7 @@ from course.collections import manifest, prepare
 from course.collections.download import Unavailable
 from lib import collection
 
-app = typer.Typer(help="Fetch, prepare and check collections of photos.", no_args_is_help=True)
+app = typer.Typer(help="Fetch, prepare and check collections of photos.", add_completion=False)
 
 To = Annotated[Path | None, typer.Option("--to", help="Default: the first writable of $RETRIEVAL_DATA, else data/.")]
 Options = Annotated[list[str] | None, typer.Option("--option", "-o", metavar="KEY=VALUE", help="See data/README.md.")]
@@ -50,7 +50,9 @@ def reported(command):
 @reported
 def list_collections():
     """What there is, what is here and where, on what terms."""
-    table = Table("collection", "what", "where, or how to get it", "terms", show_lines=True)
+    table = Table(show_lines=True)
+    for column in ("collection", "what", "where, or how to get it", "terms"):
+        table.add_column(column, overflow="fold", no_wrap=column == "collection")
     for name, page in collection.known().items():
         table.add_row(name, page["what"], _where(name) or page["how_to_get"].strip(), page["terms"])
     Console().print(table)
@@ -59,7 +61,9 @@ def list_collections():
 def _where(name):
     folder = prepare.found(name)
     try:
-        return folder and f"{folder} ({manifest.in_words(manifest.read(folder).get('images', {})) or 'no manifest'})"
+        facts = manifest.read(folder) if folder else {}
+        counts = facts.get("images") or facts.get("splits") or {}
+        return folder and f"{folder} ({manifest.in_words(counts) or 'no manifest'})"
     except ValueError as error:
         return str(error)
 

@@ -97,7 +97,7 @@ def check_own(folder):
         except (ValueError, OSError) as error:
             rows = [(".", str(error))]
     rows += [(".", str(warning.message)) for warning in left_out]
-    rows = [(file, fault.replace(f"{folder}/", "").replace(f"{folder}: ", "")) for file, fault in rows]
+    rows = [(file, fault.removeprefix(f"{folder / file}: ").removeprefix(f"{folder}: ")) for file, fault in rows]
     return pd.DataFrame(rows, columns=["file", "fault"])
 
 

@@ -30,9 +30,9 @@ def read(layout, sources, **options):
     unknown = sorted(options.keys() - set(allowed))
     if unknown:
         raise ValueError(f"{layout} takes the options {', '.join(allowed) or '(none)'}, got {', '.join(unknown)}")
-    for key in ("per_class", "per_group"):
-        if options.get(key, 1) < 1:
-            raise ValueError(f"{key} must be a positive integer, got {options[key]}")
+    for key, least in {"per_class": 1, "per_group": 1, "seed": 0}.items():
+        if not isinstance(options.get(key, 1), int) or options.get(key, 1) < least:
+            raise ValueError(f"{key} must be an integer of at least {least}, got {options[key]}")
     sources = [Path(source).expanduser() for source in sources]
     for source in sources:
         if not source.exists():

@@ -136,7 +136,7 @@ def test_groups_keep_their_first_photos_by_id(made):
     assert ids(3) == ["30", "31", "33"]
     with pytest.raises(ValueError, match="no image for train"):
         ids(4)
-    with pytest.raises(ValueError, match="per_group must be a positive integer, got 0"):
+    with pytest.raises(ValueError, match="per_group must be an integer of at least 1, got 0"):
         ids(0)
 
 
@@ -722,7 +722,7 @@ def test_unknown_layouts_options_and_folders_are_refused(made, tmp_path):
 @pytest.mark.parametrize("layout", ["tiny-imagenet", "imagenet", "places365"])
 def test_less_than_one_image_of_each_class_is_refused(layout, made):
     for per_class in (0, -1):
-        with pytest.raises(ValueError, match=f"per_class must be a positive integer, got {per_class}"):
+        with pytest.raises(ValueError, match=f"per_class must be an integer of at least 1, got {per_class}"):
             read(layout, made[layout], per_class=per_class)
 
 

@@ -17,7 +17,6 @@ Copy with: weights.py, embedding.py.
 """
 
 import difflib
-import hashlib
 import importlib.util
 import re
 import sys
@@ -81,12 +80,7 @@ class Backbone:
     @property
     def weights_digest(self):
         """SHA-256 (hex) of the weights as they are now: it changes when the model is fine-tuned."""
-        digest = hashlib.sha256()
-        for name, tensor in self.model.state_dict().items():
-            array = tensor.cpu().contiguous().numpy()
-            digest.update(f"{name} {array.dtype.str} {array.shape} ".encode())
-            digest.update(array.tobytes())
-        return digest.hexdigest()
+        return checkpoints.digest_state(self.model.state_dict())
 
     @property
     def key(self):

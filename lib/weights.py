@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 __all__ = [
-    "PACKAGES", "MissingWeights", "Package", "downloaded", "file", "fit", "folders", "from_hub", "in_folders",
+    "PACKAGES", "MissingWeights", "Package", "digest_state", "downloaded", "file", "fit", "folders", "from_hub", "in_folders",
     "packaged", "read_state", "sha256", "unpack",
 ]  # fmt: skip
 
@@ -215,6 +215,16 @@ def sha256(path):
     """Of a file, in hex."""
     with open(path, "rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def digest_state(state):
+    """SHA-256 (hex) of a state dict, name -> tensor: names, types, shapes and values."""
+    digest = hashlib.sha256()
+    for name, tensor in state.items():
+        array = tensor.cpu().contiguous().numpy()
+        digest.update(f"{name} {array.dtype.str} {array.shape} ".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
 
 
 def _plain(name):

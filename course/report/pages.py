@@ -15,6 +15,7 @@ __all__ = ["first_figure", "index_page", "link_profiles", "notebook_page"]
 
 TEMPLATES = Path(__file__).parent / "templates"
 PROFILE_LINKS = '<p class="profiles soft">{}</p><!-- other profiles -->'  # one line, found again by its comment
+NEED_A_KERNEL = {"application/javascript", "application/vnd.jupyter.widget-view+json"}
 TAGS = {
     *("a abbr b blockquote br caption code col colgroup dd del details div dl dt em figcaption figure h1 h2 h3 h4 h5 h6"
       " hr i img ins kbd li ol p pre q s samp small span strong sub summary sup table tbody td tfoot th thead tr u ul"
@@ -29,7 +30,7 @@ ATTRIBUTES = {
     "ol": ["start"],
     "details": ["open"],
 }
-STYLES = """background background-color border border-bottom border-collapse border-left border-radius border-right
+STYLES = """background-color border border-bottom border-collapse border-left border-radius border-right
 border-top color display float font-family font-size font-style font-weight height line-height margin margin-bottom
 margin-left margin-right margin-top max-width min-width overflow-wrap overflow-x padding padding-bottom padding-left
 padding-right padding-top text-align text-decoration vertical-align white-space width""".split()
@@ -150,8 +151,9 @@ def _harmless(notebook):
             cell.source = html.escape(cell.source)
         for output in cell.get("outputs", []):
             data = output.get("data", {})
-            data.pop("application/javascript", None)
-            data.pop("application/vnd.jupyter.widget-view+json", None)
+            for kind in NEED_A_KERNEL & data.keys():
+                del data[kind]
+                data.setdefault("text/plain", "(shown in a running notebook)")
             if "image/svg+xml" in data:
                 drawing = base64.b64encode("".join(data.pop("image/svg+xml")).encode()).decode()
                 data["text/html"] = f'<img src="data:image/svg+xml;base64,{drawing}" alt="drawing">'
@@ -196,18 +198,23 @@ def _markdown(text):
             return formula(body, block=True)
 
         def block_html(self, html):
-            return _clean(super().block_html(html))
+            return _clean_tags(super().block_html(html))
 
         def inline_html(self, html):
-            return _clean_tag(html)
+            return _clean_tags(html)
 
     return MarkdownWithMath(renderer=Renderer(escape=False)).render(text)
 
 
+def _clean_tags(text):
+    """A stretch of HTML in Markdown, tag by tag, since the partner of a tag may stand in another stretch."""
+    text = re.sub(r"(?is)<!--.*?-->|<(script|style)\b.*?</\1\s*>", "", text)
+    pieces = re.split(r"(<[^<>]*>)", text)  # text, tag, text, tag, ...
+    return "".join(_clean_tag(piece) if i % 2 else piece.replace("<", "&lt;") for i, piece in enumerate(pieces))
+
+
 def _clean_tag(tag):
-    """One tag amid text, which Markdown hands over without its partner: kept where `TAGS` has its name."""
     closing = re.fullmatch(r"</\s*([A-Za-z][\w-]*)\s*>", tag)
     if closing:
         return tag if closing[1].lower() in TAGS else ""
-    cleaned = _clean(tag)
-    return re.sub(r"</[\w-]+>$", "", cleaned)  # the partner that the cleaner adds
+    return re.sub(r"</[\w-]+>$", "", _clean(tag))  # without the partner that the cleaner adds

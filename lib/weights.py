@@ -197,7 +197,9 @@ def from_hub(name, repository, filename="model.safetensors", looked_for=(), how=
                           how, error) from error  # fmt: skip
     expected = path.resolve().name  # the cache names a large file by its SHA-256
     if re.fullmatch(r"[0-9a-f]{64}", expected) and sha256(path) != expected:
-        raise ValueError(f"{path.resolve()} is damaged: its SHA-256 is not its name. Delete it, and it is fetched again.")
+        raise ValueError(
+            f"{path.resolve()} is damaged: its SHA-256 is not its name. Delete it, and it is fetched again."
+        )
     return path
 
 

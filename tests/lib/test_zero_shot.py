@@ -74,7 +74,9 @@ def test_products_of_rows_are_what_the_model_itself_scores(folder):
     model, processor = encoder.model, encoder.processor
     texts = ["a red hat", "a shoe"]
     padding = "max_length" if "siglip" in model.config.model_type else True
-    inputs = processor(text=texts, images=list(IMAGES), return_tensors="pt", padding=padding, truncation=True, max_length=12)
+    inputs = processor(
+        text=texts, images=list(IMAGES), return_tensors="pt", padding=padding, truncation=True, max_length=12
+    )
     with torch.no_grad():
         expected = model(**inputs).logits_per_image
     cosines = torch.from_numpy(encoder.embed_images(IMAGES, progress=False) @ encoder.embed_texts(texts).T)

@@ -12,12 +12,9 @@ import lzma
 import re
 import shutil
 import stat
-import struct
 import tarfile
 import unicodedata
 import zipfile
-import zlib
-from contextlib import contextmanager
 from pathlib import Path
 
 from tqdm.auto import tqdm
@@ -26,10 +23,6 @@ from course.collections.download import require_space
 
 MAX_MEMBERS = 3_000_000  # in an archive: the largest collection of the course has 1.8 million photos
 MAX_HEADER = 2**24  # bytes tarfile may ask for at once: longer than any sound header, short enough for memory
-# What the system says to a name that cannot be.
-BAD_NAME = (None, errno.EINVAL, errno.EILSEQ, errno.ENAMETOOLONG, errno.EEXIST, errno.ENOTDIR)  # None: gzip's own
-DAMAGE = (struct.error, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError, UnicodeError)
-DAMAGE += (EOFError, NotImplementedError, RecursionError, OverflowError)
 OPENERS = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
 
 
@@ -54,18 +47,21 @@ def extract(archive, folder, max_bytes, keep=None):
     with open(archive, "rb") as file:
         head = file.read(tarfile.BLOCKSIZE)
     folder.mkdir(parents=True)
+    unpacking = _Unpacking(folder, max_bytes, keep or (lambda name: True))
     try:
-        with _damage_named(archive):
-            unpacking = _Unpacking(folder, max_bytes, keep or (lambda name: True))
-            if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-                _unpack_zip(archive, unpacking)
-            else:
-                _unpack_tar(archive, head, unpacking)
-            if not unpacking.n_files:
-                raise ValueError("expected files in it, found none")
-    except BaseException:
+        if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+            _unpack_zip(archive, unpacking)
+        else:
+            _unpack_tar(archive, head, unpacking)
+        if not unpacking.n_files:
+            raise ValueError("expected files in it, found none")
+    except BaseException as error:
         shutil.rmtree(folder, ignore_errors=True)
-        raise
+        is_full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+        if is_full or isinstance(error, MemoryError) or not isinstance(error, Exception):
+            raise
+        what = "" if type(error) is ValueError else "damaged, or not a zip or tar (gzip, bzip2, xz): "
+        raise ValueError(f"{archive}: {what}{error}") from error  # the readers raise a dozen kinds on broken bytes
     return folder
 
 
@@ -173,21 +169,6 @@ class _Stream:
             raise ValueError(f"expected a header of at most {MAX_HEADER:,} bytes, got {n_bytes:,}")
         self.last = self.file.read(n_bytes)
         return self.last
-
-
-@contextmanager
-def _damage_named(archive):
-    """Name the archive in whatever is wrong with it: on broken bytes the readers raise a dozen kinds of errors."""
-    try:
-        yield
-    except DAMAGE as error:
-        raise ValueError(f"{archive}: damaged, or not a zip or tar (gzip, bzip2, xz): {error}") from error
-    except ValueError as error:
-        raise ValueError(f"{archive}: {error}") from error
-    except OSError as error:
-        if error.errno in BAD_NAME:
-            raise ValueError(f"{archive}: damaged, or not for this system: {error}") from error
-        raise
 
 
 def safe_name(name):

@@ -143,11 +143,8 @@ def _in_place(folder, asked):
     if not folder.exists():
         return False
     facts = manifest.read(folder)
-    made = {**facts.get("options", {}), "long_side": facts.get("long_side")}
-    wanted = {**asked["options"], "long_side": asked["long_side"]}
-    other = [key for key in {**wanted, **made} if made.get(key) != wanted.get(key)]
-    if other or "name" not in facts:
-        how = f"prepared with another {', '.join(other)}" if "name" in facts else "not made by this command"
+    if any(facts.get(key) != value for key, value in asked.items()):
+        how = "prepared with other options" if "options" in facts else "not made by this command"
         raise ValueError(f"{folder} is there, {how}; remove it, or choose another place with --to")
     return True
 

@@ -145,19 +145,6 @@ def test_folders_are_not_asked_about(tmp_path):
     assert sorted(path.name for path in folder.rglob("*")) == ["b", "c"]
 
 
-def test_an_error_of_the_caller_s_own_leaves_nothing(tmp_path):
-    archive = write_tar(tmp_path / "t", {"a": b"a", "b": b"b"})
-
-    def keep(name):
-        if name == "b":
-            raise KeyError(name)
-        return True
-
-    with pytest.raises(KeyError):
-        extract(archive, tmp_path / "out", 10, keep=keep)
-    assert [path.name for path in tmp_path.iterdir()] == ["t"]
-
-
 def test_the_folder_must_be_new(tmp_path):
     archive = write_zip(tmp_path / "z", {"b.txt": b"b"})
     (tmp_path / "mine").mkdir()

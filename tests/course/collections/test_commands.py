@@ -207,7 +207,7 @@ def test_a_collection_prepared_otherwise_or_by_hand_is_not_touched(archives, pag
     for words in (["prepare", "tiny-imagenet", "--from", place], ["fetch", "tiny-imagenet"]):
         status, said = call(*words, "--long-side", 7)
         assert status == 2
-        assert "is there, prepared with another long_side, per_class; remove it" in said
+        assert "is there, prepared with other options; remove it" in said
     assert contents(place / "tiny-imagenet") == before
     (place / "flickr8k").mkdir()
     status, said = call("prepare", "flickr8k", "--from", *archives["flickr8k"])
@@ -267,7 +267,7 @@ def test_a_seed_of_zero_is_an_option_like_any_other(archives, pages, place):
     assert json.loads((place / "scenes8" / "manifest.json").read_text())["options"] == {"n_classes": 8, "seed": 0}
     status, said = call("fetch", "scenes8", "-o", "seed=1")
     assert status == 2
-    assert "prepared with another seed" in said
+    assert "prepared with other options" in said
 
 
 def test_other_numbers_of_images_are_refused_unless_accepted(archives, pages, place):

@@ -36,17 +36,20 @@ the numbers. Intervals are at 95 %.
 A claim has one of four verdicts. *Holds* and *contradicted*: the data decide it, for or against; a contradicted claim
 is a finding too. *Undecided*: the interval allows both. *Not run*: it was not measured, and the page says why.
 
-Runs up to November 2026 recorded only whether a claim held. Those that did not are called contradicted where the
-interval of the evidence lies wholly on the other side, and undecided elsewhere, also where no interval was recorded.
-"No worse" and "within" are undecided where the interval reaches beyond the margin. These runs were not corrected for
-the number of claims in a notebook.
-
-They also used a small network trained for this course, called `course` or "the course's own network" below. It is no
-longer part of the project, since EfficientNet-Lite0 now comes with the packages. What was measured with it stays on
-record, but cannot be repeated with the present code.
-
 Written by `make results` from [docs/results](docs/results) and [data/headlines.toml](data/headlines.toml), never by
 hand.
+"""
+
+OLD_VERDICTS = """\
+The runs of {dates} recorded only whether a claim held. Those that did not are called contradicted where the interval of
+the evidence lies wholly on the other side, and undecided elsewhere, also where no interval was recorded. "No worse" and
+"within" are undecided where the interval reaches beyond the margin. These runs were not corrected for the number of
+claims in a notebook.
+"""
+OLD_NETWORK = """\
+Some runs used a small network trained for this course, called `course` or "the course's own network" below. It is no
+longer part of the project, since EfficientNet-Lite0 now comes with the packages. What was measured with it stays on
+record, but cannot be repeated with the present code.
 """
 
 
@@ -123,12 +126,30 @@ def page(sources: list[dict], runs: list[dict], photos: list[dict] | None = None
 
     With kept runs of profile `photos`, also how they agree with the full ones.
     """
-    parts = [HEAD, _in_short(sources, runs)]
+    parts = [HEAD, *_caveats(runs), _in_short(sources, runs)]
     told = {(claim["notebook"], claim["claim"]) for source in sources for claim in source["claim"] if "claim" in claim}
     for number, source in enumerate(sources, start=1):
         parts += [f"## {number}. {source['title']}\n", _about(source), _tables(source, runs), _claims(source, runs)]
     parts += [_other_claims(runs, told), _agreement(runs, photos or []), _runs([*runs, *(photos or [])])]
     return "\n".join(part for part in parts if part)
+
+
+def _caveats(runs):
+    """What a reader must know of runs made with earlier versions, as long as some are on record."""
+    old = sorted({run["ended"][:10] for run in runs if any(_is_yes_or_no(claim) for claim in run["claims"])})
+    if old:
+        yield OLD_VERDICTS.format(dates=old[0] if len(old) == 1 else f"{old[0]} to {old[-1]}")
+    if any("course" in run["parameters"].values() or _names_network(run) for run in runs):
+        yield OLD_NETWORK
+
+
+def _is_yes_or_no(claim):
+    """Whether a claim was recorded without the effect that decides it, or without its p-value."""
+    return claim.verdict != "not run" and (claim.relation is None or (claim.low is not None and claim.p_value is None))
+
+
+def _names_network(run):
+    return any("course" in measure.more.values() for measure in run["measures"])
 
 
 def _in_short(sources, runs):

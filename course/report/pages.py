@@ -79,8 +79,8 @@ def index_page(profile: str, cards: list[dict], measures, claims, made_with: dic
     measures, claims = records.measures_of(measures), records.claims_of(claims)
     ran = sum(card.get("status") == "ok" for card in cards)
     sums = [(f"{ran} of {len(cards)}", "notebooks ran")]
-    sums += [(count, f"claims {verdict}".replace("claims holds", "claims hold"))
-             for verdict, count in wording.verdict_counts(claims).items()]  # fmt: skip
+    words = {"holds": "claims hold"}
+    sums += [(count, words.get(verdict, verdict)) for verdict, count in wording.verdict_counts(claims).items()]
     sums += [(len(measures), "measures"), (wording.clock(sum(card.get("seconds", 0) for card in cards)), "minutes")]
     return _fill(
         "index.html",

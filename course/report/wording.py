@@ -64,11 +64,12 @@ def decided(claim: Claim) -> str:
     evidence = claim.evidence or ""
     if claim.value is None or claim.relation is None or re.search(r"\([^()]* to [^()]*\)", evidence):
         return evidence
-    words = _signed(claim.value)
+    digits = _decimals(claim)
+    words = _signed(claim.value, digits)
     if claim.unit:
         words += f" {claim.unit}"
     if claim.low is not None and claim.high is not None:
-        words += f" ({_signed(claim.low)} to {_signed(claim.high)})"
+        words += f" ({_signed(claim.low, digits)} to {_signed(claim.high, digits)})"
     if asked := _asked(claim):
         words += f", asked: {asked}"
     if claim.n:
@@ -76,15 +77,26 @@ def decided(claim: Claim) -> str:
     return "; ".join(filter(None, [words, evidence]))
 
 
-def _signed(value):
-    text = figure(value).replace("-", "−")
-    return f"+{text}" if value > 0 else text
+def _decimals(claim):
+    """How many decimals an effect and its interval are shown with; None for whole numbers."""
+    size = abs(claim.value)
+    if claim.unit == "points":
+        return 1 if size >= 0.1 else 2
+    if isinstance(claim.value, int) and claim.low is None:
+        return None
+    return next((digits for digits, least in enumerate((100, 10, 1, 0.1)) if size >= least), 4)
+
+
+def _signed(value, digits):
+    text = f"{value:+,}" if digits is None else f"{value:+,.{digits}f}"
+    return text.replace("-", "−")
 
 
 def _asked(claim):
     """What a claim asks of its effect; nothing for the usual "above 0"."""
     if claim.relation == "within":
-        return f"within {_signed(claim.margin[0])} to {_signed(claim.margin[1])}"
+        low, high = (figure(end).replace("-", "−") for end in claim.margin)
+        return f"within {low} to {high}"
     return f"{claim.relation} {figure(claim.margin)}" if claim.margin or claim.relation == "below" else ""
 
 
@@ -110,8 +122,13 @@ def interval(measure: Measure) -> str:
 
 
 def number(measure: Measure, field: str = "value") -> str:
-    """A measure's value or an end of its interval: three digits where it has a unit, others as `figure` has them."""
+    """A measure's value or an end of its interval: points with a decimal, other units with three digits.
+
+    Numbers without a unit are shown as `figure` has them.
+    """
     value = getattr(measure, field)
+    if measure.unit == "points":
+        return f"{value:.1f}" if abs(measure.value) >= 0.1 else f"{value:.2f}"
     return f"{value:.3g}" if unit(measure) and 0 < abs(value) < 1000 else figure(value)
 
 

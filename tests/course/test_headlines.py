@@ -106,7 +106,7 @@ def test_a_cell_may_be_of_another_measure_and_a_row_may_leave_columns_empty():
 @pytest.mark.parametrize("verdict", ["holds", "contradicted", "undecided"])
 def test_a_claim_has_its_verdict_and_effect_in_short_and_at_length(verdict):
     page = headlines.page([TOY], [toy_run(verdict)])
-    effect = "+12.5 points (+10 to +20), n = 40"
+    effect = "+12.5 points (+10.0 to +20.0), n = 40"
     assert f"| A toy | Does it help? | yes | {effect} | {verdict} |" in page
     assert f"| Does it help? | yes | {verdict} | {effect} |" in page
 
@@ -130,6 +130,14 @@ def test_a_claim_that_the_notebook_could_not_run_says_why():
     not_run = Claim("00_toy", "boosting HOG helps", "not run", evidence="the weights are not here")
     page = headlines.page([TOY], [toy_run(claims=[not_run])])
     assert "| Does it help? | yes | not run | the weights are not here |" in page
+
+
+def test_the_page_explains_old_verdicts_and_the_old_network_while_runs_with_them_are_on_record():
+    page = headlines.page([TOY], [toy_run(parameters={"backbone": "course"})])
+    assert "The runs of 2026-11-26 recorded only whether a claim held." in page
+    assert "cannot be repeated with the present code" in page
+    new = headlines.page([TOY], [toy_run(claims=toy_run()["claims"][:1])])
+    assert "recorded only" not in new and "cannot be repeated" not in new
 
 
 def test_kept_photos_runs_are_compared_with_the_full_ones():

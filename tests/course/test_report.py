@@ -71,8 +71,7 @@ def test_each_verdict_is_a_word_with_a_colour_of_its_own(verdict, colour):
 
 def test_the_verdicts_are_counted_at_the_top():
     said = text_of(index(claims=CLAIMS))
-    for words in ("1 claims hold", "1 claims contradicted", "1 claims undecided", "1 claims not run"):
-        assert words in said
+    assert "1 claims hold 1 contradicted 1 undecided 1 not run" in said
 
 
 def test_a_claim_is_there_to_its_last_word_and_its_cell_wraps():
@@ -85,8 +84,8 @@ def test_a_claim_is_there_to_its_last_word_and_its_cell_wraps():
 
 def test_a_claim_shows_its_effect_what_was_asked_and_why_it_was_not_run():
     said = text_of(index(claims=CLAIMS))
-    assert "half is much ✓ holds +3.200 points (+1 to +5.400), n = 400" in said
-    assert "asked: within −3 to +3" in said
+    assert "half is much ✓ holds +3.2 points (+1.0 to +5.4), n = 400" in said
+    assert "asked: within −3 to 3" in said
     assert "photos are larger not run the photos are not here" in said
 
 
@@ -177,30 +176,30 @@ def test_a_formula_that_cannot_be_drawn_is_shown_as_code_and_escaped():
     assert report.formula("<b> {") == "<code>&lt;b&gt; {</code>"
 
 
-@pytest.mark.parametrize(
-    "evil",
-    [
-        "<script>alert(1)</script>",
-        '<img src="x" onerror="alert(1)">',
-        '<a href="javascript:alert(1)">here</a>',
-        '<iframe src="https://example.org"></iframe>',
-        '<form action="https://example.org"><input name="a"></form>',
-        '<div style="background: url(https://example.org/a.png)">a</div>',
-        "<svg onload=alert(1)><script>alert(1)</script></svg>",
-    ],
-)
-@pytest.mark.parametrize("place", ["text", "block", "output", "markdown output", "title", "failure"])
-def test_nothing_in_a_page_runs_or_calls_out(evil, place):
+EVILS = [
+    "<script>alert(1)</script>",
+    '<img src="x" onerror="alert(1)">',
+    '<img alt=">" src="x" onerror="alert(1)">',
+    '<a href="javascript:alert(1)">here</a>',
+    '<iframe src="https://example.org"></iframe>',
+    '<form action="https://example.org"><input name="a"></form>',
+    '<div style="background: url(https://example.org/a.png)">a</div>',
+    "<svg onload=alert(1)><script>alert(1)</script></svg>",
+    '<img src="x" onerror="alert(1)" ',  # never closed: a browser closes it with the next tag
+]
+
+
+@pytest.mark.parametrize("place", ["text", "block", "output", "markdown output", "title and failure"])
+def test_nothing_in_a_page_runs_or_calls_out(place):
     html = {
-        "text": lambda: page(new_markdown_cell(f"see {evil} there")),
-        "block": lambda: page(new_markdown_cell(f"above\n\n{evil}\n\nbelow")),
-        "output": lambda: page(shown(text_html=evil)),
-        "markdown output": lambda: page(shown(text_markdown=evil)),
-        "title": lambda: page(title=evil),
-        "failure": lambda: page(failure={"text": evil, "trace": evil}),
+        "text": lambda: page(*[new_markdown_cell(f"see {evil} there") for evil in EVILS]),
+        "block": lambda: page(*[new_markdown_cell(f"above\n\n{evil}\n\nbelow") for evil in EVILS]),
+        "output": lambda: page(*[shown(text_html=evil) for evil in EVILS]),
+        "markdown output": lambda: page(*[shown(text_markdown=evil) for evil in EVILS]),
+        "title and failure": lambda: page(title=str(EVILS), failure={"text": str(EVILS), "trace": str(EVILS)}),
     }[place]()
     tags = " ".join(re.findall(r"<[^>]*>", html.split("<main>")[1])).lower()
-    assert not re.search(r"<(script|iframe|form|input|svg onload)|\son\w+=|javascript:|example\.org", tags)
+    assert not re.search(r"<(script|iframe|form|input|svg)|\son\w+=|javascript:|example\.org", tags)
 
 
 def test_javascript_goes_and_a_drawing_becomes_a_picture():

@@ -1,14 +1,16 @@
-"""Three figures that the course draws again and again: neighbours of a query, curves, a ranking of methods.
+"""The figures that the course draws again and again: neighbours of a query, curves, rankings, differences.
 
 Contents: `retrieval_grid` (queries, images or captions, and what was found for them, right and wrong marked), `curves`
-(a value over another, with intervals), `ranked` (methods from best to worst, with intervals and the line of chance).
+(a value over another, with intervals), `ranked` (methods from best to worst, with intervals and the line of chance),
+`intervals` (effects as points with their intervals, beside the line of no difference).
 
 All are as wide as a notebook's column and no taller than they need be. What colour says is always said a second time,
 by a sign, a marker or a line style, so that a figure can be read in grey and by the colour-blind. Each function returns
-a matplotlib Figure that pyplot no longer holds: as the last expression of a cell it is shown once, kept in a variable
-it is not shown, and `figure.savefig(path)` works in both cases. No other figure is touched.
+a matplotlib Figure that pyplot no longer holds: as the last expression of a cell it is shown once, assigned to a
+variable it is not shown, and `figure.savefig(path)` works in both cases. No other figure is touched. Chinese, Japanese
+and Korean names are written in a font that has them, where one is installed (Noto Sans CJK, for instance).
 
-Needs numpy, pandas, matplotlib and seaborn. Copy this file alone: it imports nothing of its neighbours.
+Needs numpy, pandas, matplotlib and seaborn. Copy this file alone.
 """
 
 import textwrap
@@ -19,7 +21,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
-from matplotlib.font_manager import FontProperties
+from matplotlib.font_manager import FontProperties, fontManager
 from matplotlib.lines import Line2D
 from matplotlib.path import Path as Shape
 from matplotlib.textpath import TextToPath
@@ -32,6 +34,10 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 LINE_STYLES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1)), (0, (1, 1)), (0, (8, 2)))
 
 _TEXT_TO_PATH = TextToPath()
+_ASIAN_FONTS = (  # with Chinese, Japanese and Korean letters, on Linux, macOS and Windows
+    "Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans CJK KR", "Noto Sans SC", "WenQuanYi Zen Hei",
+    "WenQuanYi Micro Hei", "Droid Sans Fallback", "Arial Unicode MS", "PingFang SC", "Hiragino Sans", "SimHei",
+)  # fmt: skip
 
 # Drawn as lines, since a font need not have the signs.
 _TICK = Shape([(-0.8, 0.0), (-0.2, -0.6), (0.8, 0.7)])
@@ -61,97 +67,119 @@ def retrieval_grid(queries, neighbours_images, relevance=None, query_titles=None
     if relevance is not None:
         relevance = np.asarray(relevance)
         if relevance.shape != (n_queries, k) or relevance.dtype.kind not in "bif" or np.isnan(relevance).any():
-            raise ValueError(f"relevance {relevance.shape} of {relevance.dtype}; ({n_queries}, {k}) numbers are needed")
+            raise ValueError(
+                f"expected relevance ({n_queries}, {k}) of numbers, got {relevance.shape} {relevance.dtype}"
+            )
     query_titles = [""] * n_queries if query_titles is None else query_titles
     neighbour_titles = [[""] * k] * n_queries if neighbour_titles is None else neighbour_titles
     n_titles = [len(titles) for titles in neighbour_titles]
     if len(query_titles) != n_queries or n_titles != [k] * n_queries:
         raise ValueError(
-            f"{len(query_titles)} query titles and {n_titles} neighbour titles a row; "
-            f"{n_queries} and {[k] * n_queries} are needed"
+            f"expected {n_queries} query titles and {k} neighbour titles a row, got {len(query_titles)} and {n_titles}"
         )
-
-    # All lengths in inches, from the top left corner.
-    gap, query_gap, margin = 0.14, 0.34, 0.14
-    room = WIDTH - 2 * margin - query_gap - (k - 1) * gap
-    cell = min(1.5, (room - 1.6) / k if are_texts else room / (k + 1))
-    images = [image for row in neighbours_images for image in (row if are_texts else (*row, *queries))]
-    image_height = cell * min(max(image.shape[0] / image.shape[1] for image in images), 1.6)
-    query_width, query_height = (1.6, max(image_height, 0.75)) if are_texts else (cell, image_height)
-    widths, heights = [query_width] + [cell] * k, [query_height] + [image_height] * k
-    texts = [
-        [
-            _fitted(text, cell_width + 0.8 * gap, n_lines=2, fontsize=8)
-            for text, cell_width in zip((query_titles[row], *neighbour_titles[row]), widths, strict=True)
-        ]
-        for row in range(n_queries)
-    ]
-    n_lines = max(text.count("\n") + 1 if text else 0 for row in texts for text in row)
-    words = 0.0 if n_lines == 0 else 0.1 + 0.14 * n_lines
-    top = 0.3 + (0.36 if title or relevance is not None else 0.0)
-    row_height = query_height + words + gap
-    width = max(2 * margin + query_gap + sum(widths) + (k - 1) * gap, 4.5)
-    height = top + n_queries * row_height
-
-    with _new_figure((width, height), "white") as figure:
+    grid = _Grid(
+        queries, neighbours_images, query_titles, neighbour_titles, has_head=bool(title) or relevance is not None
+    )
+    with _new_figure((grid.width, grid.height), "white") as figure:
         for row in range(n_queries):
             for column in range(k + 1):
-                left = margin + (query_width + query_gap + (column - 1) * (cell + gap) if column else 0.0)
-                bottom = height - top - row * row_height - heights[column]
-                ax = figure.add_axes((left / width, bottom / height, widths[column] / width, heights[column] / height))
+                ax = figure.add_axes(grid.place(row, column))
                 if column == 0 and are_texts:
-                    lines = _fitted(queries[row], query_width - 0.2, int((query_height - 0.1) / 0.15), fontsize=9)
-                    ax.annotate(
-                        lines, (0, 1), xytext=(7, -6), textcoords="offset points", va="top", xycoords="axes fraction",
-                        fontsize=9, parse_math=False, linespacing=1.1,
-                    )  # fmt: skip
+                    _write_caption(ax, queries[row], grid.widths[0], grid.heights[0])
                 else:
-                    image = queries[row] if column == 0 else neighbours_images[row][column - 1]
-                    ax.imshow(image, interpolation="nearest")
+                    ax.imshow(
+                        queries[row] if column == 0 else neighbours_images[row][column - 1], interpolation="nearest"
+                    )
                 ax.set(xticks=[], yticks=[])
-                ax.annotate(
-                    texts[row][column], (0.5, 0), xytext=(0, -4), textcoords="offset points", va="top", ha="center",
-                    xycoords="axes fraction", fontsize=8, parse_math=False, linespacing=1.05,
-                )  # fmt: skip
+                _write_beside(ax, grid.titles[row][column], below=True, fontsize=8, linespacing=1.05)
+                if row == 0:
+                    weight = "normal" if column else "bold"
+                    _write_beside(ax, str(column or "query"), below=False, fontsize=9, fontweight=weight)
                 if column == 0:
                     _frame(ax, QUERY_COLOUR, 3.0, "-")
                 elif relevance is not None:
-                    _mark(ax, bool(relevance[row, column - 1] > 0), cell)
+                    _mark(ax, bool(relevance[row, column - 1] > 0), grid.widths[column])
                 else:
                     _frame(ax, "#999999", 0.8, "-")
-                if row == 0:
-                    ax.annotate(
-                        "query" if column == 0 else str(column), (0.5, 1), xytext=(0, 7), ha="center", va="bottom",
-                        xycoords="axes fraction", textcoords="offset points", fontsize=9,
-                        fontweight="bold" if column == 0 else "normal", color=QUERY_COLOUR,
-                    )  # fmt: skip
-        key_width = 0.0
-        if relevance is not None:
-            key_width = 2.2
-            for inches, is_right, word in ((2.1, True, "relevant"), (1.15, False, "not relevant")):
-                x, y = (width - inches) / width, 1 - 0.17 / height
-                _sign(figure, x, y, is_right, figure.transFigure)
-                figure.text(x + 0.12 / width, y, word, va="center_baseline", fontsize=9, color="#333333")
-        if title:
-            text = _fitted(title, width - key_width - 2 * margin, n_lines=1, fontsize=12)
-            figure.text(margin / width, 1 - 0.17 / height, text, va="center_baseline", fontsize=12, parse_math=False)
+        _write_head(figure, grid, title, has_key=relevance is not None)
     return figure
 
 
+class _Grid:
+    """Where the cells of a retrieval grid are, and their texts cut to fit. All lengths in inches."""
+
+    gap, query_gap, margin, line = (
+        0.14,
+        0.34,
+        0.14,
+        0.14,
+    )  # between cells, after the query, around all, of a title's text
+    largest_cell, caption_width, least_caption_height, least_width = 1.5, 1.6, 0.75, 4.5
+    key_width, key_places = 2.2, (2.1, 1.15)  # of the signs' key, and where its two signs are, from the right
+
+    def __init__(self, queries, neighbours_images, query_titles, neighbour_titles, has_head):
+        are_texts, n_queries, k = isinstance(queries[0], str), len(queries), len(neighbours_images[0])
+        room = WIDTH - 2 * self.margin - self.query_gap - (k - 1) * self.gap
+        cell = min(self.largest_cell, (room - self.caption_width) / k if are_texts else room / (k + 1))
+        images = [image for row in neighbours_images for image in row] + ([] if are_texts else list(queries))
+        height = cell * min(max(image.shape[0] / image.shape[1] for image in images), 1.6)
+        self.widths = [self.caption_width if are_texts else cell] + [cell] * k
+        self.heights = [max(height, self.least_caption_height) if are_texts else height] + [height] * k
+        self.titles = [
+            [_fitted(t, w + 0.8 * self.gap, 2, fontsize=8) for t, w in zip((first, *rest), self.widths, strict=True)]
+            for first, rest in zip(query_titles, neighbour_titles, strict=True)
+        ]
+        n_lines = max(text.count("\n") + 1 if text else 0 for row in self.titles for text in row)
+        self.head = 0.3 + (0.36 if has_head else 0.0)  # the ranks, and the line of the title and the key
+        self.row_height = self.heights[0] + (0.1 + self.line * n_lines if n_lines else 0.0) + self.gap
+        width = 2 * self.margin + self.query_gap + sum(self.widths) + (k - 1) * self.gap
+        self.width, self.height = max(width, self.least_width), self.head + n_queries * self.row_height
+
+    def place(self, row, column):
+        """left, bottom, width and height of a cell, as shares of the figure."""
+        left = self.margin
+        if column:
+            left += self.widths[0] + self.query_gap + (column - 1) * (self.widths[1] + self.gap)
+        bottom = self.height - self.head - row * self.row_height - self.heights[column]
+        width, height = self.widths[column], self.heights[column]
+        return left / self.width, bottom / self.height, width / self.width, height / self.height
+
+
+def _write_caption(ax, text, width, height):
+    """A caption in its frame, as much of it as fits."""
+    lines = _fitted(text, width - 0.2, int((height - 0.1) / 0.15), fontsize=9)
+    ax.annotate(
+        lines, (0, 1), xytext=(7, -6), textcoords="offset points", va="top", xycoords="axes fraction",
+        fontsize=9, parse_math=False, linespacing=1.1,
+    )  # fmt: skip
+
+
+def _write_beside(ax, text, below, **style):
+    """A centred text just below or just above an axes."""
+    ax.annotate(
+        text, (0.5, 0 if below else 1), xytext=(0, -4 if below else 7), va="top" if below else "bottom", ha="center",
+        xycoords="axes fraction", textcoords="offset points", parse_math=False, color=QUERY_COLOUR, **style,
+    )  # fmt: skip
+
+
+def _write_head(figure, grid, title, has_key):
+    """The line above a grid: its title on the left, what the signs mean on the right."""
+    y = 1 - 0.17 / grid.height
+    if has_key:
+        for inches, is_right, word in zip(grid.key_places, (True, False), ("relevant", "not relevant"), strict=True):
+            x = 1 - inches / grid.width
+            _sign(figure, x, y, is_right, figure.transFigure)
+            figure.text(x + 0.12 / grid.width, y, word, va="center_baseline", fontsize=9, color="#333333")
+    if title:
+        room = grid.width - 2 * grid.margin - (grid.key_width if has_key else 0.0)
+        text = _fitted(title, room, n_lines=1, fontsize=12)
+        figure.text(grid.margin / grid.width, y, text, va="center_baseline", fontsize=12, parse_math=False)
+
+
 def curves(
-    table,
-    x,
-    y,
-    low=None,
-    high=None,
-    hue=None,
-    x_label=None,
-    y_label=None,
-    title=None,
-    log_x=False,
-    log_y=False,
+    table, x, y, low=None, high=None, hue=None, x_label=None, y_label=None, title=None, log_x=False, log_y=False,
     chance=None,
-):
+):  # fmt: skip
     """A value over another, one curve for each value of `hue`, with the intervals as bands.
 
     table: a DataFrame with one row a point; x, y, low, high, hue: names of its columns. low and high come together.
@@ -167,16 +195,13 @@ def curves(
     ('dimensions', ['cut', 'PCA'])
     """
     _check_table(table, [x, y], low, high, y, hue)
-    names = [None] if hue is None else list(dict.fromkeys(table[hue]))
-    if len(names) > len(MARKERS):
-        raise ValueError(f"{len(names)} curves in column {hue!r}; at most {len(MARKERS)} can be told apart")
+    names = _names_of_hue(table, hue)
     for column, is_log in ((x, log_x), (y, log_y), *(((low, log_y),) if low else ())):
         if is_log and (table[column] <= 0).any():
-            raise ValueError(f"column {column!r} has {table[column].min()}; a logarithmic axis shows values above 0")
-    twice = table.duplicated([x] if hue is None else [x, hue])
-    if twice.any():
-        raise ValueError(f"{int(twice.sum())} points of a curve share their {x!r}; one point for each is drawn")
-
+            raise ValueError(f"column {column!r} must be above 0 on a logarithmic axis, got {table[column].min()}")
+    is_repeated = table.duplicated([x] if hue is None else [x, hue])
+    if is_repeated.any():
+        raise ValueError(f"expected one point a curve at each {x!r}, got {int(is_repeated.sum())} more")
     with _new_figure((WIDTH, 3.4), "whitegrid", layout="constrained") as figure:
         ax = figure.add_subplot()
         for colour, marker, style, name in zip(_palette(), MARKERS, LINE_STYLES, names, strict=False):
@@ -204,29 +229,15 @@ def curves(
         ax.set_ylabel(_wrapped(_label(y if y_label is None else y_label), 34), parse_math=False)
         _set_title(ax, title)
         if hue is not None or chance is not None:
-            legend = figure.legend(
-                *ax.get_legend_handles_labels(), loc="outside right center", frameon=False, handlelength=3.2,
-                title=None if hue is None else _label(hue), alignment="left",
-            )  # fmt: skip
-            legend.get_title().set_fontweight("bold")
-            for text in legend.get_texts():
-                text.set_parse_math(False)
+            _write_legend(figure, ax, hue)
         sns.despine(ax=ax)
     return figure
 
 
 def ranked(
-    table,
-    value,
-    low=None,
-    high=None,
-    name="method",
-    label=None,
-    title=None,
-    chance=None,
-    number="{:.3f}",
+    table, value, low=None, high=None, name="method", label=None, title=None, chance=None, number="{:.3f}",
     smaller_is_better=False,
-):
+):  # fmt: skip
     """Methods from best (top) to worst: a bar from 0 to the value, its interval, and the number written out.
 
     table: a DataFrame with one row a method; value, low, high, name: names of its columns. low and high come together.
@@ -245,7 +256,6 @@ def ranked(
     names = [_wrapped(text, 34) for text in table[name]]
     n_lines = sum(max(1.0, 0.75 * (text.count("\n") + 1)) for text in names)
     height = 0.34 * n_lines + 0.75 + (0.3 if title else 0.0) + (0.25 if chance is not None else 0.0)
-
     with _new_figure((WIDTH, height), "whitegrid", layout="constrained") as figure:
         ax = figure.add_subplot()
         rows = np.arange(len(table))
@@ -269,18 +279,44 @@ def ranked(
                 bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.85},
             )  # fmt: skip
         if chance is not None:
-            ax.axvline(chance, color=CHANCE_COLOUR, linestyle=(0, (3, 2)), linewidth=1.4)
-            ax.annotate(
-                f"chance, {number.format(chance)}", (chance, 1), xytext=(0, 3), xycoords=("data", "axes fraction"),
-                textcoords="offset points", ha="left" if chance < most / 2 else "right", va="bottom", fontsize=9,
-                color=CHANCE_COLOUR,
+            _draw_chance(ax, chance, number, most)
+        _label_rows(ax, names, value if label is None else label, title, above=20 if chance is not None else 6)
+    return figure
+
+
+def intervals(table, value, low, high, name="method", hue=None, label=None, title=None, line=0.0):
+    """Effects as points with their intervals, one row a `name`, in the order of the table; several colours by `hue`.
+
+    table: a DataFrame with one row an effect; value, low, high, name, hue: names of its columns. label: of the axis,
+    with the unit; by default the column's name. line: where there is no effect, a vertical line; None draws none. Each
+    hue has its own colour and marker, one above the other; eight at most. ValueError for an empty table, columns that
+    are not there, values that are not finite, intervals that do not hold their value, an effect that comes twice.
+
+    >>> table = pd.DataFrame({"method": ["margin 0.2", "margin 1"], "points": [2, -1], "low": [1, -3], "high": [3, 1]})
+    >>> [text.get_text() for text in intervals(table, "points", "low", "high").axes[0].get_yticklabels()]
+    ['margin 0.2', 'margin 1']
+    """
+    _check_table(table, [value], low, high, value, name)
+    if hue is not None and hue not in table:
+        raise ValueError(f"no column {hue!r}; the table has: {', '.join(map(str, table.columns))}")
+    if table.duplicated([name] if hue is None else [name, hue]).any():
+        raise ValueError(f"expected each {name!r} once{'' if hue is None else f' a {hue!r}'}, got one twice")
+    hues, places = _names_of_hue(table, hue), {text: i for i, text in enumerate(dict.fromkeys(table[name]))}
+    height = (0.18 * len(hues) + 0.2) * len(places) + 0.75 + (0.3 if title else 0.0)
+    with _new_figure((WIDTH, height), "whitegrid", layout="constrained") as figure:
+        ax = figure.add_subplot()
+        for i, (colour, marker, each) in enumerate(zip(_palette(), MARKERS, hues, strict=False)):
+            part = table if hue is None else table[table[hue] == each]
+            y = part[name].map(places) + 0.7 * ((i + 0.5) / len(hues) - 0.5)
+            ax.errorbar(
+                part[value], y, xerr=[part[value] - part[low], part[high] - part[value]], fmt=marker, capsize=3,
+                color=QUERY_COLOUR if hue is None else colour, label="_" if each is None else _wrapped(each, 26),
             )  # fmt: skip
-        ax.set_yticks(rows, names, parse_math=False)
-        ax.set_ylim(len(table) - 0.45, -0.55)
-        ax.set_xlabel(_label(value if label is None else label), parse_math=False)
-        _set_title(ax, title, above=20 if chance is not None else 6)
-        ax.grid(axis="y", visible=False)
-        sns.despine(ax=ax, left=True)
+        if line is not None:
+            ax.axvline(line, color=CHANCE_COLOUR, linewidth=1.2, zorder=1)
+        _label_rows(ax, [_wrapped(text, 34) for text in places], value if label is None else label, title)
+        if hue is not None:
+            _write_legend(figure, ax, hue)
     return figure
 
 
@@ -290,12 +326,57 @@ def _new_figure(size, style, layout=None):
 
     It is made by pyplot all the same: that is what makes a notebook able to show it.
     """
-    with sns.axes_style(style), sns.plotting_context("notebook", font_scale=0.9):
+    fonts = {"font.family": _font_families()}
+    with sns.axes_style(style), sns.plotting_context("notebook", font_scale=0.9), plt.rc_context(fonts):
         figure = plt.figure(figsize=size, layout=layout)
         try:
             yield figure
         finally:
             plt.close(figure)
+
+
+def _font_families():
+    """matplotlib's own fonts, and the first installed one with Chinese, Japanese and Korean letters, if any."""
+    installed = {font.name for font in fontManager.ttflist}
+    return [*plt.rcParams["font.family"], *[name for name in _ASIAN_FONTS if name in installed][:1]]
+
+
+def _names_of_hue(table, hue):
+    """The names of the colours, in order of first appearance: [None] where all are alike, else at most eight."""
+    names = [None] if hue is None else list(dict.fromkeys(table[hue]))
+    if len(names) > len(MARKERS):
+        raise ValueError(f"expected at most {len(MARKERS)} names in column {hue!r}, to be told apart, got {len(names)}")
+    return names
+
+
+def _label_rows(ax, names, label, title, above=6):
+    """One name a row, the first on top; the label of the axis below and the title above."""
+    ax.set_yticks(range(len(names)), names, parse_math=False)
+    ax.set_ylim(len(names) - 0.5, -0.5)
+    ax.set_xlabel(_label(label), parse_math=False)
+    _set_title(ax, title, above)
+    ax.grid(axis="y", visible=False)
+    sns.despine(ax=ax, left=True)
+
+
+def _write_legend(figure, ax, hue):
+    legend = figure.legend(
+        *ax.get_legend_handles_labels(), loc="outside right center", frameon=False, handlelength=3.2,
+        title=None if hue is None else _label(hue), alignment="left",
+    )  # fmt: skip
+    legend.get_title().set_fontweight("bold")
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+
+
+def _draw_chance(ax, chance, number, most):
+    """The line of chance of a ranking, and its number above, on the side where there is room."""
+    ax.axvline(chance, color=CHANCE_COLOUR, linestyle=(0, (3, 2)), linewidth=1.4)
+    ax.annotate(
+        f"chance, {number.format(chance)}", (chance, 1), xytext=(0, 3), xycoords=("data", "axes fraction"),
+        textcoords="offset points", ha="left" if chance < most / 2 else "right", va="bottom", fontsize=9,
+        color=CHANCE_COLOUR,
+    )  # fmt: skip
 
 
 def _palette():
@@ -334,8 +415,7 @@ def _wrapped(text, n_letters):
 
 def _fitted(text, inches, n_lines, fontsize):
     """The text wrapped to at most n_lines of a width, what does not fit cut off and replaced by an ellipsis."""
-
-    font = FontProperties(size=fontsize)
+    font = FontProperties(family=_font_families(), size=fontsize)
 
     def is_wide(line):
         return _TEXT_TO_PATH.get_text_width_height_descent(line, font, False)[0] > inches * 72
@@ -381,9 +461,9 @@ def _check_table(table, columns, low, high, value, name):
     """ValueError unless these columns are there, finite, and each interval holds its value."""
     if not isinstance(table, pd.DataFrame) or not len(table):
         came = "an empty table" if isinstance(table, pd.DataFrame) else type(table).__name__
-        raise ValueError(f"{came}; a DataFrame with a row or more is needed")
+        raise ValueError(f"expected a DataFrame of 1 row or more, got {came}")
     if (low is None) != (high is None):
-        raise ValueError(f"low={low!r} and high={high!r}; give both or neither")
+        raise ValueError(f"expected both low and high or neither, got low={low!r} and high={high!r}")
     columns = [*columns, *([low, high] if low is not None else [])]
     missing = [column for column in (*columns, name) if column is not None and column not in table]
     if missing:
@@ -391,13 +471,13 @@ def _check_table(table, columns, low, high, value, name):
         raise ValueError(f"no column {', '.join(map(repr, missing))}; the table has: {has}")
     for column in columns:
         if table[column].dtype.kind not in "bif" or not np.isfinite(table[column]).all():
-            raise ValueError(f"column {column!r} of {table[column].dtype} must hold finite numbers only")
+            raise ValueError(f"column {column!r} must hold finite numbers only, got {table[column].dtype}")
     if low is not None:
         room = 1e-9 * table[value].abs().max()
         outside = ~table[value].between(table[low] - room, table[high] + room)
         if outside.any():
             row = table[outside].iloc[0]
-            raise ValueError(f"{value!r} {row[value]} is outside its interval, {row[low]} to {row[high]}")
+            raise ValueError(f"expected {value!r} inside its interval, got {row[value]} for {row[low]} to {row[high]}")
 
 
 def _checked_images(queries, neighbours_images, are_texts):
@@ -406,15 +486,15 @@ def _checked_images(queries, neighbours_images, are_texts):
     ks = sorted({len(row) for row in neighbours_images})
     if n_queries == 0 or len(neighbours_images) != n_queries or len(ks) != 1 or ks[0] == 0:
         raise ValueError(
-            f"{n_queries} queries and {len(neighbours_images)} rows of {ks} neighbours; "
-            "as many rows as queries, all of one length, and one of each or more are needed"
+            "expected a row of neighbours for each query, all of one length, 1 or more, got "
+            f"{n_queries} queries and {len(neighbours_images)} rows of {ks} neighbours"
         )
     if ks[0] > 20:
-        raise ValueError(f"{ks[0]} neighbours a row; at most 20 are wide enough to be seen")
+        raise ValueError(f"expected at most 20 neighbours a row, which are large enough to see, got {ks[0]}")
     if are_texts and not all(isinstance(query, str) for query in queries):
-        raise ValueError("queries are partly texts, partly something else; all images or all texts are needed")
+        raise ValueError("expected queries that are all images or all texts, got some of each")
     for image in (*(() if are_texts else queries), *(image for row in neighbours_images for image in row)):
         shape, dtype = np.shape(image), getattr(image, "dtype", type(image).__name__)
         if dtype != np.uint8 or len(shape) != 3 or shape[2] != 3 or 0 in shape:
-            raise ValueError(f"an image of shape {shape} and type {dtype}; uint8 (h, w, 3) is needed")
+            raise ValueError(f"expected images as uint8 (h, w, 3), got {dtype} {shape}")
     return n_queries, ks[0]

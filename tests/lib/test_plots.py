@@ -1,5 +1,7 @@
 """plots: what is in a figure, in which order, inside its bounds, and told by more than colour."""
 
+import dataclasses
+
 import matplotlib
 
 matplotlib.use("Agg")
@@ -192,19 +194,19 @@ def test_a_caption_that_has_room_is_written_in_full(images):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"queries": ["a caption", np.zeros((4, 4, 3), np.uint8)]}, "partly texts"),
-        ({"queries": ["a caption"]}, "1 queries and 2 rows"),
-        ({"queries": np.zeros((0, 4, 4, 3), np.uint8), "neighbours_images": []}, "0 queries"),
+        ({"queries": ["a caption", np.zeros((4, 4, 3), np.uint8)]}, "all images or all texts"),
+        ({"queries": ["a caption"]}, "got 1 queries and 2 rows"),
+        ({"queries": np.zeros((0, 4, 4, 3), np.uint8), "neighbours_images": []}, "got 0 queries"),
         ({"queries": np.zeros((3, 4, 4, 3), np.uint8)}, "3 queries and 2 rows"),
-        ({"neighbours_images": np.zeros((2, 0, 4, 4, 3), np.uint8)}, "one of each or more"),
+        ({"neighbours_images": np.zeros((2, 0, 4, 4, 3), np.uint8)}, "1 or more"),
         ({"neighbours_images": [[np.zeros((4, 4, 3), np.uint8)], []]}, "all of one length"),
         ({"neighbours_images": np.zeros((2, 21, 4, 4, 3), np.uint8)}, "at most 20"),
-        ({"neighbours_images": np.zeros((2, 3, 4, 4, 3))}, "type float64; uint8"),
-        ({"queries": np.zeros((2, 4, 4), np.uint8)}, r"shape \(4, 4\)"),
-        ({"relevance": [[True, False], [True, False]]}, r"\(2, 3\) numbers"),
-        ({"relevance": np.full((2, 3), np.nan)}, r"\(2, 3\) numbers"),
-        ({"query_titles": ["a"]}, "1 query titles"),
-        ({"neighbour_titles": [["a", "b"], ["a", "b"]]}, r"\[2, 2\] neighbour titles a row"),
+        ({"neighbours_images": np.zeros((2, 3, 4, 4, 3))}, "got float64"),
+        ({"queries": np.zeros((2, 4, 4), np.uint8)}, r"expected images as uint8 .*, got uint8 \(4, 4\)"),
+        ({"relevance": [[True, False], [True, False]]}, r"expected relevance \(2, 3\) of numbers"),
+        ({"relevance": np.full((2, 3), np.nan)}, r"expected relevance \(2, 3\) of numbers"),
+        ({"query_titles": ["a"]}, "got 1 and"),
+        ({"neighbour_titles": [["a", "b"], ["a", "b"]]}, r"3 neighbour titles a row, got 2 and \[2, 2\]"),
     ],
 )
 def test_a_grid_refuses_what_does_not_fit(change, message):
@@ -289,10 +291,10 @@ def test_a_label_is_the_name_of_the_column_unless_given(trade):
     [
         ({"y": "recall"}, "no column 'recall'; the table has: d, mAP"),
         ({"hue": "method"}, "no column 'method'"),
-        ({"low": "low"}, "give both or neither"),
-        ({"hue": None}, "4 points of a curve share their 'd'"),
+        ({"low": "low"}, "expected both low and high or neither"),
+        ({"hue": None}, "expected one point a curve at each 'd', got 4 more"),
         ({"y": "way"}, "must hold finite numbers only"),
-        ({"y": "low", "low": "mAP", "high": "high"}, "outside its interval"),
+        ({"y": "low", "low": "mAP", "high": "high"}, "inside its interval"),
     ],
 )
 def test_curves_refuse_what_cannot_be_drawn(trade, arguments, message):
@@ -305,11 +307,11 @@ def test_curves_refuse_gaps_no_rows_many_curves_and_zero_on_a_logarithmic_axis(t
         plots.curves(trade.assign(mAP=np.nan), "d", "mAP", hue="way")
     with pytest.raises(ValueError, match="an empty table"):
         plots.curves(trade[:0], "d", "mAP")
-    with pytest.raises(ValueError, match="list; a DataFrame"):
+    with pytest.raises(ValueError, match="expected a DataFrame of 1 row or more, got list"):
         plots.curves([1, 2], "d", "mAP")
-    with pytest.raises(ValueError, match="9 curves in column 'way'; at most 8"):
+    with pytest.raises(ValueError, match="at most 8 names in column 'way', to be told apart, got 9"):
         plots.curves(pd.DataFrame({"x": range(9), "y": range(9), "way": list("abcdefghi")}), "x", "y", hue="way")
-    with pytest.raises(ValueError, match="column 'd' has 0; a logarithmic axis"):
+    with pytest.raises(ValueError, match="column 'd' must be above 0 on a logarithmic axis, got 0"):
         plots.curves(trade.replace({"d": {8: 0}}), "d", "mAP", hue="way", log_x=True)
 
 
@@ -373,10 +375,48 @@ def test_ranked_refuses_what_cannot_be_drawn(methods):
         plots.ranked(methods[:0], "mAP")
     with pytest.raises(ValueError, match="'HOG' comes twice in column 'method'"):
         plots.ranked(pd.concat([methods, methods[1:2]]), "mAP")
-    with pytest.raises(ValueError, match=r"'mAP' 0\.12 is outside its interval, 0\.27 to"):
+    with pytest.raises(ValueError, match=r"expected 'mAP' inside its interval, got 0\.12 for 0\.27 to"):
         plots.ranked(methods.assign(low=0.27, high=0.9), "mAP", "low", "high")
     with pytest.raises(ValueError, match="no column 'name'"):
         plots.ranked(methods, "mAP", name="name")
+
+
+# --- intervals ----------------------------------------------------------------------------------------
+
+
+def test_effects_stand_in_the_order_of_the_table_with_their_intervals():
+    table = pd.DataFrame({"change": ["a", "b"], "points": [2.0, -1.0], "low": [1.0, -3.0], "high": [3.0, 0.5]})
+    figure = plots.intervals(table, "points", "low", "high", name="change", label="points of mAP", title=LONG)
+    ax = figure.axes[0]
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["a", "b"]
+    points, *_, line = ax.lines
+    assert (points.get_xdata().tolist(), points.get_ydata().tolist()) == ([2, -1], [0, 1])
+    segments = ax.collections[0].get_segments()
+    assert [segment[:, 0].tolist() for segment in segments] == [[1, 3], [-3, 0.5]]
+    assert list(line.get_xdata()) == [0, 0]
+    assert _overflowing(figure) == _overlapping(figure) == []
+
+
+def test_hues_stand_above_each_other_and_are_told_by_marker_and_legend():
+    table = pd.DataFrame({"network": ["x", "x", "y"], "way": ["$1 cut", "$2 whole", "$1 cut"], "points": [1.0, 2, 3]})
+    table = table.assign(low=table["points"] - 0.5, high=table["points"] + 0.5)
+    figure = plots.intervals(table, "points", "low", "high", name="network", hue="way", line=None)
+    first, second = (container.lines[0] for container in figure.axes[0].containers)
+    assert first.get_marker() != second.get_marker()
+    assert first.get_ydata()[0] < second.get_ydata()[0] < 0.5 < first.get_ydata()[1]
+    assert {"$1 cut", "$2 whole"} <= set(_words(figure))
+    assert _formulas(figure) == _overflowing(figure) == _overlapping(figure) == []
+
+
+def test_intervals_refuse_what_cannot_be_drawn(methods):
+    for change, arguments, message in [
+        (methods[:0], {}, "got an empty table"),
+        (pd.concat([methods, methods[1:2]]), {}, "expected each 'method' once, got one twice"),
+        (methods, {"hue": "seed"}, "no column 'seed'"),
+        (methods, {"low": None}, "both low and high"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            plots.intervals(change, **{"value": "mAP", "low": "low", "high": "high", **arguments})
 
 
 # --- all ----------------------------------------------------------------------------------------------
@@ -388,12 +428,22 @@ def test_no_figure_stays_open_no_other_is_closed_and_no_style_is_left_behind(ima
     plots.retrieval_grid(images[:1], images[None, 1:3])
     plots.curves(trade, "d", "mAP", hue="way")
     plots.ranked(methods, "mAP")
+    plots.intervals(methods, "mAP", "low", "high")
     with pytest.raises(ValueError, match="empty"):
         plots.ranked(methods[:0], "mAP")
     assert plt.get_fignums() == [own.number]
     assert plt.gcf() is own
     assert dict(matplotlib.rcParams) == style
     plt.close(own)
+
+
+def test_asian_names_are_written_in_a_font_that_has_them(methods, monkeypatch):
+    fonts = plots.fontManager.ttflist
+    own = next(font for font in fonts if font.name == "DejaVu Sans")
+    asian = dataclasses.replace(own, name="Noto Sans CJK JP")
+    monkeypatch.setattr(plots.fontManager, "ttflist", [*fonts, asian])
+    figure = plots.ranked(methods, "mAP")
+    assert figure.axes[0].get_yticklabels()[0].get_fontfamily()[-1] == "Noto Sans CJK JP"
 
 
 def test_no_table_or_image_is_changed(images, methods):
@@ -404,6 +454,7 @@ def test_no_table_or_image_is_changed(images, methods):
     pd.testing.assert_frame_equal(methods, methods_before)
 
 
+@pytest.mark.slow
 def test_a_notebook_shows_a_returned_figure_once_and_a_kept_one_not(tmp_path):
     cells = [
         "import pandas as pd\nfrom lib import plots\ntable = pd.DataFrame({'method': ['a', 'b'], 'mAP': [0.1, 0.2]})",

@@ -48,7 +48,7 @@ __all__ = [
     "words_of",
 ]
 
-MISSING = -1  # the code of a value that is not known, and of what stands behind the end of a name
+MISSING = -1  # the code of an unknown value, and of the padding after the end of a name
 END = 0  # the code of the end of a name
 
 
@@ -184,9 +184,9 @@ def boost_loss(attribute_logits, word_logits, codes, words):
     """Mean over attributes of the cross entropy of the known values, averaged with that of the words: a tensor ().
 
     attribute_logits: of each attribute (n, values); codes int64 (n, attributes); word_logits (n, length, n_words) or
-    None; words int64 (n, length). A code of -1 counts nowhere. An attribute that no row of the batch has counts 0.
+    None; words int64 (n, length). Codes of -1 are ignored. An attribute that no row of the batch has counts 0.
 
-    Two undecided attributes of two values, the second one unknown in all rows: (log 2 + 0) / 2.
+    Two undecided attributes of two values, the second unknown in all rows: (log 2 + 0) / 2.
 
     >>> undecided = torch.zeros(3, 2)
     >>> boost_loss([undecided, undecided], None, torch.tensor([[0, -1], [1, -1], [1, -1]]), None)
@@ -202,11 +202,11 @@ def boost_loss(attribute_logits, word_logits, codes, words):
 
 
 def sample_groups(table, columns, n_groups=100, group_size=40, seed=0):
-    """Rows of `n_groups` groups, `group_size` of each, in random order: int64 (n_groups * group_size,).
+    """Draw `n_groups` groups and `group_size` rows of each, in random order: int64 (n_groups * group_size,).
 
-    A group is all rows of the table with the same values in all of `columns`; a missing value is a value here. Groups
-    with fewer than `group_size` rows are left out, the others are equally likely, and so are their rows. ValueError for
-    a column that is not there (the nearest are offered), and where there are fewer groups than asked (how many).
+    A group is all rows of the table with the same values in all of `columns`; here a missing value is a value. Groups
+    with fewer than `group_size` rows are left out; the others are equally likely, and so are their rows. ValueError for
+    an unknown column (with the nearest names), and for fewer groups than asked for (with their number).
 
     >>> table = pd.DataFrame({"colour": ["red", "red", "blue", "red", "blue"]})
     >>> sorted(sample_groups(table, ["colour"], n_groups=1, group_size=3).tolist())
@@ -214,13 +214,13 @@ def sample_groups(table, columns, n_groups=100, group_size=40, seed=0):
     """
     for what, number in (("n_groups", n_groups), ("group_size", group_size)):
         if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < 1:
-            raise ValueError(f"{what} must be a whole number, at least 1; got {number!r}")
+            raise ValueError(f"{what} must be a positive integer, got {number!r}")
     groups = _columns(table, columns).reset_index(drop=True).groupby(list(columns), dropna=False, sort=True).indices
     large = [rows for rows in groups.values() if len(rows) >= group_size]
     if len(large) < n_groups:
         raise ValueError(
-            f"{n_groups} groups of {group_size} asked, but only {len(large)} of the {len(groups)} groups by "
-            f"{', '.join(columns)} have {group_size} rows (the largest has {max(map(len, groups.values()), default=0)})"
+            f"expected {n_groups} groups of {group_size} rows by {', '.join(columns)}, got {len(large)} "
+            f"(the largest of {len(groups)} groups has {max(map(len, groups.values()), default=0)} rows)"
         )
     rng = np.random.default_rng(seed)
     chosen = rng.choice(len(large), n_groups, replace=False)
@@ -229,10 +229,10 @@ def sample_groups(table, columns, n_groups=100, group_size=40, seed=0):
 
 
 def encode_attributes(table, columns=None):
-    """A table as whole numbers: codes int64 (n, attributes), and attribute -> its values, sorted; code i is value i.
+    """A table as integers: codes int64 (n, attributes), and attribute -> its values, sorted; code i is value i.
 
-    A missing value (NaN, None, "") has code -1. `columns`: those wanted (None: all). ValueError for a column that is
-    not there (the nearest are offered), an attribute with one value, or one in which no value comes twice.
+    A missing value (NaN, None, "") has code -1. `columns`: those to encode (None: all). ValueError for an unknown
+    column (with the nearest names), an attribute with one value, or one in which no value occurs twice.
 
     >>> codes, values = encode_attributes(pd.DataFrame({"colour": ["red", "blue", None, "red"]}))
     >>> codes[:, 0].tolist(), values
@@ -245,10 +245,10 @@ def encode_attributes(table, columns=None):
         known = ~(column.isna() | (column == "")).to_numpy()
         counts = Counter(column[known])
         if len(counts) < 2:
-            only = f"one value, {next(iter(counts))!r}," if counts else "no value"
-            raise ValueError(f"attribute {name!r} has {only} in {len(table)} rows: nothing can be learned from it")
+            only = f"only {next(iter(counts))!r}" if counts else "none"
+            raise ValueError(f"expected at least 2 values of attribute {name!r} in {len(table)} rows, got {only}")
         if max(counts.values()) == 1:
-            raise ValueError(f"attribute {name!r} has {len(counts)} values in {known.sum()} rows, none of them twice")
+            raise ValueError(f"expected a value of {name!r} that occurs twice, got {len(counts)} in {known.sum()} rows")
         values[name] = sorted(counts, key=lambda value: (str(type(value)), value))
         code_of = {value: code for code, value in enumerate(values[name])}
         codes[known, place] = [code_of[value] for value in column[known]]
@@ -256,10 +256,10 @@ def encode_attributes(table, columns=None):
 
 
 def encode_names(names, min_count=6):
-    """Names as numbers of words, int64 (n, length of the longest + 1), and the vocabulary, most frequent first.
+    """Names as word codes, int64 (n, length of the longest + 1), and the vocabulary, most frequent first.
 
-    Code i from 1 is vocabulary[i - 1]; 0 ends a name; -1 fills the row. Words in fewer than `min_count` names are left
-    out. A name without any word left is missing: -1 throughout.
+    Code i from 1 is vocabulary[i - 1]; 0 ends a name; -1 pads the row. Words in fewer than `min_count` names are left
+    out. A name with no words left is missing: -1 throughout. ValueError if no word is left at all.
 
     >>> encode_names(["red shoe", "old shoe", "Red hat", ""], min_count=2)[0].tolist()
     [[1, 2, 0], [2, 0, -1], [1, 0, -1], [-1, -1, -1]]
@@ -268,7 +268,7 @@ def encode_names(names, min_count=6):
     counts = Counter(word for each in words for word in dict.fromkeys(each))
     vocabulary = sorted((word for word in counts if counts[word] >= min_count), key=lambda word: (-counts[word], word))
     if not vocabulary:
-        raise ValueError(f"no word is in {min_count} or more of the {len(words)} names: there is nothing to write")
+        raise ValueError(f"expected a word in at least {min_count} of the {len(words)} names, got none")
     code_of = {word: code for code, word in enumerate(vocabulary, 1)}
     sequences = [[code_of[word] for word in each if word in code_of] for each in words]
     codes = np.full((len(sequences), 1 + max(map(len, sequences))), MISSING, np.int64)
@@ -279,7 +279,7 @@ def encode_names(names, min_count=6):
 
 
 def words_of(name):
-    """The words of a text in lower case: runs of letters and digits, with inner apostrophes and hyphens.
+    """The words of a text in lower case: runs of letters and digits, with apostrophes and hyphens inside them.
 
     >>> words_of("Nike Men's T-shirt, 2 pack & cap")
     ['nike', "men's", 't-shirt', '2', 'pack', 'cap']
@@ -288,7 +288,7 @@ def words_of(name):
 
 
 def word_sets(names):
-    """Which name has which word: bool (n, w), and the w words, sorted.
+    """Which name contains which word: bool (n, w), and the w words, sorted.
 
     >>> word_sets(["red shoe", "shoe"])
     (array([[ True,  True],
@@ -341,7 +341,7 @@ def _cross_entropy(logits, codes):
 
 
 def _mean_loss(head, arrays, batch_size=1024):
-    """The loss over all rows, each batch weighed by its rows."""
+    """The mean loss over all rows."""
     device = next(head.parameters()).device
     total = 0.0
     for start in range(0, len(arrays[0]), batch_size):
@@ -354,23 +354,23 @@ def _checked(embeddings):
     """Embeddings float32 (n, d), C-contiguous and finite."""
     embeddings = np.asarray(embeddings)
     if embeddings.ndim != 2 or 0 in embeddings.shape or not np.issubdtype(embeddings.dtype, np.floating):
-        raise ValueError(f"embeddings are {embeddings.dtype} {embeddings.shape}; floating point (n, d) is needed")
+        raise ValueError(f"embeddings must be floating point (n, d), got {embeddings.dtype} {embeddings.shape}")
     embeddings = np.ascontiguousarray(embeddings, np.float32)
     broken = np.flatnonzero(~np.isfinite(embeddings).all(axis=1))
     if broken.size:
         some = ", ".join(map(str, broken[:10])) + (", ..." if broken.size > 10 else "")
-        raise ValueError(f"NaN or infinite values in {broken.size} of {len(embeddings)} embeddings: rows {some}")
+        raise ValueError(f"embeddings must be finite, got NaN or infinite values in {broken.size} rows: {some}")
     return embeddings
 
 
 def _columns(table, columns: Sequence[str]):
-    """These columns of the table, or an error that offers the nearest names."""
+    """These columns of the table, or an error with the nearest names."""
     columns = [columns] if isinstance(columns, str) else list(columns)
     if not columns:
-        raise ValueError(f"no column asked; the table has: {', '.join(map(str, table.columns))}")
+        raise ValueError(f"expected at least one of the columns {', '.join(map(str, table.columns))}, got none")
     for column in columns:
         if column not in table.columns:
             known = [str(name) for name in table.columns]
             near = difflib.get_close_matches(str(column), known, n=3, cutoff=0.4) or known
-            raise ValueError(f"no column {column!r}; the nearest: {', '.join(near)}")
+            raise ValueError(f"no column {column!r}; did you mean {', '.join(near)}?")
     return table[columns]

@@ -1,23 +1,23 @@
-"""Signals that an embedding has collapsed, to be called on your own run.
+"""Signals that an embedding has collapsed, for use on your own training.
 
-A network that learns distances can find a way out: give all images the same row. Then no distance tells anything, and
-the triplet loss stands still at its margin. Each function looks at the rows from another side.
+A network that learns distances can cheat by giving all images the same row. Distances then carry no information, and
+the triplet loss stays at its margin. Each function looks at the rows in another way.
 
 Contents
     effective_rank       how many directions the rows use
     mean_distance        how far apart two rows are
     uniformity           how evenly the directions of the rows fill the sphere
-    pair_distances       the distances of pairs of one class, and of pairs of two
+    pair_distances       the distances of same-class pairs and of different-class pairs
     distance_histogram   both as shares of the same bins
-    separation           how often a pair of one class is closer than a pair of two
+    separation           the probability that a same-class pair is closer than a different-class pair
     active_share         the share of triples that still have a loss
     signals              all of these numbers in one dict
 
-Embeddings are float (n, d), one row an image, n >= 2, as the search will see them; distances are Euclidean. Pairs and
-triples are drawn, `n_pairs` of them, so that the cost does not grow with n². Every function raises ValueError for other
-shapes and for numbers that are not finite.
+Embeddings are float (n, d), one row an image, n >= 2, as they will be searched; distances are Euclidean. `n_pairs`
+pairs or triples are sampled, so that the cost does not grow with n². Every function raises ValueError for other shapes
+and for numbers that are not finite.
 
-Needs numpy. Copy this file alone: it imports nothing else of the course.
+Needs numpy. Copy this file alone.
 """
 
 import numpy as np
@@ -37,9 +37,9 @@ __all__ = [
 def effective_rank(embeddings):
     """How many directions the rows use: from 1, all on one line through the origin, to at most min(n, d); all zero: 0.
 
-    e to the entropy of the singular values, as shares of their sum (Roy and Vetterli, The effective rank, 2007). The
-    mean is not subtracted: rows that are nearly one row lie on one line. Give `embeddings - embeddings.mean(0)` to ask
-    how many directions they differ in; there, noise around one point counts in full.
+    exp of the entropy of the singular values, as shares of their sum (Roy and Vetterli, The effective rank, 2007). The
+    mean is not subtracted: nearly equal rows lie on one line. Pass `embeddings - embeddings.mean(0)` to ask in how many
+    directions they differ; then noise around a single point counts in full.
 
     Three axes, equally long; one line; two axes, of which one is short (shares 3/4 and 1/4):
 
@@ -56,7 +56,7 @@ def effective_rank(embeddings):
 
 
 def mean_distance(embeddings, n_pairs=20_000, seed=0):
-    """Mean distance between two rows: 0 when all are equal. Its scale is the embedding's; compare it with the margin.
+    """Mean distance between two rows: 0 when all are equal. In the embedding's units; compare it with the margin.
 
     >>> mean_distance([[0.0, 0.0], [3.0, 4.0]])
     np.float64(5.0)
@@ -69,7 +69,7 @@ def mean_distance(embeddings, n_pairs=20_000, seed=0):
 def uniformity(embeddings, n_pairs=20_000, seed=0):
     """Logarithm of the mean of exp(-2 distance²) of two rows, scaled to length 1 (Wang and Isola 2020).
 
-    0 when all rows have one direction, the lower the more evenly they fill the sphere; rows of zeros stay zeros.
+    0 when all rows have the same direction; the lower, the more evenly they fill the sphere. Rows of zeros stay zeros.
     Two opposite rows, distance 2: -2 x 2² = -8.
 
     >>> uniformity([[3.0, 0.0], [-1.0, 0.0]]), uniformity([[3.0, 0.0], [1.0, 0.0]])
@@ -83,10 +83,10 @@ def uniformity(embeddings, n_pairs=20_000, seed=0):
 
 
 def pair_distances(embeddings, labels, n_pairs=20_000, seed=0):
-    """Distances of pairs of one class, and of pairs of two classes: float64 (n_pairs,) each.
+    """Distances of same-class pairs and of different-class pairs: float64 (n_pairs,) each.
 
-    `labels` (n,). Rows are drawn with replacement, each as often as any, then a partner among all that fit it. Rows
-    alone in their class have no partner of their class. ValueError where no two rows are the same, or all are.
+    `labels` (n,). Rows are sampled uniformly with replacement, then a partner uniformly among the eligible ones. The
+    only row of a class has no same-class partner. ValueError if no two rows have the same class, or all have.
 
     >>> same, different = pair_distances([[0.0], [0.0], [2.0]], ["a", "a", "b"])
     >>> set(same.tolist()), set(different.tolist())
@@ -100,9 +100,9 @@ def pair_distances(embeddings, labels, n_pairs=20_000, seed=0):
 
 
 def distance_histogram(embeddings, labels, bins=40, n_pairs=20_000, seed=0):
-    """The bins' edges (bins + 1,), and the shares of pairs of one class and of two classes in each: (bins,) twice.
+    """The edges of bins (bins + 1,), and the shares of same-class and of different-class pairs in each: (bins,) twice.
 
-    The bins go from 0 to the largest distance drawn (to 1 if that is 0); each of the two has the sum 1. Pairs are those
+    The bins span 0 to the largest sampled distance (or 1 if that is 0); each set of shares sums to 1. Pairs are those
     of `pair_distances`.
 
     >>> edges, same, different = distance_histogram([[0.0], [0.0], [2.0]], [7, 7, 8], bins=2)
@@ -118,9 +118,9 @@ def distance_histogram(embeddings, labels, bins=40, n_pairs=20_000, seed=0):
 
 
 def separation(embeddings, labels, n_pairs=20_000, seed=0):
-    """How often a pair of one class is closer than a pair of two classes, ties half: 0.5 tells nothing, 1 is perfect.
+    """The probability that a same-class pair is closer than a different-class pair, an AUC: 0.5 is chance, 1 perfect.
 
-    The two pairs share no row by design, so it asks for one scale of distances for all classes.
+    Ties count half. The two pairs are sampled separately, so all classes must share one scale of distances.
 
     >>> separation([[0.0], [0.0], [2.0]], [7, 7, 8]), separation([[1.0], [1.0], [1.0]], [7, 7, 8])
     (np.float64(1.0), np.float64(0.5))
@@ -133,13 +133,13 @@ def separation(embeddings, labels, n_pairs=20_000, seed=0):
 
 
 def active_share(embeddings, labels, margin, n_pairs=20_000, seed=0):
-    """The share of drawn triples with distance to the positive + margin > distance to the negative: those with a loss.
+    """The share of triples with a loss: distance to the positive + margin > distance to the negative.
 
-    Near 0 the triples are too easy to teach anything: mine harder ones, or be done. At 1 from the first epoch to the
-    last, not one is ever solved: with distances near 0, that is the collapse. ValueError for a margin that is not above
-    0, and where no row has both a positive and a negative.
+    Near 0 the triples are too easy to teach anything: mine harder ones, or stop. At 1 from the first epoch to the last,
+    no triple is ever solved; with distances near 0, that is a collapse. ValueError for a margin that is not above 0,
+    and if no row has both a positive and a negative.
 
-    The anchors are the two at 0 and 1; the negative is 3 or 2 away, which is enough for a margin of 1.5 once:
+    The anchors are the two at 0 and 1; the negative is 3 or 2 away, and only the first meets a margin of 1.5:
 
     >>> active_share([[0.0], [1.0], [3.0]], [7, 7, 8], margin=0.5)
     np.float64(0.0)
@@ -156,7 +156,7 @@ def active_share(embeddings, labels, margin, n_pairs=20_000, seed=0):
 
 
 def signals(embeddings, labels, margin, n_pairs=20_000, seed=0):
-    """All numbers of this file in one dict, for a table or for `validate` of a training: name -> float.
+    """All numbers of this file in one dict, for a table or as `validate` of a training: name -> float.
 
     >>> {name: round(value, 2) for name, value in signals(np.ones((4, 3)), [0, 0, 1, 1], margin=0.5).items()}
     {'effective_rank': 1.0, 'mean_distance': 0.0, 'uniformity': 0.0, 'separation': 0.5, 'active_share': 1.0}
@@ -177,7 +177,8 @@ def _rows(embeddings):
     if rows.ndim != 2 or len(rows) < 2 or rows.shape[1] == 0:
         raise ValueError(f"embeddings must be (n, d) with n >= 2, got {rows.shape}")
     if not np.isfinite(rows).all():
-        raise ValueError(f"embeddings must be finite, {(~np.isfinite(rows)).any(1).sum()} of {len(rows)} rows are not")
+        n_broken = (~np.isfinite(rows)).any(1).sum()
+        raise ValueError(f"embeddings must be finite, got NaN or infinity in {n_broken} of {len(rows)} rows")
     return rows
 
 
@@ -190,7 +191,7 @@ def _rows_and_labels(embeddings, labels):
 
 
 def _drawn_pairs(n, n_pairs, rng):
-    """Two different rows each, every pair equally likely."""
+    """Pairs of different rows, every pair equally likely."""
     _check_n_pairs(n_pairs)
     a = rng.integers(n, size=n_pairs)
     b = rng.integers(n - 1, size=n_pairs)
@@ -198,17 +199,17 @@ def _drawn_pairs(n, n_pairs, rng):
 
 
 def _drawn_triples(labels, n_pairs, rng):
-    """Anchor, another row of its class, a row of another class; anchors are drawn from those that have both."""
+    """Anchors that have both, another row of their class, and a row of another class."""
     order, start, size = _by_class(labels)
     usable = np.flatnonzero((size[labels] > 1) & (size[labels] < len(labels)))
     if len(usable) == 0:
-        raise ValueError(f"no row has both a positive and a negative: {len(labels)} rows in {len(size)} classes")
+        raise ValueError(f"expected a class of 2 rows and another class, got {len(labels)} rows in {len(size)} classes")
     _check_n_pairs(n_pairs)
     place = np.empty(len(labels), int)
-    place[order] = np.arange(len(labels))  # where each row stands when rows are sorted by class
+    place[order] = np.arange(len(labels))  # the place of each row when rows are sorted by class
     anchors = rng.choice(usable, n_pairs)
     first, n_same = start[labels[anchors]], size[labels[anchors]]
-    steps = 1 + rng.integers(n_same - 1)  # on from the anchor, round within its class
+    steps = 1 + rng.integers(n_same - 1)  # on from the anchor, cyclically within its class
     positives = order[first + (place[anchors] - first + steps) % n_same]
     return anchors, positives, _strangers(anchors, labels, order, first, n_same, rng)
 
@@ -221,7 +222,7 @@ def _drawn_strangers(labels, n_pairs, rng):
 
 
 def _strangers(anchors, labels, order, first, n_same, rng):
-    """For each anchor a row of another class: any place in the sorted rows but those of its own class."""
+    """For each anchor a row of another class: any place in the sorted rows outside its own class."""
     places = rng.integers(len(labels) - n_same)
     return order[places + n_same * (places >= first)]
 

@@ -1,9 +1,9 @@
-"""Two views of the same things, such as captions and photos: the directions that both share.
+"""Two views of the same items, such as captions and photos: the directions they share.
 
-What is in it
-    CanonicalCorrelation   maps both views into one space, where what belongs together is near
+Contents
+    CanonicalCorrelation   maps both views into one space in which matching rows are close
 
-Needs numpy and scikit-learn. Copy this file alone: it imports nothing else of the course.
+Needs numpy and scikit-learn. Copy this file alone.
 """
 
 import numpy as np
@@ -14,16 +14,19 @@ __all__ = ["CanonicalCorrelation"]
 
 
 class CanonicalCorrelation:
-    """Directions of x and of y along which rows that belong together correlate the most (Hotelling, 1936).
+    """Directions of x and of y along which matching rows are most correlated (Hotelling, 1936).
 
-    Each side first keeps its main directions, at most n_x and n_y of them (fewer, where some have no variance), since
-    the last ones are noise that correlates by chance. They are scaled to the same variance (whitened); the singular
-    value decomposition of what both sides have in common then gives all shared directions at once, where scikit-learn's
-    CCA finds one after the other. Each is multiplied by its correlation on the training rows, so that what is shared
-    most counts most in a cosine (Gong et al., 2014).
+    Each side is first reduced to its principal components, at most n_x and n_y of them (fewer if some have no
+    variance), since the last ones are noise that correlates by chance. They are scaled to equal variance (whitened);
+    the singular value decomposition of their cross-covariance then gives all shared directions at once, where
+    scikit-learn's CCA finds them one by one. Each direction is multiplied by its correlation on the training rows, so
+    that strongly shared ones weigh most in a cosine (Gong et al., 2014).
 
-    With `whiten=False` it is partial least squares instead: directions of the largest covariance, unweighted. What
-    varies much wins there, whether or not the other side can tell.
+    With `whiten=False` it is partial least squares instead: directions of largest covariance, unweighted. There, a
+    direction of large variance wins even if the other side barely predicts it.
+
+    n_x, n_y, n_shared are positive integers; ValueError otherwise, for x and y that do not match, and for rows that are
+    all equal.
 
     >>> rng = np.random.default_rng(0)
     >>> shared = rng.normal(size=(500, 1))
@@ -35,14 +38,14 @@ class CanonicalCorrelation:
     def __init__(self, n_x=200, n_y=128, n_shared=64, whiten=True, seed=0):
         for name, value in {"n_x": n_x, "n_y": n_y, "n_shared": n_shared}.items():
             if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-                raise ValueError(f"{name} is {value!r}, allowed: a whole number from 1")
+                raise ValueError(f"{name} must be a positive integer, got {value!r}")
         self.n_x, self.n_y, self.n_shared, self.whiten, self.seed = n_x, n_y, n_shared, whiten, seed
 
     def fit(self, x, y):
-        """x (n, d) and y (n, e): row i of one belongs to row i of the other. Sets `correlations`, largest first."""
+        """x (n, d) and y (n, e), n >= 3, of which rows i match. Sets `correlations`, largest first."""
         x, y = np.asarray(x), np.asarray(y)
         if x.ndim != 2 or y.ndim != 2 or len(x) != len(y) or len(x) < 3:
-            raise ValueError(f"x is {x.shape} and y {y.shape}; needed are (n, d) and (n, e), n the same and at least 3")
+            raise ValueError(f"x and y must be (n, d) and (n, e) with n >= 3, got {x.shape} and {y.shape}")
         self._x, self._y = self._main_directions(x, self.n_x, "x"), self._main_directions(y, self.n_y, "y")
         x, y = self._x(x), self._y(y)
         model = PLSSVD(min(self.n_shared, x.shape[1], y.shape[1]), scale=False).fit(x, y)
@@ -62,7 +65,7 @@ class CanonicalCorrelation:
 
     def _main_directions(self, rows, n, name):
         pca = PCA(min(n, rows.shape[1], len(rows) - 1), whiten=self.whiten, random_state=self.seed).fit(rows)
-        n_kept = int((pca.explained_variance_ > 1e-9 * pca.explained_variance_[0]).sum())
-        if not n_kept:
-            raise ValueError(f"all rows of {name} are equal: there is nothing to correlate")
-        return lambda some: pca.transform(some)[:, :n_kept]
+        n_directions = int((pca.explained_variance_ > 1e-9 * pca.explained_variance_[0]).sum())
+        if not n_directions:
+            raise ValueError(f"expected rows of {name} that differ, got {len(rows)} equal rows")
+        return lambda some: pca.transform(some)[:, :n_directions]

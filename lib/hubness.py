@@ -1,20 +1,20 @@
-"""Hubs: gallery items that are the answer to too many queries. Counted, and corrected.
+"""Hubs, gallery items that are the answer to too many queries: counted and corrected.
 
-In a space of many dimensions a few items lie near to almost everything, and many items near to nothing. The first are
-hubs: they fill the answers of queries that they have nothing to do with. The others are never found. Between two
-kinds of items (images and their captions) it is worse than within one, since a whole cloud may lie to one side.
+In a space of many dimensions a few items are close to almost everything, and many items to nothing. The first are
+hubs: they fill the answers to unrelated queries. The others are never found. Between two kinds of items (images and
+their captions) the effect is stronger than within one, since one cloud of points may lie to one side of the other.
 
-What is in it
+Contents
     k_occurrence               how often each gallery item is among the first k answers
-    hubness                    the skewness of these counts beside what chance gives, the largest hub, the never found
-    csls_offsets               how near a gallery item is to queries at large, by its nearest ones (Conneau, 2018)
-    inverted_softmax_offsets   the same by all of them, the near ones more (Smith, 2017)
-    lift                       one more coordinate, by which any Euclidean index searches by cosine less the offset
+    hubness                    the skewness of these counts, that of chance, the largest hub, the share never found
+    csls_offsets               how close a gallery item is to queries in general, by the nearest ones (Conneau, 2018)
+    inverted_softmax_offsets   the same by all queries, weighted towards near ones (Smith, 2017)
+    lift                       an extra coordinate with which any Euclidean index searches by cosine minus the offset
 
-The offsets are measured against a `bank` of queries. Take training queries: offsets measured on the test queries
-know which questions are coming, and a search engine does not.
+The offsets are measured against a `bank` of queries. Use training queries: offsets measured on the test queries would
+know which queries are coming, and a search engine does not.
 
-Needs numpy alone. Copy this file alone: it imports nothing else of the course.
+Needs numpy. Copy this file alone.
 """
 
 from typing import NamedTuple
@@ -27,7 +27,7 @@ _BATCH_ELEMENTS = 4_000_000  # of a temporary array: 16 MB of float32
 
 
 class Hubness(NamedTuple):
-    """skewness of the k-occurrences, chance: the same for a random search, largest count, share never found."""
+    """Of the k-occurrences: skewness, that of a random search, the largest count, the share of items never found."""
 
     skewness: float
     chance: float
@@ -46,27 +46,27 @@ def k_occurrence(neighbours, n_gallery):
     neighbours = np.asarray(neighbours)
     if neighbours.ndim != 2 or 0 in neighbours.shape or not np.issubdtype(neighbours.dtype, np.integer):
         raise ValueError(
-            f"neighbours has shape {neighbours.shape} and dtype {neighbours.dtype}, allowed: whole numbers (q, k)"
+            f"neighbours must be integers (q, k) with q, k >= 1, got {neighbours.dtype} {neighbours.shape}"
         )
     if neighbours.min() < 0 or neighbours.max() >= n_gallery:
-        raise ValueError(
-            f"neighbours holds rows {neighbours.min()} to {neighbours.max()}, allowed: 0 to {n_gallery - 1}"
-        )
+        raise ValueError(f"neighbours must be rows 0 to {n_gallery - 1}, got {neighbours.min()} to {neighbours.max()}")
     ordered = np.sort(neighbours, axis=1)
     twice = (ordered[:, 1:] == ordered[:, :-1]).any(axis=1)
     if twice.any():
-        raise ValueError(f"{twice.sum()} queries have a gallery row twice, the first is query {np.argmax(twice)}")
+        raise ValueError(
+            f"neighbours must be distinct, got {twice.sum()} queries with repeats, first {np.argmax(twice)}"
+        )
     return np.bincount(neighbours.ravel(), minlength=n_gallery).astype(np.int64)
 
 
 def hubness(neighbours, n_gallery):
-    """How unevenly the answers fall on the gallery: Hubness(skewness, chance, largest, never), from neighbours (q, k).
+    """How unevenly answers spread over the gallery: Hubness(skewness, chance, largest, never), from neighbours (q, k).
 
-    The skewness of the k-occurrences is the third moment about their mean over the third power of their standard
-    deviation (Radovanovic and others, 2010). It is 0 where every item is found equally often, and large where
-    few items are found very often. It depends on q, k and n_gallery: a search that draws k items at random has binomial
-    counts, p = k / n_gallery, of skewness (1 - 2 p) / sqrt(q p (1 - p)): compare with that `chance`. An item of
-    more than one right answer may be found more often with good reason.
+    The skewness of the k-occurrences is their third central moment over the cube of their standard deviation
+    (Radovanovic et al., 2010): 0 if every item is found equally often, large if a few items are found very often. It
+    depends on q, k and n_gallery: a search that returns k random items has binomial counts, p = k / n_gallery, of
+    skewness (1 - 2 p) / sqrt(q p (1 - p)). Compare with this `chance`. An item that is right for several queries is
+    rightly found more often.
 
     Counts 2, 0, 0, 0 about their mean 1/2: third moment (27 - 3) / 8 / 4 = 3/4, variance 3/4.
 
@@ -86,16 +86,17 @@ def hubness(neighbours, n_gallery):
 def csls_offsets(gallery, bank, k=10):
     """Half the mean cosine of each gallery row to its k nearest rows of the bank: float32 (n,).
 
-    Cosine less these offsets (`lift`) ranks a gallery as cross-domain similarity local scaling does (CSLS, Conneau
-    and others, 2018): 2 cos(q, g) - r(q) - r(g), where r(g) is that mean, and r(q) is the same for all of a query's
-    answers. gallery (n, d), bank (m, d): queries of the kind that will come. ValueError for k above m.
+    Cosine minus these offsets (`lift`) ranks a gallery as cross-domain similarity local scaling does (CSLS, Conneau et
+    al., 2018): 2 cos(q, g) - r(q) - r(g), where r(g) is that mean, and r(q) is the same for all answers to a query;
+    halved, this is cos(q, g) - r(g) / 2 and a constant. gallery (n, d), bank (m, d) of typical queries. ValueError for
+    k above m.
 
     >>> csls_offsets([[1, 0], [0, 1]], bank=[[1, 0], [0.6, 0.8]], k=1).tolist()  # nearest at 1 and at 0.8
     [0.5, 0.4000000059604645]
     """
     gallery, bank = _unit_rows(gallery, "gallery"), _unit_rows(bank, "bank")
     if isinstance(k, bool | np.bool_) or not isinstance(k, int | np.integer) or not 1 <= k <= len(bank):
-        raise ValueError(f"k is {k!r}, allowed: a whole number from 1 to the {len(bank)} rows of the bank")
+        raise ValueError(f"k must be an integer from 1 to {len(bank)} (the rows of the bank), got {k!r}")
     offsets = np.empty(len(gallery), np.float32)
     for rows, cosines in _cosines(gallery, bank):
         nearest = np.partition(cosines, len(bank) - k, axis=1)[:, len(bank) - k :]  # (b, k)
@@ -106,9 +107,10 @@ def csls_offsets(gallery, bank, k=10):
 def inverted_softmax_offsets(gallery, bank, temperature=0.1):
     """temperature * log of the mean, over the bank, of exp(cosine / temperature), for each gallery row: float32 (n,).
 
-    Cosine less these offsets (`lift`) ranks a gallery by the inverted softmax (Smith and others, 2017), which asks
-    how probable the query is among all queries given the item, and not the item given the query. A small temperature
-    looks at the nearest row of the bank alone (the largest cosine), a large one at all alike (the mean cosine).
+    Cosine minus these offsets (`lift`) ranks a gallery by the inverted softmax (Smith et al., 2017): the probability of
+    the query among all queries given the item, not of the item given the query. A small temperature considers only the
+    nearest row of the bank (the largest cosine), a large one all rows equally (the mean cosine). ValueError for a
+    temperature that is not above 0.
 
     Two at cosine 1 and one at 0, temperature 1: log((e + e + 1) / 3).
 
@@ -117,7 +119,7 @@ def inverted_softmax_offsets(gallery, bank, temperature=0.1):
     (0.7634, 0.7634)
     """
     if not (isinstance(temperature, int | float | np.number) and 0 < temperature < np.inf):
-        raise ValueError(f"temperature is {temperature!r}, allowed: a finite number above 0")
+        raise ValueError(f"temperature must be above 0 and finite, got {temperature!r}")
     gallery, bank = _unit_rows(gallery, "gallery"), _unit_rows(bank, "bank")
     offsets = np.empty(len(gallery), np.float32)
     for rows, cosines in _cosines(gallery, bank):
@@ -128,14 +130,14 @@ def inverted_softmax_offsets(gallery, bank, temperature=0.1):
 
 
 def lift(queries, gallery, offsets):
-    """Rows of one coordinate more whose Euclidean distances rank by cosine less offset: float32 (q, d + 1), (n, d + 1).
+    """Add a coordinate so that Euclidean distance ranks by cosine minus offset: float32 (q, d + 1) and (n, d + 1).
 
-    queries (q, d), gallery (n, d), offsets (n,). All rows get length 1; then a gallery row gets
-    sqrt(2 (offset - smallest offset)) as its last coordinate, a query 0. So distance² = 2 - 2 (cosine - offset) - 2
-    smallest: the larger the offset, the farther away. The correction costs four bytes a row, and every index of
-    Euclidean distances can be used as it is. ValueError for rows of zeros, NaN or infinity, or too few or many offsets.
+    queries (q, d), gallery (n, d), offsets (n,). All rows are scaled to length 1; then a gallery row gets the last
+    coordinate sqrt(2 (offset - smallest offset)), a query 0. So distance² = 2 - 2 (cosine - offset) - 2 smallest: the
+    larger the offset, the farther away. The correction costs four bytes a row and works with any Euclidean index.
+    ValueError for rows of zeros, NaN or infinity, or another number of offsets.
 
-    By cosine the first row is nearer (1 against 0.8), but it is near to all. Less the offsets 0.5 and 0.1:
+    By cosine the first row is nearer (1 against 0.8), but it is close to everything. With the offsets 0.5 and 0.1:
 
     >>> lifted_queries, lifted_gallery = lift([[1, 0]], [[1, 0], [0.8, 0.6]], offsets=[0.5, 0.1])
     >>> ((lifted_queries - lifted_gallery) ** 2).sum(axis=1).round(4)  # 0 + 2 (0.5 - 0.1), 0.4 + 0
@@ -144,15 +146,15 @@ def lift(queries, gallery, offsets):
     queries, gallery = _unit_rows(queries, "queries"), _unit_rows(gallery, "gallery")
     offsets = np.asarray(offsets, np.float64)
     if offsets.shape != (len(gallery),) or not np.isfinite(offsets).all():
-        raise ValueError(f"offsets has shape {offsets.shape}, allowed: finite numbers ({len(gallery)},), one a row")
+        raise ValueError(f"offsets must be finite numbers ({len(gallery)},), one a gallery row, got {offsets.shape}")
     height = np.sqrt(2 * (offsets - offsets.min())).astype(np.float32)
     return np.pad(queries, ((0, 0), (0, 1))), np.concatenate([gallery, height[:, None]], axis=1)
 
 
 def _cosines(a, b):
-    """Slices over the rows of a and their cosines to all rows of b, a batch at a time: never the whole (n, m)."""
+    """Slices of the rows of a and their cosines to all rows of b, a batch at a time, never the whole (n, m)."""
     if a.shape[1] != b.shape[1]:
-        raise ValueError(f"rows of {a.shape[1]} and of {b.shape[1]} dimensions, allowed: the same")
+        raise ValueError(f"expected rows of equal dimension, got {a.shape[1]} and {b.shape[1]}")
     step = max(1, _BATCH_ELEMENTS // len(b))
     for start in range(0, len(a), step):
         rows = slice(start, min(start + step, len(a)))
@@ -162,12 +164,12 @@ def _cosines(a, b):
 def _unit_rows(embeddings, name):
     embeddings = np.asarray(embeddings)
     if embeddings.ndim != 2 or 0 in embeddings.shape or embeddings.dtype.kind not in "fiu":
-        raise ValueError(f"{name} has shape {embeddings.shape} and dtype {embeddings.dtype}, allowed: numbers (n, d)")
+        raise ValueError(f"{name} must be numbers (n, d) with n, d >= 1, got {embeddings.dtype} {embeddings.shape}")
     lengths = np.sqrt(np.einsum("nd,nd->n", embeddings, embeddings, dtype=np.float64))
     broken = ~((lengths > 0) & np.isfinite(lengths))
     if broken.any():
         raise ValueError(
-            f"{name} has {broken.sum()} rows of zeros or not finite among {len(embeddings)}, "
-            f"the first is row {np.argmax(broken)}"
+            f"{name} must have finite rows that are not all zeros, got {broken.sum()} of {len(embeddings)} that are "
+            f"not, first row {np.argmax(broken)}"
         )
     return (embeddings / lengths[:, None]).astype(np.float32)

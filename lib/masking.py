@@ -1,16 +1,16 @@
-"""Images without their background, without their product, or before another's background.
+"""Images without their background, without their product, or on the background of another image.
 
-What an embedding sees can be asked with a mask: hide the background and compare; or put the same product before another
-ground, and another product before the same ground, and see which of the two the embedding calls alike.
+Masks show what an embedding responds to: hide the background and compare; or put the same product on another
+background, and another product on the same background, and see which of the two is more similar.
 
 Contents
-    without_background   all outside the mask in one colour
-    without_product      all inside the mask filled from its surroundings
-    on_background_of     the product of one image before the ground of another
-    background_share     how much of the similarity of images comes from their grounds alone
+    without_background   one colour outside the mask
+    without_product      the masked area filled in from its surroundings
+    on_background_of     the product of one image on the background of another
+    background_share     how much of the similarity of images comes from their backgrounds alone
 
-Images are uint8 (n, h, w, 3), masks (n, h, w): what is not 0 is the product. Needs numpy and opencv (cv2). Copy this
-file alone: it imports nothing else of the course.
+Images are uint8 (n, h, w, 3), masks (n, h, w), nonzero on the product. Needs numpy and opencv (cv2). Copy this file
+alone.
 """
 
 import cv2
@@ -20,7 +20,7 @@ __all__ = ["background_share", "on_background_of", "without_background", "withou
 
 
 def without_background(images, masks, colour=(0, 0, 0)):
-    """The images with every pixel outside the mask in `colour`: uint8 (n, h, w, 3).
+    """The images with `colour` in every pixel outside the mask: uint8 (n, h, w, 3).
 
     >>> without_background(np.full((1, 1, 2, 3), 9, np.uint8), [[[1, 0]]])[0, 0, :, 0].tolist()
     [9, 0]
@@ -32,8 +32,9 @@ def without_background(images, masks, colour=(0, 0, 0)):
 def without_product(images, masks, reach=3):
     """The images with the product filled in from its surroundings (Telea, 2004): uint8 (n, h, w, 3).
 
-    `reach`, in pixels, is how far around each pixel is looked, and how far the hole is widened first, so that a rim of
-    the product does not colour the filling. An image that is all product becomes grey: nothing is known of its ground.
+    `reach`, in pixels, is the radius of the neighbourhood that a pixel is filled from, and by how much the hole is
+    widened first, so that a rim of the product does not colour the filling. An image that is all product becomes grey,
+    since nothing of its background is known.
 
     >>> image = np.full((1, 9, 9, 3), 50, np.uint8)
     >>> image[0, 4, 4] = 255
@@ -50,7 +51,7 @@ def without_product(images, masks, reach=3):
 
 
 def on_background_of(images, masks, grounds):
-    """The product of each image before the ground of the same row of `grounds` (images without their product).
+    """The product of each image on the same row of `grounds`, images without their product: uint8 (n, h, w, 3).
 
     >>> product, ground = np.full((1, 1, 2, 3), 9, np.uint8), np.full((1, 1, 2, 3), 7, np.uint8)
     >>> on_background_of(product, [[[1, 0]]], ground)[0, 0, :, 0].tolist()
@@ -58,24 +59,24 @@ def on_background_of(images, masks, grounds):
     """
     images, inside = _checked(images, masks)
     if np.shape(grounds) != images.shape or np.asarray(grounds).dtype != np.uint8:
-        raise ValueError(f"grounds are {np.asarray(grounds).dtype} {np.shape(grounds)}; uint8 {images.shape} is needed")
+        raise ValueError(f"grounds must be uint8 {images.shape}, got {np.asarray(grounds).dtype} {np.shape(grounds)}")
     return np.where(inside[..., None], images, grounds)
 
 
 def background_share(images, same_product, same_ground, unrelated):
-    """How much of the similarity of images comes from the ground alone: float64 (n,), whose mean is the share.
+    """How much of the similarity of images comes from the background alone: float64 (n,), whose mean is the share.
 
-    Four times embeddings (n, d), row by row: of an image; of its product before another ground; of another product
-    before its ground; of that other product before that other ground, which shares neither. With s the cosine to the
-    image, the product brings p = s(same_product) - s(unrelated), the ground g = s(same_ground) - s(unrelated), and the
-    share is mean(g) / (mean(g) + mean(p)): 0 if only products are seen, 1 if only grounds are, 1/2 if both alike.
+    Four embeddings (n, d), row by row: of an image; of its product on another background; of another product on its
+    background; of that other product on that other background, which shares neither. With s the cosine to the image,
+    the product contributes p = s(same_product) - s(unrelated), the background g = s(same_ground) - s(unrelated), and
+    the share is mean(g) / (mean(g) + mean(p)): 0 if only products count, 1 if only backgrounds, 1/2 if both equally.
 
-    A ratio of two means has no value for each image that it is the mean of. The n numbers returned are its
-    linearisation, share + (g - share (g + p)) / mean(g + p): their mean is the share, and their bootstrap interval and
-    paired differences are the share's to first order (the delta method). ValueError if product and ground together
-    bring nothing, so that there is no similarity to divide.
+    A ratio of means is not the mean of a ratio for each image. The n numbers returned are its linearisation, share +
+    (g - share (g + p)) / mean(g + p): their mean is the share, and their bootstrap interval and paired differences are
+    the share's to first order (the delta method). ValueError if product and background together contribute nothing, so
+    that there is no similarity to divide.
 
-    The first image is taken for its product alone, the second for both alike: (0 + 1/2) / (0 + 1/2 + 1 + 1/2).
+    To the first embedding only the product counts, to the second both equally: (0 + 1/2) / (0 + 1/2 + 1 + 1/2).
 
     >>> image, other, between = [1.0, 0.0], [0.0, 1.0], [1.0, 3**0.5]
     >>> float(background_share([image] * 2, [image, between], [other, between], [other] * 2).mean().round(3))
@@ -86,7 +87,7 @@ def background_share(images, same_product, same_ground, unrelated):
     product, ground = to_product - to_neither, to_ground - to_neither
     total = (product + ground).mean()
     if not total > 0:
-        raise ValueError(f"product and ground bring {total:.3g} of similarity together; above 0 there is a share")
+        raise ValueError(f"expected a similarity above 0 from product and background together, got {total:.3g}")
     share = ground.mean() / total
     return share + (ground - share * (ground + product)) / total
 
@@ -95,18 +96,19 @@ def _directions(embeddings, n):
     """Rows of length 1, float64 (n, d)."""
     embeddings = np.asarray(embeddings, np.float64)
     if embeddings.ndim != 2 or len(embeddings) != n or n == 0:
-        raise ValueError(f"embeddings have shape {embeddings.shape}; ({n}, d) with a row or more is needed")
+        raise ValueError(f"embeddings must be ({n}, d) with at least one row, got {embeddings.shape}")
     lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
-    if not (np.isfinite(lengths).all() and lengths.all()):
-        raise ValueError("embeddings hold rows that are zero or not finite, which have no direction")
+    n_broken = n - int((np.isfinite(lengths) & (lengths > 0)).sum())
+    if n_broken:
+        raise ValueError(f"embeddings must be finite rows that are not all zeros, got {n_broken} of {n} that are not")
     return embeddings / lengths
 
 
 def _checked(images, masks):
-    """The images, and bool (n, h, w): inside or not."""
+    """The images, and bool (n, h, w), True on the product."""
     images, masks = np.asarray(images), np.asarray(masks)
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
-        raise ValueError(f"images are {images.dtype} {images.shape}; uint8 (n, h, w, 3) is needed")
+        raise ValueError(f"images must be uint8 (n, h, w, 3), got {images.dtype} {images.shape}")
     if masks.shape != images.shape[:3] or masks.dtype.kind not in "biu":
-        raise ValueError(f"masks are {masks.dtype} {masks.shape}; bool or whole numbers {images.shape[:3]} are needed")
+        raise ValueError(f"masks must be bool or integers {images.shape[:3]}, got {masks.dtype} {masks.shape}")
     return images, masks != 0

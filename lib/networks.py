@@ -2,17 +2,17 @@
 
 Contents
     SmallNetwork   two convolutions and three linear maps: the network of the siamese and triplet notebook
-    EmbeddingHead  a linear map, and rows of length 1 if wanted, on features or on any backbone
-    NestedResNet   a small residual network for photos of about 64 x 64, which embeds
+    EmbeddingHead  a linear map to rows of length 1, on features or on any backbone
+    NestedResNet   a small residual network that embeds photos of about 64 x 64
     NestedHead     classifiers on the first 8, 16, ... coordinates of an embedding
-    ResNet18       torchvision's ResNet-18 without its classifier, as wide as one likes
-    UNet           a value for every pixel, from the maps of one of these networks
-    average_over_views    what a network says of every pixel, averaged over enlarged and mirrored views
-    load_weights   pretrained weights into a network, from a file or a state dict
-    initialise_he  new random weights, as He et al. draw them
     BoostHead      reads attributes and a name from an embedding through a hidden layer, the boosted embedding
+    ResNet18       torchvision's ResNet-18 without its classifier, of any width
+    UNet           a value for every pixel, from the maps of one of these networks
+    average_over_views    predictions for every pixel, averaged over enlarged and mirrored views
+    load_weights   load pretrained weights into a network, from a file or a state dict
+    initialise_he  new random weights, after He et al.
 
-Needs torch, and safetensors for files of that kind. Copy this file alone: it imports nothing else of the course.
+Needs torch, and safetensors for files of that kind. Copy this file alone.
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,10 +39,11 @@ __all__ = [
 class SmallNetwork(nn.Module):
     """Embed small images by two convolutions and three linear maps: float (n, channels, h, w) -> (n, dimension).
 
-    5 x 5 convolutions to 32 and 64 channels, without a border, each with ReLU and the largest of 2 x 2; linear maps to
-    256, 256 and `dimension`, each with ReLU. This is the network of Conde, Martin and López, Image retrieval, who put a
-    ReLU behind the last map too, so that no coordinate is negative; `output_relu=False` leaves it out. With `normalise`
-    rows have length 1 (a row of zeros stays one). h = w = `image_size`, at least 16. ValueError for other images.
+    5 x 5 convolutions to 32 and 64 channels, without padding, each followed by ReLU and 2 x 2 max pooling; linear maps
+    to 256, 256 and `dimension`, each followed by ReLU. This is the network of Conde, Martin and López, Image retrieval,
+    who have a ReLU after the last map too, so that no coordinate is negative; `output_relu=False` leaves it out. With
+    `normalise`, rows have length 1 (a row of zeros stays zeros). h = w = `image_size`, at least 16. ValueError for
+    images of another size.
 
     >>> import torch
     >>> SmallNetwork(image_size=32, dimension=10)(torch.zeros(5, 3, 32, 32)).shape
@@ -83,8 +84,9 @@ class SmallNetwork(nn.Module):
 class EmbeddingHead(nn.Module):
     """Map features to an embedding by one linear map: -> (n, dimension), rows of length 1 with `normalise`.
 
-    On features that are there already (float (n, d)) give their number d; on a network that makes them, the network and
-    how many it makes: `EmbeddingHead(backbone.model, 128, n_features=backbone.dimension)`. Then both are trained.
+    For given features (float (n, d)), `features` is their number d; for a network that computes them, the network, and
+    `n_features` their number: `EmbeddingHead(backbone.model, 128, n_features=backbone.dimension)`. Then both are
+    trained. ValueError for a network without `n_features`, or a number with it.
 
     >>> import torch
     >>> EmbeddingHead(512, dimension=3)(torch.randn(4, 512)).norm(dim=1).round(decimals=4).tolist()
@@ -97,7 +99,9 @@ class EmbeddingHead(nn.Module):
         super().__init__()
         is_network = isinstance(features, nn.Module)
         if is_network == (n_features is None):
-            raise ValueError(f"give a number of features, or a network and n_features, got {features!r}, {n_features}")
+            raise ValueError(
+                f"expected a number of features, or a network and n_features, got {features!r}, {n_features}"
+            )
         self.backbone, self.normalise = features if is_network else nn.Identity(), normalise
         self.linear = nn.Linear(n_features if is_network else features, dimension)
 
@@ -107,7 +111,7 @@ class EmbeddingHead(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """Two 3 x 3 convolutions beside a short cut (He et al. 2016); the short cut averages before it strides."""
+    """Two 3 x 3 convolutions and a shortcut (He et al. 2016); the shortcut averages before it strides."""
 
     def __init__(self, n_in: int, n_out: int, stride: int):
         super().__init__()
@@ -131,9 +135,9 @@ class ResidualBlock(nn.Module):
 class NestedResNet(nn.Module):
     """Embed photos by a small residual network: float (n, 3, h, w) -> (n, dimension).
 
-    A convolution of stride 2 (`stem` channels), then a stage for each of `widths`, which halves the sides once and has
-    `blocks` residual blocks, the average over positions, and a linear map. At 64 x 64 the maps have sides of 32, 16, 8
-    and 4. Nested is the loss that trains it (`NestedHead`). `config` rebuilds it: `NestedResNet(**network.config)`.
+    A convolution of stride 2 (`stem` channels), then for each of `widths` a stage of `blocks` residual blocks that
+    halves the sides once, the average over positions, and a linear map. At 64 x 64 the maps have sides of 32, 16, 8 and
+    4. It is nested only by the loss that trains it (`NestedHead`). `NestedResNet(**network.config)` rebuilds it.
 
     >>> import torch
     >>> network = NestedResNet(stem=4, widths=(8, 16), blocks=(1, 1), dimension=32)
@@ -150,7 +154,7 @@ class NestedResNet(nn.Module):
     ):
         super().__init__()
         if len(widths) != len(blocks):
-            raise ValueError(f"each stage has a width and a number of blocks, got widths {widths} and blocks {blocks}")
+            raise ValueError(f"widths and blocks must be equally long, one of each a stage, got {widths} and {blocks}")
         self.config = {"stem": stem, "widths": list(widths), "blocks": list(blocks), "dimension": dimension}
         self.stem = nn.Sequential(nn.Conv2d(3, stem, 3, 2, padding=1, bias=False), nn.BatchNorm2d(stem), nn.ReLU())
         stages, n_in = [], stem
@@ -164,7 +168,7 @@ class NestedResNet(nn.Module):
         self.map_widths = (stem, *widths)
 
     def maps(self, x: Tensor) -> list[Tensor]:
-        """What the stem and each stage give, finest first: sides of a half, a quarter, ... of the photo's."""
+        """The outputs of the stem and of each stage, finest first: sides of a half, a quarter, ... of the photo's."""
         maps = [self.stem(x)]
         for stage in self.stages:
             maps.append(stage(maps[-1]))
@@ -175,12 +179,12 @@ class NestedResNet(nn.Module):
 
 
 class NestedHead(nn.Module):
-    """Classify by the first `sizes` coordinates of an embedding: (n, d) -> one (n, n_classes) a size.
+    """Classify by the first coordinates of an embedding: (n, d) -> logits (n, n_classes) for each of `sizes`.
 
-    With a classifier of its own for each size (`shared=False`) this is MRL, with one whose first rows serve the smaller
-    sizes (`shared=True`) MRL-E (Kusupati et al., Matryoshka Representation Learning, 2022). With `scale` the logits are
-    `scale` times the cosine to each class's weights, so that the angle, by which neighbours are searched, is what is
-    trained; without it they are the paper's linear maps (MRL-E without a bias).
+    With one classifier for each size (`shared=False`) this is MRL; with a single one whose first weights serve the
+    smaller sizes (`shared=True`), MRL-E (Kusupati et al., Matryoshka Representation Learning, 2022). With `scale`, the
+    logits are `scale` times the cosine to each class's weights, so training acts on the angle, by which neighbours are
+    searched; without it they are the paper's linear maps (MRL-E without a bias).
 
     >>> import torch
     >>> head = NestedHead(sizes=(2, 4), n_classes=3)
@@ -192,7 +196,7 @@ class NestedHead(nn.Module):
         super().__init__()
         sizes = tuple(sizes)
         if not sizes or sizes[0] < 1 or list(sizes) != sorted(set(sizes)):
-            raise ValueError(f"sizes are whole numbers from 1 that grow, got {sizes}")
+            raise ValueError(f"sizes must be increasing positive integers, got {sizes}")
         self.sizes, self.shared, self.scale = sizes, shared, scale
         bias = not shared and scale is None
         widths = sizes[-1:] if shared else sizes
@@ -200,7 +204,7 @@ class NestedHead(nn.Module):
 
     def forward(self, embeddings: Tensor) -> list[Tensor]:
         if embeddings.shape[1] < self.sizes[-1]:
-            raise ValueError(f"embeddings have {embeddings.shape[1]} coordinates, the largest size is {self.sizes[-1]}")
+            raise ValueError(f"expected at least {self.sizes[-1]} dimensions, got {embeddings.shape[1]}")
         logits = []
         for i, size in enumerate(self.sizes):
             classifier = self.classifiers[0 if self.shared else i]
@@ -215,13 +219,13 @@ class NestedHead(nn.Module):
 class BoostHead(nn.Module):
     """Read attributes, and the words of a name, from an embedding: the hidden layer between is the boosted embedding.
 
-    embeddings (n, n_inputs) -> hidden layer (n, n_inputs), ReLU -> one softmax classifier for each attribute, with as
-    many values as `n_values` says; and, with `n_words`, a GRU of `n_recurrent` units that starts from the hidden layer
-    and writes a name word by word. As in "Boosting image retrieval with accurately labeled small data", the linear maps
-    have He's initial weights (2015, uniform) and a bias of 0.01. Ours in addition: embeddings are divided by `scale`,
-    so that these weights fit them, and a linear map with a tanh brings the hidden layer to the GRU's width and range.
+    embeddings (n, n_inputs) -> hidden layer (n, n_inputs), ReLU -> one softmax classifier for each attribute, with
+    `n_values` values; and, with `n_words`, a GRU of `n_recurrent` units that starts from the hidden layer and writes a
+    name word by word. As in "Boosting image retrieval with accurately labeled small data", the linear maps have He's
+    initial weights (2015, uniform) and a bias of 0.01. Two additions of ours: embeddings are divided by `scale` to suit
+    these weights, and a linear map with a tanh brings the hidden layer to the GRU's width and range.
 
-    Words are codes from 0 to n_words - 1; 0 is the end of a name, and what a name begins after.
+    Words are codes from 0 to n_words - 1; 0 marks the end of a name, and is the predecessor of its first word.
 
     >>> head = BoostHead(8, n_values=(3, 2), n_words=10, n_recurrent=16)
     >>> attributes, words = head(torch.ones(5, 8), torch.zeros(5, 4, dtype=torch.long))
@@ -242,9 +246,9 @@ class BoostHead(nn.Module):
     ):
         super().__init__()
         if not n_values and not n_words:
-            raise ValueError("the head has nothing to read: n_values or n_words is needed")
+            raise ValueError("expected n_values, n_words or both, got neither")
         if any(n < 2 for n in n_values):
-            raise ValueError(f"every attribute needs at least 2 values, got {tuple(n_values)}")
+            raise ValueError(f"n_values must be at least 2 each, got {tuple(n_values)}")
         if not 0 < scale < float("inf"):
             raise ValueError(f"scale must be above 0 and finite, got {scale}")
         self.register_buffer("scale", torch.tensor(float(scale)))
@@ -264,7 +268,7 @@ class BoostHead(nn.Module):
     def forward(self, embeddings: Tensor, words: Tensor | None = None) -> tuple[list[Tensor], Tensor | None]:
         """Logits of each attribute (n, values), and of each word given the ones before it, (n, length, n_words).
 
-        `words` int64 (n, length); codes below 0 (after the end) are read as 0. None: no words are written.
+        `words` int64 (n, length); codes below 0 (after the end) are read as 0. None: no logits of words.
         """
         hidden = self._hidden(embeddings)
         attributes = [classifier(hidden) for classifier in self.attributes]
@@ -275,7 +279,7 @@ class BoostHead(nn.Module):
         return attributes, self.next_word(states)
 
     def embed(self, embeddings: Tensor) -> Tensor:
-        """The hidden layer with length 1: float (n, n_inputs). A row of zeros stays one."""
+        """The hidden layer scaled to length 1: float (n, n_inputs). A row of zeros stays zeros."""
         return functional.normalize(self._hidden(embeddings))
 
     def _hidden(self, embeddings):
@@ -283,7 +287,7 @@ class BoostHead(nn.Module):
 
 
 class BasicBlock(nn.Module):
-    """ResNet-18's block, with torchvision's names: the short cut strides, without an average before it."""
+    """ResNet-18's block, with torchvision's names: the shortcut strides without averaging first."""
 
     def __init__(self, n_in: int, n_out: int, stride: int):
         super().__init__()
@@ -303,8 +307,8 @@ class BasicBlock(nn.Module):
 class ResNet18(nn.Module):
     """Embed photos by ResNet-18 (He et al. 2016) without its classifier: float (n, 3, h, w) -> (n, 8 * width).
 
-    Layers and names are torchvision's, so with width 64 its checkpoints fit (`load_weights`); a smaller width makes a
-    smaller network of the same shape.
+    Layers and names are torchvision's, so its checkpoints fit at width 64 (`load_weights`); a smaller width gives a
+    smaller network of the same structure.
 
     >>> import torch
     >>> network = ResNet18(width=8)
@@ -325,7 +329,7 @@ class ResNet18(nn.Module):
         self.map_widths = (width, width, 2 * width, 4 * width, 8 * width)
 
     def maps(self, x: Tensor) -> list[Tensor]:
-        """What the first convolution and each of the four layers give, finest first: sides of 1/2 to 1/32."""
+        """The outputs of the first convolution and of the four layers, finest first: sides of 1/2 to 1/32."""
         maps = [functional.relu(self.bn1(self.conv1(x)))]
         x = functional.max_pool2d(maps[0], 3, 2, padding=1)
         for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
@@ -340,11 +344,12 @@ class ResNet18(nn.Module):
 class UNet(nn.Module):
     """A value for every pixel: float (n, 3, h, w) -> logits (n, n_outputs, h, w) (Ronneberger et al. 2015).
 
-    `encoder` looks: a network with `maps(x)`, finest first, and their widths `map_widths` (`ResNet18`, `NestedResNet`).
-    The decoder goes back up: at each step the map is enlarged to the next finer one, laid beside it, and both pass two
-    3 x 3 convolutions; the last step has the photo itself beside it. `widths` are those of the decoder, finest first,
-    one for the photo and one for each map but the coarsest (default: 16, then half as wide as the map, at least 16).
-    Any height and width will do. The original pads nothing and crops; here all is padded, so nothing is lost.
+    `encoder` is a network with `maps(x)`, finest first, and their widths `map_widths` (`ResNet18`, `NestedResNet`). The
+    decoder works back up: at each step the map is enlarged to the next finer one and concatenated with it, followed by
+    two 3 x 3 convolutions; the last step concatenates the photo itself. `widths` are those of the decoder, finest
+    first, one for the photo and one for each map but the coarsest (default: 16, then half the map's width, at least
+    16). Any height and width will do. The original crops instead of padding; here every convolution pads. ValueError
+    for another number of widths.
 
     >>> import torch
     >>> UNet(ResNet18(width=8))(torch.zeros(2, 3, 50, 37)).shape
@@ -357,7 +362,7 @@ class UNet(nn.Module):
         widths = [max(16, width // 2) for width in beside] if widths is None else list(widths)
         if len(widths) != len(beside):
             raise ValueError(
-                f"this encoder has {len(beside) - 1} maps to go back to: {len(beside)} widths, got {widths}"
+                f"expected {len(beside)} widths, one for the photo and each map but the coarsest, got {widths}"
             )
         self.encoder = encoder
         below = (*widths[1:], encoder.map_widths[-1])
@@ -380,20 +385,20 @@ def _two_convolutions(n_below: int, n_beside: int, n_out: int) -> nn.Sequential:
 
 
 def average_over_views(network: nn.Module, x: Tensor, scales: Sequence[float] = (1,), mirrored: bool = True) -> Tensor:
-    """What a network says of every pixel, averaged over views of the same photos: float (n, 3, h, w) -> (n, c, h, w).
+    """A network's output for every pixel, averaged over views of the same photos: float (n, 3, h, w) -> (n, c, h, w).
 
     Test-time augmentation: each photo is shown at each of `scales` times its size, as it is and, if `mirrored`, also
-    the other way round; the maps are brought back to (h, w) and averaged. Each view errs elsewhere. Scales above 1 are
-    for a network that was trained on enlarged crops: it has seen things larger than whole photos show them, and is
-    best at the sizes that it has seen (Touvron et al. 2019, Fixing the train-test resolution discrepancy). A network
-    in training mode stays so; ValueError for no scale, or one that is not above 0 and finite.
+    mirrored; the maps are brought back to (h, w) and averaged, since each view errs in other places. Scales above 1 are
+    for a network trained on enlarged crops: it saw objects larger than they are in whole photos, and works best at
+    the sizes it has seen (Touvron et al. 2019, Fixing the train-test resolution discrepancy). The network's mode is not
+    changed. ValueError for no scale, or one that is not above 0 and finite.
 
-    >>> double = lambda x: 2 * x  # looks at each pixel alone, so all views agree
+    >>> double = lambda x: 2 * x  # treats each pixel separately, so all views agree
     >>> average_over_views(double, torch.ones(1, 3, 4, 4), scales=(1, 1.5)).unique().tolist()
     [2.0]
     """
     if not len(scales) or not all(0 < scale < float("inf") for scale in scales):
-        raise ValueError(f"scales must be numbers above 0, at least one, got {list(scales)}")
+        raise ValueError(f"expected at least one scale, each above 0 and finite, got {list(scales)}")
     size, views = x.shape[2:], []
     for scale in scales:
         sides = [max(1, round(scale * side)) for side in size]
@@ -409,12 +414,12 @@ def _resized(x, sides):
 
 
 def load_weights(network: nn.Module, weights: Mapping[str, Tensor] | str | Path, leave_out: Sequence[str] = ("fc.",)):
-    """Put pretrained weights into `network` and return it: every one of its numbers is replaced, or none is.
+    """Load pretrained weights into `network` and return it: all of its numbers are replaced, or none.
 
     `weights` is a state dict, or the path of a .pth or .safetensors file with one (no pickle is read). Entries whose
-    name begins with one of `leave_out`, the classifier, are left out. FileNotFoundError for a file that is not there;
-    ValueError for one that cannot be read, and for weights that do not fit: which are missing, too many or of another
-    shape.
+    names begin with one of `leave_out`, such as the classifier, are left out. FileNotFoundError for a missing file;
+    ValueError for one that cannot be read, and for weights that do not fit, naming those that are missing, unexpected
+    or of another shape.
 
     >>> network = load_weights(ResNet18(width=8), ResNet18(width=8).state_dict())
     """
@@ -426,38 +431,38 @@ def load_weights(network: nn.Module, weights: Mapping[str, Tensor] | str | Path,
     missing = [name for name in own if name not in weights and not name.endswith("num_batches_tracked")]
     more = [name for name in weights if name not in own]
     shapes = [name for name in own if name in weights and own[name].shape != weights[name].shape]
-    for what, names in (("lacks", missing), ("has besides", more), ("has in another shape", shapes)):
+    for what, names in (("are missing", missing), ("are unexpected", more), ("have another shape", shapes)):
         if names:
             some = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-            raise ValueError(f"{where} does not fit {type(network).__name__}: it {what} {some}")
+            raise ValueError(f"expected the weights of {type(network).__name__} in {where}, but these {what}: {some}")
     network.load_state_dict(weights, strict=False)  # old files count no batches
     return network
 
 
 def _read_weights(path: Path) -> Mapping[str, Tensor]:
     if path.suffix not in (".pth", ".safetensors"):
-        raise ValueError(f"{path}: weights are read from .pth or .safetensors files")
+        raise ValueError(f"expected a .pth or .safetensors file, got {path}")
     if not path.is_file():
-        raise FileNotFoundError(f"{path} is not there")
+        raise FileNotFoundError(f"no such file: {path}")
     try:
         if path.suffix == ".safetensors":
-            from safetensors.torch import load_file  # for these files alone
+            from safetensors.torch import load_file  # only for these files
 
             return load_file(path)
         weights = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise ValueError(f"{path} holds no weights that can be read: {error}") from error
+        raise ValueError(f"{path} has no readable weights: {error}") from error
     if not isinstance(weights, Mapping) or not all(isinstance(weight, Tensor) for weight in weights.values()):
-        raise ValueError(f"{path} holds no state dict (name -> tensor)")
+        raise ValueError(f"expected a state dict (name -> tensor) in {path}, got {type(weights).__name__}")
     return weights
 
 
 def initialise_he(network: nn.Module) -> nn.Module:
-    """Draw all weights of `network` anew and return it, as He et al. (2015) do for layers before a ReLU.
+    """Give `network` new random weights and return it, as He et al. (2015) do for layers before a ReLU.
 
-    Weights of convolutions and linear layers are normal with variance 2 / fan-out, so that signals keep their size from
-    layer to layer on the way back; biases are 0, batch norm begins as the identity. They come from torch's global
-    generator: call `torch.manual_seed` before.
+    Weights of convolutions and linear layers are normal with variance 2 / fan-out, so that gradients keep their size
+    from layer to layer; biases are 0, batch norm starts as the identity. Numbers come from torch's global generator:
+    call `torch.manual_seed` before.
 
     >>> _ = torch.manual_seed(0)
     >>> layer = initialise_he(nn.Linear(1000, 500))

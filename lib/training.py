@@ -1,23 +1,24 @@
 """One loop for every training of the course that uses torch.
 
-What changes from one training to the next is handed in: the network, what one step computes, the batches, the
-optimiser. What is the same for all is here: progress, validation, early stopping that keeps the best, learning-rate
-schedules, clipping, mixed precision, checkpoints that resume to the same numbers, several processes.
+The caller passes in what differs from one training to the next: the network, what one step computes, the batches, the
+optimiser. This file has what all trainings share: progress, validation, early stopping at the best epoch, learning-rate
+schedules, gradient clipping, mixed precision, checkpoints that resume to the same numbers, several processes.
 
 Contents
-    fit               train; returns the history, one row an epoch
-    Batches           arrays in memory as shuffled batches; each process its share
-    warm_up_cosine    a schedule: up in a line, level, down in half a cosine
+    train             train; returns the history, one row an epoch
+    Batches           arrays in memory as shuffled batches; each process gets its share
+    warm_up_cosine    a schedule: linear warm-up, constant, then half a cosine down to 0
     processes         `with processes():` joins the processes that torchrun started
-    embed_in_shards   each process embeds its share of the rows; all get all of them
+    rank_and_world    the number of this process, and how many there are
+    embed_in_shards   each process embeds its share of the rows; all get the whole result
 
-Random numbers. Every epoch begins by seeding torch, numpy and random from (seed, epoch), so an epoch depends on the
-weights and on these two numbers alone: a run that was killed resumes to the same numbers, and the caller's own
-generators are given back as they were. The weights are drawn before: call `torch.manual_seed` before making the
-network. On one machine, with one number of threads, the CPU gives the same numbers again; a GPU may need
+Random numbers. Every epoch begins by seeding torch, numpy and random from (seed, epoch), so an epoch depends only on
+the weights and on these two numbers: a killed run resumes to the same numbers. The caller's own generators are restored
+afterwards. Initial weights are the caller's: call `torch.manual_seed` before making the network. On one machine and
+with the same number of threads, the CPU reproduces its numbers; a GPU may need
 `torch.use_deterministic_algorithms(True)`.
 
-Needs numpy, pandas, torch and tqdm. Copy this file alone: it imports nothing else of the course.
+Needs numpy, pandas, torch and tqdm. Copy this file alone.
 """
 
 import contextlib
@@ -137,12 +138,13 @@ def train(
 class Batches:
     """Arrays in memory as batches of tensors, in a new order each epoch.
 
-    `arrays` (equally long; numpy or torch) are cut into batches of `size` rows; `transform(*tensors, rng)` may change a
-    batch, with its own random numbers. The order is drawn from (seed, epoch); `set_epoch` says which.
+    `arrays` (equally long; numpy or torch) are cut into batches of `size` rows. `transform(*tensors, rng)` may change a
+    batch, with its own random numbers. The order depends on (seed, epoch); `set_epoch` sets the epoch.
 
-    Under several processes, whose number must divide `size`, each takes every so many-th row of every batch, so that
-    together they see the batches of one process. A last batch that is not full is left out with `drop_last`; else it is
-    shortened, by less than one row a process, to give each process as many.
+    Under several processes, whose number must divide `size`, the rows of every batch are dealt out in turn, so that
+    together the processes see the batches that one alone would see. An incomplete last batch is left out with
+    `drop_last`; otherwise it is shortened to a multiple of the number of processes. ValueError for arrays of different
+    lengths, or a size that does not fit.
 
     >>> [batch.tolist() for (batch,) in Batches([np.arange(5)], size=2, shuffle=False)]
     [[0, 1], [2, 3], [4]]
@@ -163,11 +165,11 @@ class Batches:
             raise ValueError(f"arrays must be equally long and not empty, got lengths {lengths}")
         self.rank, self.world = rank_and_world()
         if size < 1 or size % self.world:
-            raise ValueError(f"size must be at least 1 and a multiple of the {self.world} processes, got {size}")
+            raise ValueError(f"size must be a positive multiple of {self.world} (the processes), got {size}")
         self.size, self.shuffle, self.transform, self.seed, self.epoch = size, shuffle, transform, seed, 0
         self.stop = lengths[0] - lengths[0] % (size if drop_last else self.world)
         if self.stop == 0:
-            raise ValueError(f"{lengths[0]} rows do not make one batch of {size} for {self.world} processes")
+            raise ValueError(f"expected at least {size if drop_last else self.world} rows, got {lengths[0]}")
 
     def __len__(self) -> int:
         return -(-self.stop // self.size)
@@ -190,9 +192,10 @@ class Batches:
 def warm_up_cosine(
     optimiser: torch.optim.Optimizer, n_steps: int, n_warm_up: int = 0, n_hold: int = 0
 ) -> lr_scheduler.LambdaLR:
-    """Schedule the learning rate up in a line for `n_warm_up` steps, level for `n_hold`, then down to 0 at `n_steps`.
+    """A schedule: the rate rises linearly for `n_warm_up` steps, stays for `n_hold`, then falls to 0 at `n_steps`.
 
-    Down it goes by half a cosine. For `fit(..., schedule_each="batch")`, with the steps of all epochs.
+    It falls along half a cosine. For `train(..., schedule_each="batch")`, with the steps of all epochs. ValueError if
+    nothing is left to fall.
 
     >>> optimiser = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=8.0)
     >>> schedule, rates = warm_up_cosine(optimiser, n_steps=7, n_warm_up=4, n_hold=1), []
@@ -202,9 +205,9 @@ def warm_up_cosine(
     >>> rates
     [2.0, 4.0, 6.0, 8.0, 8.0, 8.0, 4.0]
     """
-    n_before = n_warm_up + n_hold  # steps until it falls
+    n_before = n_warm_up + n_hold  # the rate falls from here on
     if min(n_warm_up, n_hold) < 0 or n_before >= n_steps:
-        raise ValueError(f"warm-up and hold must end before n_steps = {n_steps}, got {n_warm_up} and {n_hold}")
+        raise ValueError(f"n_warm_up + n_hold must be less than n_steps = {n_steps}, got {n_warm_up} and {n_hold}")
 
     def factor(step):
         if step < n_warm_up:
@@ -216,11 +219,11 @@ def warm_up_cosine(
 
 @contextlib.contextmanager
 def processes():
-    """Join the processes that torchrun started, for the length of a `with`; gives (rank, number of processes).
+    """Connect the processes that torchrun started, inside a `with`; yields (rank, number of processes).
 
-    Started without torchrun this is (0, 1) and does nothing. `torchrun --nproc-per-node 2 script.py` runs the script
-    twice; inside `with processes():` the two meet, over gloo on CPUs and over NCCL on GPUs, one GPU a process. Make the
-    `Batches` and call `fit` inside.
+    Without torchrun it yields (0, 1) and does nothing. `torchrun --nproc-per-node 2 script.py` runs the script twice;
+    inside `with processes():` the two are connected, over gloo on CPUs and NCCL on GPUs, one GPU a process. Make the
+    `Batches` and call `train` inside.
     """
     if "WORLD_SIZE" not in os.environ or distributed.is_initialized():
         yield rank_and_world()
@@ -231,14 +234,16 @@ def processes():
     distributed.init_process_group("nccl" if gpus else "gloo")
     try:
         yield rank_and_world()
+        distributed.barrier()  # a process that left while another still spoke to it would abort now and then
     finally:
         distributed.destroy_process_group()
 
 
 def embed_in_shards(embed: Callable, rows: Sequence) -> np.ndarray:
-    """Embed `rows` by all processes together: embed(rows of this process) -> float32 (m, d); all get (n, d) in order.
+    """Embed `rows` with all processes together; embed(rows of this process) -> float32 (m, d), all get (n, d) in order.
 
-    A process takes consecutive rows, as many as the others or one less. Alone it is `embed(rows)`.
+    Each process takes consecutive rows, equally many up to one. With one process this is `embed(rows)`. ValueError for
+    fewer rows than processes.
 
     >>> embed_in_shards(lambda rows: rows + 1, np.zeros((3, 2), np.float32)).shape
     (3, 2)
@@ -247,7 +252,7 @@ def embed_in_shards(embed: Callable, rows: Sequence) -> np.ndarray:
     if world == 1:
         return embed(rows)
     if len(rows) < world:
-        raise ValueError(f"{world} processes need at least as many rows, got {len(rows)}")
+        raise ValueError(f"expected at least {world} rows, one for each process, got {len(rows)}")
     edges = np.linspace(0, len(rows), world + 1).astype(int)
     shards = [None] * world
     distributed.all_gather_object(shards, np.asarray(embed(rows[edges[rank] : edges[rank + 1]])))
@@ -255,7 +260,7 @@ def embed_in_shards(embed: Callable, rows: Sequence) -> np.ndarray:
 
 
 def rank_and_world() -> tuple[int, int]:
-    """The number of this process and of all that train together: (0, 1) outside `processes`.
+    """The number of this process, from 0, and how many there are: (0, 1) outside `processes`.
 
     >>> rank_and_world()
     (0, 1)
@@ -266,7 +271,7 @@ def rank_and_world() -> tuple[int, int]:
 
 
 class _Run:
-    """What a training is made of between two epochs: all that a checkpoint holds."""
+    """The state of a training between two epochs, which a checkpoint holds."""
 
     ABOUT = ("seed", "rows", "best", "best_epoch", "stopped_early")
 
@@ -296,7 +301,8 @@ class _Run:
                 schedule.step()
             means.add({"loss": loss, **more})
         _, world = rank_and_world()
-        _agree_on_buffers(self.model, world)
+        for buffer in self.model.buffers() if world > 1 else ():
+            distributed.broadcast(buffer, 0)  # the batch-norm statistics of the first; each has seen its own batches
         rate = float(self.optimiser.param_groups[0]["lr"])
         return {"epoch": number, **means.over(world), "learning_rate": rate}
 
@@ -311,11 +317,11 @@ class _Run:
         self.scaler.update()
 
     def compare(self, row, monitor, sign, patience):
-        """Keep the weights if this epoch is the best one so far; note whether patience is at its end."""
+        """Remember the weights of the best epoch so far, and whether patience has run out."""
         if monitor not in row:
-            raise ValueError(f"monitor {monitor!r} is no column of the history: {', '.join(row)}")
+            raise ValueError(f"monitor must be a column of the history ({', '.join(row)}), got {monitor!r}")
         if math.isnan(row[monitor]):
-            raise FloatingPointError(f"{monitor} is nan at epoch {row['epoch']}")
+            raise FloatingPointError(f"expected a number for {monitor}, got nan at epoch {row['epoch']}")
         if self.best is None or sign * row[monitor] < sign * self.rows[self.best_epoch - 1][monitor]:
             self.best, self.best_epoch = copy.deepcopy(self.model.state_dict()), row["epoch"]
         self.stopped_early = patience is not None and row["epoch"] - self.best_epoch >= patience
@@ -335,18 +341,18 @@ class _Run:
         try:
             state = torch.load(path, map_location=self.device, weights_only=True)
         except Exception as error:
-            raise ValueError(f"{path} is no checkpoint that can be read: {error}") from error
+            raise ValueError(f"{path} is not a readable checkpoint: {error}") from error
         wanted = {*self._parts(), *self.ABOUT}
         if not isinstance(state, dict) or set(state) != wanted:
             found = sorted(state) if isinstance(state, dict) else type(state).__name__
-            raise ValueError(f"{path} holds {found}, this training needs {sorted(wanted)}")
+            raise ValueError(f"{path}: expected a checkpoint with {sorted(wanted)}, got {found}")
         if state["seed"] != self.seed:
-            raise ValueError(f"{path} was trained with seed {state['seed']}, this run has seed {self.seed}")
+            raise ValueError(f"{path}: expected a training with seed {self.seed}, got seed {state['seed']}")
         try:
             for name, part in self._parts().items():
                 part.load_state_dict(state[name])
         except (RuntimeError, ValueError, KeyError) as error:
-            raise ValueError(f"{path} does not fit this training: {error}") from error
+            raise ValueError(f"{path} is the checkpoint of another training: {error}") from error
         for name in self.ABOUT:
             setattr(self, name, state[name])
 
@@ -369,7 +375,9 @@ class _Means:
 
     def over(self, world):
         if self.n == 0:
-            raise ValueError("train gave no batch; an iterator can be read only once, give a list or a loader")
+            raise ValueError(
+                "expected batches in every epoch, got none; an iterator can be read only once, a list or loader often"
+            )
         means = {name: total / self.n for name, total in self.sums.items()}
         if world > 1:
             gathered = [None] * world
@@ -416,20 +424,19 @@ def _bar_is_shown(progress):
 def _check(epochs, monitor, better, patience, schedule, schedule_each, precision, device, validate):
     if epochs < 1:
         raise ValueError(f"epochs must be at least 1, got {epochs}")
-    if better not in ("lower", "higher"):
-        raise ValueError(f"better is 'lower' or 'higher', got {better!r}")
-    if schedule_each not in ("epoch", "batch"):
-        raise ValueError(f"schedule_each is 'epoch' or 'batch', got {schedule_each!r}")
+    choices = {"better": (better, ("lower", "higher")), "schedule_each": (schedule_each, ("epoch", "batch"))}
+    choices["precision"] = precision, ("float32", "bfloat16", "float16")
+    for name, (value, allowed) in choices.items():
+        if value not in allowed:
+            raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
     if patience is not None and (patience < 1 or monitor is None):
-        raise ValueError(f"patience is at least 1 and needs a monitor, got patience {patience} and monitor {monitor}")
+        raise ValueError(f"patience must be at least 1 and have a monitor, got {patience} and monitor {monitor}")
     if isinstance(schedule, lr_scheduler.ReduceLROnPlateau) and (monitor is None or schedule_each == "batch"):
-        raise ValueError("ReduceLROnPlateau needs a monitor and moves on once an epoch")
-    if precision not in ("float32", "bfloat16", "float16"):
-        raise ValueError(f"precision is 'float32', 'bfloat16' or 'float16', got {precision!r}")
+        raise ValueError(f"ReduceLROnPlateau needs a monitor and steps each epoch, got {monitor} and {schedule_each!r}")
     if precision == "float16" and device.type == "cpu":
-        raise ValueError("float16 needs a GPU; on the CPU take 'bfloat16' or 'float32'")
+        raise ValueError("precision must be 'bfloat16' or 'float32' on a CPU, got 'float16'")
     if validate is None and monitor is not None and monitor.startswith("validation_"):
-        raise ValueError(f"monitor {monitor!r} needs validate")
+        raise ValueError(f"monitor {monitor!r} needs a validate function, got None")
 
 
 def _validated(model, validate):
@@ -443,19 +450,12 @@ def _validated(model, validate):
     return values
 
 
-def _agree_on_buffers(model, world):
-    """Give all processes the first one's batch-norm statistics; each has seen batches of its own."""
-    if world > 1:
-        for buffer in model.buffers():
-            distributed.broadcast(buffer, 0)
-
-
 def _seed_epoch(seed, epoch, batches):
     rank, _ = rank_and_world()
     number, own = (int(each) for each in np.random.SeedSequence([seed, epoch]).generate_state(2))
     random.seed(own + rank)
-    np.random.seed((own + rank) % 2**32)  # noqa: NPY002 (transforms of others draw from it)
-    torch.manual_seed(own + rank)  # dropout differs from process to process, the order below must not
+    np.random.seed((own + rank) % 2**32)  # noqa: NPY002 (third-party transforms draw from it)
+    torch.manual_seed(own + rank)  # dropout must differ between processes, the order below must not
     for part in (batches, getattr(batches, "sampler", None)):
         if isinstance(getattr(part, "generator", None), torch.Generator):
             part.generator.manual_seed(number)
@@ -465,7 +465,7 @@ def _seed_epoch(seed, epoch, batches):
 
 @contextlib.contextmanager
 def _own_random_numbers(device):
-    """Give the global generators back as they were."""
+    """Restore the global generators afterwards."""
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         try:
@@ -476,7 +476,7 @@ def _own_random_numbers(device):
 
 
 def _to(batch, device):
-    """The same nest of tuples, lists and dicts with its tensors on the device."""
+    """The same nested tuples, lists and dicts with their tensors on the device."""
     if isinstance(batch, torch.Tensor):
         return batch.to(device, non_blocking=True)
     if isinstance(batch, dict):
@@ -487,7 +487,7 @@ def _to(batch, device):
 
 
 def _plain(state):
-    """The same state with Python's numbers for numpy's, which a schedule may leave and a safe load refuses."""
+    """The same state with Python numbers instead of numpy's, which a schedule may hold and a safe load refuses."""
     if isinstance(state, np.generic):
         return state.item()
     if isinstance(state, dict):

@@ -79,19 +79,19 @@ def test_directions_without_variance_are_left_out():
 
 def test_a_fit_repeats_and_changes_no_argument():
     x, y = two_views()
-    kept = x.copy(), y.copy()
+    before = x.copy(), y.copy()
     first, second = (CanonicalCorrelation(n_x=3, seed=2).fit(x, y).transform_x(x) for _ in range(2))
     assert_array_equal(first, second)
-    assert_array_equal(x, kept[0])
-    assert_array_equal(y, kept[1])
+    assert_array_equal(x, before[0])
+    assert_array_equal(y, before[1])
 
 
 @pytest.mark.parametrize(
     ("act", "message"),
     [
-        (lambda: CanonicalCorrelation(n_shared=0), "n_shared is 0"),
-        (lambda: CanonicalCorrelation().fit(np.ones((4, 2)), np.ones((5, 2))), r"x is \(4, 2\) and y \(5, 2\)"),
-        (lambda: CanonicalCorrelation().fit(np.eye(4), np.ones((4, 2))), "all rows of y are equal"),
+        (lambda: CanonicalCorrelation(n_shared=0), "n_shared must be a positive integer, got 0"),
+        (lambda: CanonicalCorrelation().fit(np.ones((4, 2)), np.ones((5, 2))), r"n >= 3, got \(4, 2\) and \(5, 2\)"),
+        (lambda: CanonicalCorrelation().fit(np.eye(4), np.ones((4, 2))), "expected rows of y that differ, got 4 equal rows"),
         (lambda: CanonicalCorrelation().fit(np.full((4, 2), np.nan), np.eye(4)), "NaN"),
     ],
 )

@@ -397,7 +397,7 @@ def test_a_loss_that_is_not_finite_stops_with_epoch_and_batch():
 
 
 def test_a_monitored_number_that_is_nan_is_refused():
-    with pytest.raises(FloatingPointError, match="validation_loss is nan at epoch 1"):
+    with pytest.raises(FloatingPointError, match="expected a number for validation_loss, got nan at epoch 1"):
         train(2, validate=Recorded(float("nan")), monitor="validation_loss")
 
 
@@ -405,15 +405,15 @@ def test_a_monitored_number_that_is_nan_is_refused():
     ("options", "message"),
     [
         ({"epochs": 0}, "at least 1, got 0"),
-        ({"monitor": "loss", "better": "smaller"}, "'lower' or 'higher', got 'smaller'"),
-        ({"schedule_each": "step"}, "'epoch' or 'batch', got 'step'"),
-        ({"patience": 3}, "needs a monitor"),
+        ({"monitor": "loss", "better": "smaller"}, "better must be one of 'lower', 'higher', got 'smaller'"),
+        ({"schedule_each": "step"}, "schedule_each must be one of 'epoch', 'batch', got 'step'"),
+        ({"patience": 3}, "have a monitor, got 3 and monitor None"),
         ({"patience": 0, "monitor": "loss"}, "at least 1"),
         ({"precision": "half"}, "got 'half'"),
-        ({"precision": "float16"}, "needs a GPU"),
-        ({"monitor": "validation_loss"}, "needs validate"),
-        ({"monitor": "accuracy"}, "no column of the history: epoch, loss"),
-        ({"batches": iter([])}, "gave no batch"),
+        ({"precision": "float16"}, "on a CPU, got 'float16'"),
+        ({"monitor": "validation_loss"}, "needs a validate function"),
+        ({"monitor": "accuracy"}, r"must be a column of the history \(epoch, loss, .*\), got 'accuracy'"),
+        ({"batches": iter([])}, "expected batches in every epoch, got none"),
     ],
 )
 def test_arguments_that_do_not_fit_are_refused(options, message):
@@ -435,18 +435,18 @@ def test_a_plateau_schedule_without_monitor_is_refused():
 def test_checkpoints_that_do_not_belong_are_refused_by_name(tmp_path):
     path = tmp_path / "checkpoint.pt"
     train(1, seed=3, checkpoint=path)
-    with pytest.raises(ValueError, match=r"checkpoint.pt was trained with seed 3, this run has seed 4"):
+    with pytest.raises(ValueError, match=r"checkpoint.pt: expected a training with seed 4, got seed 3"):
         train(2, seed=4, checkpoint=path)
     wide = nn.Sequential(nn.Linear(3, 9), nn.ReLU(), nn.Linear(9, 2))
     optimiser = adam(wide)
     schedule = training.warm_up_cosine(optimiser, 8)
-    with pytest.raises(ValueError, match=r"checkpoint.pt does not fit this training"):
+    with pytest.raises(ValueError, match=r"checkpoint.pt is the checkpoint of another training"):
         training.train(wide, classify, [(ROWS, LABELS)], optimiser, 2, schedule=schedule, seed=3, checkpoint=path)
     model = network()
-    with pytest.raises(ValueError, match=r"checkpoint.pt holds .*'schedule'"):
+    with pytest.raises(ValueError, match=r"checkpoint.pt: expected .* got .*'schedule'"):
         training.train(model, classify, [(ROWS, LABELS)], adam(model), 2, seed=3, checkpoint=path)
     path.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(ValueError, match=r"checkpoint.pt is no checkpoint that can be read"):
+    with pytest.raises(ValueError, match=r"checkpoint.pt is not a readable checkpoint"):
         train(2, seed=3, checkpoint=path)
 
 
@@ -504,7 +504,7 @@ def test_a_last_batch_that_is_not_full_can_be_left_out():
         ([np.arange(3), np.arange(4)], 2, r"lengths \[3, 4\]"),
         ([np.arange(0)], 2, r"lengths \[0\]"),
         ([np.arange(3)], 0, "got 0"),
-        ([np.arange(3)], 4, "3 rows do not make one batch of 4"),
+        ([np.arange(3)], 4, "expected at least 4 rows, got 3"),
     ],
 )
 def test_arrays_that_make_no_batches_are_refused(arrays, size, message):

@@ -7,9 +7,10 @@ The embedding is the input of the network's classifier, or the output of any nam
     fasterrcnn_resnet50_fpn, ...             torchvision's detectors, for features of regions
 
 Where weights come from: "default" looks for `<name>.pth` or `<name>.safetensors` ("timm_NAME.pth" for "timm:NAME") in
-the folders of $RETRIEVAL_WEIGHTS, then for the installed package, then in the cache of torch hub or of the Hugging Face hub, then downloads them, checked
-by their digest. A path is a file; "none" is an untrained network, the control. What is not there is an error
-(`MissingWeights`) that says what was looked for, where, and how to get it: an untrained network never stands in for it.
+the folders of $RETRIEVAL_WEIGHTS, then for the installed package, then in the cache of torch hub or of the Hugging Face
+hub, then downloads them, checked by their digest. A path is a file; "none" is an untrained network, the control. What
+is not there is an error (`MissingWeights`) that says what was looked for, where, and how to get it: an untrained
+network never stands in for it.
 
 Contents: `load`, `embed`, `region_features`, `names`, `layer_names`.
 Needs: numpy, torch, torchvision, tqdm, safetensors; timm for its names and efficientnet_lite.
@@ -285,7 +286,10 @@ def _classifier_of_torchvision(name, asked, image_size, seed, options):
     preset = version.transforms()
     if name.startswith("vit_"):
         options = {"image_size": image_size or preset.crop_size[0], **options}
-    network, classifier = _headless(name, seed, untrained=path is None, **options)
+    try:
+        network, classifier = _headless(name, seed, untrained=path is None, **options)
+    except AssertionError as error:  # a vision transformer's size must be a multiple of its patches
+        raise ValueError(f"{name} takes no images of {options['image_size']} pixels: {error}") from error
     if path is not None:
         state = _adapted(name, network, checkpoints.read_state(path))
         checkpoints.fit(network, state, path, name, leave_out=(f"{classifier}.", *AUXILIARY))

@@ -120,11 +120,17 @@ def embed(backbone, images, batch_size=64, progress=True, precision="auto"):
                 uint8 (h, w, 3) and batches uint8 (m, h, w, 3), mixed sizes too: a generator keeps memory bounded
     batch_size  images held in memory at a time, besides what `images` itself holds
     progress    a bar, in a terminal and in Jupyter
-    precision   "float32", "bfloat16" (cosine to float32 at least 0.999), or "auto": bfloat16 where it is faster, on a
-                GPU and on a CPU with AMX or AVX-512 BF16, else float32. Detectors compute in float32
+    precision   "float32", "bfloat16" (cosine to float32 0.997 to 0.9999, by the network), or "auto": bfloat16 where it
+                is faster, on a GPU and on a CPU with AMX or AVX-512 BF16, else float32. Detectors compute in float32
 
     The model computes where it is, in evaluation mode, and is left as it was. ValueError for no image at all, a wrong
     shape or type (which image), and for embeddings that are not finite (which rows).
+
+    >>> from types import SimpleNamespace
+    >>> mean = nn.Sequential(nn.Conv2d(3, 2, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    >>> backbone = SimpleNamespace(name="mean", model=mean, preprocess=Preprocess(8, 8, (0.5,) * 3, (0.5,) * 3))
+    >>> embed(backbone, np.zeros((3, 10, 12, 3), np.uint8), batch_size=2).shape
+    (3, 2)
     """
     if precision not in PRECISIONS:
         raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
@@ -212,8 +218,8 @@ def fused(model, images, precision="float32"):
         return None  # which a traced network would not call
     if any(tensor.device.type != "cpu" for tensor in itertools.chain(model.parameters(), model.buffers())):
         return None
-    before, network = _TRACED.get(model, (None, None))
-    if before is None or len(before) != len(modules) - 1 or any(a is not b for a, b in zip(before, modules[1:])):
+    before, network = _TRACED.get(model, ([], None))
+    if [id(module) for module in before] != [id(module) for module in modules[1:]]:
         network = _with_fused_convolutions(model)
         if network is not None and not _same_embeddings(_folded(network, torch.float32), model, images[:2]):
             network = None
@@ -283,7 +289,7 @@ class _Convolution(nn.Module):
         return torch.Size((side + 2 * pad - d * (k - 1) - 1) // stride + 1 for side, pad, k, stride, d in each)
 
     def _padded(self, images):
-        """As TensorFlow pads: as much as the stride needs, and one more at the end than at the beginning if it is odd."""
+        """As TensorFlow pads: as much as the stride needs, the odd pixel at the end."""
         each = zip(images.shape[2:], self.kernel, self.stride, self.dilation, strict=True)
         needed = [max((-(-side // stride) - 1) * stride + (k - 1) * d + 1 - side, 0) for side, k, stride, d in each]
         top, left = (total // 2 for total in needed)

@@ -28,8 +28,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 __all__ = [
-    "PACKAGES", "MissingWeights", "Package", "digest_state", "downloaded", "file", "fit", "folders", "from_hub", "in_folders",
-    "packaged", "read_state", "sha256", "unpack",
+    "PACKAGES", "MissingWeights", "Package", "digest_state", "downloaded", "file", "fit", "folders", "from_hub",
+    "in_folders", "missing", "packaged", "read_state", "sha256", "unpack",
 ]  # fmt: skip
 
 SUFFIXES = (".pth", ".safetensors")
@@ -95,7 +95,7 @@ def folders():
 
 
 def in_folders(name, suffixes=SUFFIXES):
-    """(the first file or folder of this name in the folders of $RETRIEVAL_WEIGHTS, or None; all that was looked for)."""
+    """(the first file or folder of this name in the folders of $RETRIEVAL_WEIGHTS, or None; all places looked in)."""
     looked_for = [folder / f"{name}{suffix}" for folder in folders() for suffix in suffixes]
     return next((path for path in looked_for if path.exists()), None), looked_for
 

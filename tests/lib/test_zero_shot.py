@@ -116,7 +116,7 @@ def test_what_is_not_there_says_where_it_was_looked_for(monkeypatch, tmp_path):
 
     monkeypatch.setattr(urllib.request, "urlopen", unreachable)
     monkeypatch.setenv("RETRIEVAL_WEIGHTS", str(tmp_path))
-    with pytest.raises(zero_shot.MissingWeights, match="not here(.|\n)*made-up/clip(.|\n)*hub"):
+    with pytest.raises(zero_shot.MissingWeights, match=r"not here(.|\n)*made-up/clip(.|\n)*hub"):
         zero_shot.load("made-up/clip")
     with pytest.raises(zero_shot.MissingWeights, match=r"found no config\.json in"):
         zero_shot.load(tmp_path)

@@ -187,10 +187,6 @@ def safe_name(name):
 
 
 def one_name(name):
-    """What all names have in common that some system takes for the same.
-
-    >>> one_name("Sea/A.JPG") == one_name("sea/a.jpg. ")
-    True
-    """
+    """What all names have in common that some system takes for the same: Sea/A.JPG and sea/a.jpg. (with a dot)"""
     name = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
     return "/".join(part.rstrip(" .") or part for part in name.split("/"))

@@ -51,21 +51,12 @@ def reported(command):
 def list_collections():
     """What there is, what is here and where, on what terms."""
     table = Table(show_lines=True)
-    for column in ("collection", "what", "where, or how to get it", "terms"):
+    for column in ("collection", "what", "images", "where, or how to get it", "terms"):
         table.add_column(column, overflow="fold", no_wrap=column == "collection")
     for name, page in collection.known().items():
-        table.add_row(name, page["what"], _where(name) or page["how_to_get"].strip(), page["terms"])
+        where = str(prepare.found(name) or page["how_to_get"].strip())
+        table.add_row(name, page["what"], manifest.in_words(page.get("images", {})), where, page["terms"])
     Console().print(table)
-
-
-def _where(name):
-    folder = prepare.found(name)
-    try:
-        facts = manifest.read(folder) if folder else {}
-        counts = facts.get("images") or facts.get("splits") or {}
-        return folder and f"{folder} ({manifest.in_words(counts) or 'no manifest'})"
-    except ValueError as error:
-        return str(error)
 
 
 @app.command()
@@ -141,9 +132,12 @@ def _options(given):
 
 
 def _say(folder, done, *further):
-    facts = manifest.read(folder)
     typer.echo(f"{'prepared' if done else 'in place'}: {folder}")
-    left_out = facts.get("left_out", [])
-    missing = [f"left out {len(left_out):,} missing images: {', '.join(left_out[:5])}"] if left_out else []
-    for line in [manifest.in_words(facts["images"]), *facts["notes"], *missing, *further] if done else ():
-        typer.echo(f"    {line}")
+    if done:
+        facts = manifest.read(folder)
+        left_out = [f"left out, since missing: {name}" for name in facts["left_out"]]
+        typer.echo(
+            "\n".join(
+                f"    {line}" for line in [manifest.in_words(facts["images"]), *facts["notes"], *left_out, *further]
+            )
+        )

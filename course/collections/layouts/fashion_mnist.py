@@ -1,4 +1,4 @@
-"""Fashion-MNIST: the four IDX files, packed (.gz) or not; torchvision's folder FashionMNIST/raw is one such."""
+"""Fashion-MNIST: the four packed IDX files, which are also in torchvision's folder FashionMNIST/raw."""
 
 import gzip
 import zlib
@@ -16,8 +16,7 @@ def read(sources):
     """Pixels are written as PNG, numbered in the official order."""
     contents = Contents()
     for split, start in (("train", "train"), ("test", "t10k")):
-        names = [f"{start}-images-idx3-ubyte", f"{start}-labels-idx1-ubyte"]
-        paths = [find(sources, name, f"{name}.gz") for name in names]
+        paths = [find(sources, f"{start}-{kind}-ubyte.gz") for kind in ("images-idx3", "labels-idx1")]
         pixels, numbers = _idx(paths[0], 3), _idx(paths[1], 1)
         if len(pixels) != len(numbers) or numbers.max(initial=0) >= len(LABELS):
             raise ValueError(
@@ -31,8 +30,7 @@ def read(sources):
 def _idx(path, n_axes):
     """The array of an IDX file of bytes: two zero bytes, type 8, number of axes, their lengths (big-endian), values."""
     try:
-        with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
-            raw = file.read()
+        raw = gzip.decompress(path.read_bytes())
     except (OSError, EOFError, zlib.error) as error:
         raise ValueError(f"{path} could not be unpacked: {error}") from error
     shape = np.frombuffer(raw[4 : 4 + 4 * n_axes], ">u4").astype(int)

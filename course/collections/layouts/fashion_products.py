@@ -5,7 +5,7 @@ import re
 import pandas as pd
 
 from course.collections.contents import Contents
-from course.collections.layouts.files import find, lines, present, require_once
+from course.collections.layouts.files import find, lines, present
 
 COLUMNS = "id gender masterCategory subCategory articleType baseColour season year usage productDisplayName".split()
 GROUP = ["gender", "masterCategory", "subCategory", "articleType", "baseColour", "season", "usage"]
@@ -18,7 +18,6 @@ def read(sources, skip_missing=False, per_group=None):
     if header.split(",") != COLUMNS:
         raise ValueError(f"{path}: expected the header {','.join(COLUMNS)}, got {header!r}")
     table = pd.DataFrame([_row(path, *row) for row in rows], columns=COLUMNS, dtype=str)
-    require_once(table["id"].tolist(), path, "id")
     table = table.iloc[table["id"].astype("int64").argsort(kind="stable")]
     table.insert(0, "file_name", table["id"] + ".jpg")
     table, files, left_out = present(

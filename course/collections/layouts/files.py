@@ -2,7 +2,6 @@
 
 import os
 import re
-from collections import Counter
 
 import numpy as np
 
@@ -32,16 +31,15 @@ def photos(folder):
     return sorted(name for name in names if name.lower().endswith(SUFFIXES))
 
 
-def find(sources, *names):
-    """The file with one of these names that is nearest to the top."""
+def find(sources, name):
+    """The file of this name that is nearest to the top."""
     for level in ([source.parent for source in sources if source.is_file()], *levels(sources)):
-        for name in names:
-            hits = [folder / name for folder in level if (folder / name).is_file()]
-            if len(set(hits)) > 1:
-                raise ValueError(f"expected one {name}, got {hits[0]} and {hits[1]}")
-            if hits:
-                return hits[0]
-    raise ValueError(f"expected {' or '.join(names)}, found none in {', '.join(map(str, sources))}")
+        hits = sorted({folder / name for folder in level if (folder / name).is_file()})
+        if len(hits) > 1:
+            raise ValueError(f"expected one {name}, got {hits[0]} and {hits[1]}")
+        if hits:
+            return hits[0]
+    raise ValueError(f"expected {name}, found none in {', '.join(map(str, sources))}")
 
 
 def class_root(sources, pattern):
@@ -70,23 +68,14 @@ def lines(path):
     return [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
 
 
-def require_once(values, path, what):
-    """ValueError if a value comes twice."""
-    twice = [value for value, count in Counter(values).items() if count > 1]
-    if twice:
-        raise ValueError(f"{path}: expected each {what} once, got {twice[0]!r} again")
-
-
 def present(table, files, listing, skip_missing):
     """(rows whose file is there, their files, the names of the others); ValueError unless those may be skipped."""
     there = np.array([file.is_file() for file in files], bool)
     missing = [f"{file.parent.name}/{file.name}" for file, is_there in zip(files, there, strict=True) if not is_there]
     if missing and not skip_missing:
         some = ", ".join([*missing[:5], *(["..."] if len(missing) > 5 else [])])
-        raise ValueError(
-            f"{listing}: {len(missing):,} of the {len(files):,} images in it are missing ({some}); "
-            "the option skip_missing, where there is one, leaves them out"
-        )
+        counts = f"{len(missing):,} of the {len(files):,} images in it are missing"
+        raise ValueError(f"{listing}: {counts} ({some}); -o skip_missing=true leaves them out")
     return table[there], [file for file, is_there in zip(files, there, strict=True) if is_there], missing
 
 

@@ -2,7 +2,7 @@
 
 import json
 
-from course.collections.layouts.files import find, require_once
+from course.collections.layouts.files import find
 from course.collections.layouts.flickr8k import captioned
 
 SPLITS = {"train": "train", "restval": "train", "val": "validation", "test": "test"}
@@ -18,5 +18,4 @@ def read(sources, skip_missing=False):
             captions[entry["filename"]] = [sentence["raw"].strip() for sentence in entry["sentences"]]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path}: expected Karpathy's images with split, filename, sentences: {error!r}") from error
-    require_once([name for names in splits.values() for name in names], path, "photo")
     return captioned(sources, splits, captions, path, skip_missing)

@@ -5,7 +5,7 @@ import re
 import pandas as pd
 
 from course.collections.contents import Contents
-from course.collections.layouts.files import find, lines, photo_folder, present, require_once
+from course.collections.layouts.files import find, lines, photo_folder, present
 
 LISTS = {"train": "trainImages", "validation": "devImages", "test": "testImages"}
 
@@ -16,7 +16,6 @@ def read(sources, skip_missing=False):
     for split, name in LISTS.items():
         listing = find(sources, f"Flickr_8k.{name}.txt")
         splits[split] = [line.strip() for _, line in lines(listing)]
-        require_once(splits[split], listing, "photo")
     return captioned(sources, splits, _captions(path), path, skip_missing)
 
 

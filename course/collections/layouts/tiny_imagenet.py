@@ -28,7 +28,7 @@ def read(sources, classes=None, per_class=None, tree=None, skip_missing=False):
     without = sorted(set(classes) - {wnid for _, wnid, _ in rows})
     if without:
         raise ValueError(f"{root / 'train'}: no image of {without[0]}")
-    contents = Contents(notes=[] if tree else ["no classes.csv: --tree wordnet.is_a.txt would make one"])
+    contents = Contents(notes=[] if tree else ["no classes.csv: -o tree=wordnet.is_a.txt would make one"])
     table = pd.DataFrame([row[:2] for row in rows], columns=["file_name", "label"])
     contents.add("train", table, [file for _, _, file in rows])
     annotations = find([root / "val"], "val_annotations.txt")

@@ -185,31 +185,24 @@ def idx(array):
     return bytes([0, 0, 8, array.ndim]) + axes + array.tobytes()
 
 
-def fashion_mnist(folder, n_train=12, n_test=4, packed=True, seed=0):
+def fashion_mnist(folder, n_train=12, n_test=4, seed=0):
     rng = np.random.default_rng(seed)
     for start, n in (("train", n_train), ("t10k", n_test)):
         pixels, numbers = rng.integers(0, 256, (n, 28, 28), dtype=np.uint8), (np.arange(n) % 10).astype(np.uint8)
         for kind, array in (("images-idx3-ubyte", pixels), ("labels-idx1-ubyte", numbers)):
-            content = idx(array)
-            name = f"{start}-{kind}"
-            put(folder / (f"{name}.gz" if packed else name), gzip.compress(content) if packed else content)
+            put(folder / f"{start}-{kind}.gz", gzip.compress(idx(array)))
     return folder
 
 
-def imagenet(folder, flat=False):
-    """The folders of Kaggle's copy, validation in class folders or flat with its table."""
+def imagenet(folder):
+    """The folders of Kaggle's copy, validation in class folders."""
     root = folder / "ILSVRC" / "Data" / "CLS-LOC"
-    rows = []
     for c, wnid in enumerate(WNIDS):
         put(folder / "ILSVRC" / "Annotations" / "CLS-LOC" / "train" / wnid / f"{wnid}_1.xml", "<x/>")
         for number in range(3):
             put(root / "train" / wnid / f"{wnid}_{number}.JPEG", jpeg((c, number, 0)))
         for number in range(2):
-            name = f"ILSVRC2012_val_{2 * c + number + 1:08d}"
-            put(root / "val" / f"{name}.JPEG" if flat else root / "val" / wnid / f"{name}.JPEG", jpeg((c, number, 9)))
-            rows.append(f"{name},{wnid} 1 2 3 4 {wnid} 5 6 7 8")
-    if flat:
-        put(folder / "LOC_val_solution.csv", "ImageId,PredictionString\n" + "\n".join(rows) + "\n")
+            put(root / "val" / wnid / f"ILSVRC2012_val_{2 * c + number + 1:08d}.JPEG", jpeg((c, number, 9)))
     put(folder / "words.txt", "".join(f"{wnid}\t{words}\n" for wnid, words in WORDS.items()))
     put(folder.parent / "wordnet.is_a.txt", "\n".join(IS_A) + "\n")
     return folder

@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -118,7 +119,7 @@ def test_commas_and_quotes_in_product_names_are_part_of_the_name(made, tmp_path)
 
 def test_an_absent_photo_is_counted_and_named_or_left_out_on_request(made):
     with pytest.raises(
-        ValueError, match=r"styles.csv: 1 of the 6 images in it are missing \(images/32.jpg\); the option skip_missing"
+        ValueError, match=r"styles.csv: 1 of the 6 images in it are missing \(images/32.jpg\); -o skip_missing"
     ):
         read("fashion-products", made["fashion-products"])
     contents = read("fashion-products", made["fashion-products"], skip_missing=True)
@@ -148,7 +149,6 @@ def test_groups_keep_their_first_photos_by_id(made):
             "x,Men,Apparel,Topwear,Tshirts,Blue,Fall,2011,Casual,Tee",
             "line 3: expected an id and nine values, got 'x,Men",
         ),
-        ("7,Men,Apparel,Topwear,Tshirts,Blue,Fall,2011,Casual,Tee", "expected each id once, got '7' again"),
     ],
 )
 def test_a_row_that_is_none_is_refused_with_its_line(line, message, tmp_path):
@@ -225,7 +225,7 @@ def test_a_photo_without_annotation_and_a_label_without_name_are_refused(tmp_pat
         read("clothing-co-parsing", root)
     (root / "photos" / "0003.jpg").unlink()
     official.savemat(root / "annotations" / "image-level" / "1005.mat", {"tags": np.array([[5]], np.uint8)})
-    with pytest.raises(ValueError, match=r"1005.mat: expected labels 0 to 4, got 5 to 5"):
+    with pytest.raises(ValueError, match=r"1005.mat: expected labels 0 to 4, got uint8 .5."):
         read("clothing-co-parsing", root)
     official.put(root / "annotations" / "image-level" / "1005.mat", b"MATLAB 5.0 MAT-file, cut off")
     with pytest.raises(ValueError, match=r"1005.mat: expected a MATLAB file with 'tags'"):
@@ -263,7 +263,6 @@ def test_flickr8k_may_come_as_two_folders(made):
     ("file", "content", "message"),
     [
         ("Flickr_8k.devImages.txt", "c.jpg\nx.jpg\n", "no caption of 1 photos, first x.jpg"),
-        ("Flickr_8k.devImages.txt", "c.jpg\nc.jpg\n", "expected each photo once, got 'c.jpg' again"),
         ("Flickr_8k.devImages.txt", "", "no image for validation"),
         ("Flickr_8k.devImages.txt", None, "expected Flickr_8k.devImages.txt, found none in"),
         (
@@ -491,9 +490,8 @@ def test_cifar10_refuses_half_a_record_and_a_class_without_name(tmp_path):
         read("cifar10", folder)
 
 
-@pytest.mark.parametrize("packed", [True, False])
-def test_fashion_mnist_is_read_packed_or_not(packed, made, tmp_path):
-    folder = official.fashion_mnist(tmp_path / "FashionMNIST" / "raw", packed=packed)
+def test_fashion_mnist_has_its_labels_and_every_pixel(made, tmp_path):
+    folder = official.fashion_mnist(tmp_path / "FashionMNIST" / "raw")
     collection = prepared("fashion-mnist", tmp_path / "FashionMNIST", tmp_path / "fashion-mnist")
     assert collection.table["split"].value_counts().to_dict() == {"train": 12, "test": 4}
     assert collection.table["label"].tolist()[:2] == ["T-shirt/top", "Trouser"]
@@ -513,8 +511,8 @@ def test_fashion_mnist_is_read_packed_or_not(packed, made, tmp_path):
     ],
 )
 def test_fashion_mnist_refuses_other_arrays(content, message, tmp_path):
-    official.fashion_mnist(tmp_path, packed=False)
-    official.put(tmp_path / "train-images-idx3-ubyte", content)
+    official.fashion_mnist(tmp_path)
+    official.put(tmp_path / "train-images-idx3-ubyte.gz", gzip.compress(content))
     with pytest.raises(ValueError, match=message):
         read("fashion-mnist", tmp_path)
 
@@ -544,9 +542,15 @@ def test_a_flipped_bit_in_a_gzip_is_named_wherever_it_is(tmp_path):
 # --- linked collections ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("flat", [False, True])
-def test_imagenet_is_linked_and_not_copied(flat, tmp_path):
-    folder = official.imagenet(tmp_path / "official", flat)
+def test_a_class_without_validation_images_is_refused(tmp_path):
+    folder = official.places365(tmp_path / "places365_standard")
+    shutil.rmtree(folder / "val" / "airfield")
+    with pytest.raises(ValueError, match="val: expected a folder of images for each class, found none for airfield"):
+        read("places365", folder)
+
+
+def test_imagenet_is_linked_and_not_copied(tmp_path):
+    folder = official.imagenet(tmp_path / "official")
     collection = prepared("imagenet", folder, tmp_path / "imagenet", tree=tmp_path / "wordnet.is_a.txt")
     assert collection.table.groupby(["split", "label"]).size().tolist() == [3] * 3 + [2] * 3
     written = [path for path in (tmp_path / "imagenet").rglob("*") if path.is_file() and path.suffix != ".csv"]
@@ -563,31 +567,6 @@ def test_classes_of_linked_collections_can_be_chosen(made):
     assert read("places365", made["places365"], classes=["kitchen"]).counts == {"train": 3, "validation": 1}
     with pytest.raises(ValueError, match=r"expected some of its 2 classes .airfield, kitchen, .*, got .'cellar'"):
         read("places365", made["places365"], classes=["cellar"])
-
-
-def test_imagenet_without_validation_classes_is_refused(tmp_path):
-    folder = official.imagenet(tmp_path / "official", flat=True)
-    solution = folder / "LOC_val_solution.csv"
-    solution.write_text("ImageId,Other\na,b\n")
-    with pytest.raises(ValueError, match="expected ImageId and PredictionString"):
-        read("imagenet", folder)
-    solution.unlink()
-    with pytest.raises(ValueError, match=r"expected LOC_val_solution.csv, found none in"):
-        read("imagenet", folder)
-
-
-def test_validation_images_of_imagenet_that_are_listed_but_absent_are_counted_and_named(tmp_path):
-    folder = official.imagenet(tmp_path / "official", flat=True)
-    photos = sorted((folder / "ILSVRC" / "Data" / "CLS-LOC" / "val").iterdir())
-    photos[1].unlink()
-    message = r"LOC_val_solution.csv: 1 of the 6 images in it are missing \(val/ILSVRC2012_val_00000002.JPEG\)"
-    with pytest.raises(ValueError, match=message):
-        read("imagenet", folder)
-    assert read("imagenet", folder, per_class=1).counts["validation"] == 3  # of these none is absent
-    for photo in photos[2:]:
-        photo.unlink()
-    with pytest.raises(ValueError, match="5 of the 6 images in it"):
-        read("imagenet", folder)
 
 
 # --- the real collections, laid out again as their official files are ---------------------------------------
@@ -745,7 +724,7 @@ def test_a_name_that_leads_out_of_the_collection_is_refused(tmp_path):
         read("cifar10", cifar)
 
 
-def test_a_name_that_is_a_path_from_the_root_is_refused_also_where_photos_are_linked(tmp_path):
+def test_a_name_that_is_a_path_from_the_root_is_refused(tmp_path):
     private = official.put(tmp_path / "private" / "me.JPEG", official.jpeg())
     for name in (str(private), "./val_0.JPEG", "a//val_0.JPEG"):
         folder = official.tiny_imagenet(tmp_path / "tiny-imagenet-200")
@@ -754,11 +733,6 @@ def test_a_name_that_is_a_path_from_the_root_is_refused_also_where_photos_are_li
         table.write_text(table.read_text().replace("val_0.JPEG", name))
         with pytest.raises(ValueError, match="leaves the collection"):
             read("tiny-imagenet", folder)
-    folder = official.imagenet(tmp_path / "official", flat=True)
-    solution = folder / "LOC_val_solution.csv"
-    solution.write_text(solution.read_text().replace("ILSVRC2012_val_00000001", str(private.with_suffix(""))))
-    with pytest.raises(ValueError, match=r"'images//.*me\.JPEG' in validation leaves the collection"):
-        read("imagenet", folder)
 
 
 def test_photos_are_copied_byte_for_byte_and_what_is_ours_is_moved(tmp_path):

@@ -1,5 +1,6 @@
 """Every committed notebook: its structure, its outputs, and a run with the least parameters that reach every cell."""
 
+import ast
 import re
 import shutil
 import statistics
@@ -8,16 +9,22 @@ import tempfile
 import nbformat
 import pytest
 
-from lib import course, datasets, notebook_files
+from course import ROOT, notebook_files
+from course.__main__ import main
+from course.runner.plan import read_profiles
+from lib import collection
 
-FOLDER = course.ROOT / "notebooks"
+FOLDER = ROOT / "notebooks"
 PATHS = sorted(FOLDER.glob("[0-9][0-9]_*.ipynb"))
 FRAMEWORKS = {"torch": "torch", "torchvision": "torch", "tensorflow": "tensorflow", "keras": "tensorflow"}
 FORBIDDEN = {
     "an edit of sys.path": r"sys\.path",
     "an installation": r"^\s*[!%]?\s*(?:pip|conda|apt)\s+install|-m\s+pip",
     "autoreload": r"autoreload",
+    "what runs the course": r"^\s*(?:import|from) course\b",
 }
+ON_CLASS_FOLDERS = {"00", "01", "02", "03", "10", "11", "12", "13"}  # need nothing but photos and their classes
+BOOKKEEPING = {"say", "compare", "record", "average_precision", "chosen"}  # is in lib: results, relevance, collection
 
 every_notebook = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 
@@ -31,7 +38,7 @@ def code_of(path):
 
 
 def profiles_of(path):
-    return course.read_profiles(FOLDER).get(path.stem, {})
+    return read_profiles(FOLDER).get(path.stem, {})
 
 
 @every_notebook
@@ -41,8 +48,8 @@ def test_the_title_is_a_question(path):
 
 @every_notebook
 def test_the_opening_says_what_is_learnt_needed_and_how_long_it_takes(path):
-    opening = "\n".join(cell.source for cell in read(path).cells[:2] if cell.cell_type == "markdown").lower()
-    assert "learn" in opening and "need" in opening
+    opening = "\n".join(cell.source for cell in read(path).cells[:2] if cell.cell_type == "markdown")
+    assert "**You will learn**" in opening and "**You need**" in opening
     assert notebook_files.minutes(read(path)) is not None
 
 
@@ -62,11 +69,12 @@ def test_other_profiles_set_known_parameters_only(path):
     for profile, table in profiles_of(path).items():
         assert set(table) <= set(literals), profile
     assert {"quick", "full", "smoke"} <= set(profiles_of(path))
+    assert ("photos" in profiles_of(path)) == (path.stem[:2] in ON_CLASS_FOLDERS)
 
 
 @every_notebook
 def test_it_was_run_in_order_without_error_noise_or_a_machines_path_and_is_small(path):
-    assert notebook_files.blemishes(read(path)) == []
+    assert notebook_files.commit_problems(read(path)) == []
 
 
 @every_notebook
@@ -81,6 +89,19 @@ def test_code_cells_are_short(path):
     lines = [sum(bool(line.strip()) for line in source.splitlines()) for source in code_of(path)]
     assert statistics.median(lines) <= 8
     assert sum(count < 25 for count in lines) >= 0.9 * len(lines)
+
+
+@every_notebook
+def test_it_has_at_most_60_cells_and_350_lines_of_code(path):
+    assert len(read(path).cells) <= 60
+    assert sum(bool(line.strip()) for source in code_of(path) for line in source.splitlines()) <= 350
+
+
+@every_notebook
+def test_bookkeeping_is_left_to_lib(path):
+    code = "\n".join(re.sub(r"^\s*[%!].*", "", source, flags=re.MULTILINE) for source in code_of(path))
+    defined = {node.name for node in ast.walk(ast.parse(code)) if isinstance(node, ast.FunctionDef)}
+    assert not defined & BOOKKEEPING
 
 
 @every_notebook
@@ -103,22 +124,24 @@ def test_it_notes_its_results_under_its_own_name(path):
 
 
 def test_no_profile_is_left_over_from_a_notebook_that_is_gone():
-    assert set(course.read_profiles(FOLDER)) <= {path.stem for path in PATHS}
+    assert set(read_profiles(FOLDER)) <= {path.stem for path in PATHS}
 
 
+@pytest.mark.slow
 @every_notebook
 def test_every_cell_runs_with_the_least_parameters(path, tiny_catalogue, capfd):
     with tempfile.TemporaryDirectory() as reports:
         where = ["--notebooks", str(FOLDER), "--reports", reports]
         given = ["--only", path.stem, "--profile", "smoke", "-p", f"dataset={tiny_catalogue}"]
-        status = course.main(["run", *where, *given])
+        status = main(["run", *where, *given])
     assert status == 0, capfd.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["holiday", "trip"])
 def test_ones_own_photos_run_as_the_readme_says(name, tiny_catalogue, tmp_path, capfd):
     for split in ("train", "test"):
-        photos = datasets.load(tiny_catalogue, split)
+        photos = collection.read(tiny_catalogue, split)
         for path, label in zip(photos.paths, photos.table["masterCategory"], strict=True):
             place = tmp_path / name / label if name == "holiday" else tmp_path / name / split / label
             place.mkdir(parents=True, exist_ok=True)
@@ -127,5 +150,5 @@ def test_ones_own_photos_run_as_the_readme_says(name, tiny_catalogue, tmp_path, 
     (given,) = re.findall(rf'^make course ARGS="(.*-p dataset=../{name}\b.*)"$', readme, re.MULTILINE)
     given = given.replace(f"../{name}", str(tmp_path / name)).split()
     where = ["--notebooks", str(FOLDER), "--reports", str(tmp_path / "reports"), "--profile", "smoke"]
-    status = course.main(["run", *where, *given, "-p", "label_column=label"])
+    status = main(["run", *where, *given, "-p", "label_column=label"])
     assert status == 0, capfd.readouterr().out

@@ -11,9 +11,12 @@ from pretend_gpu import pretend_gpu
 from torch import nn
 from torch.nn import functional
 
-from lib import course, execution, losses, nested, networks, training
+from course import ROOT
+from course.__main__ import main
+from course.runner import kernel
+from lib import losses, nested, networks, training
 
-NOTEBOOKS = course.ROOT / "notebooks"
+NOTEBOOKS = ROOT / "notebooks"
 BY_TORCH = [path for path in sorted(NOTEBOOKS.glob("*.ipynb")) if "import torch\\n" in path.read_text(encoding="utf-8")]
 
 
@@ -157,9 +160,10 @@ def test_a_step_is_timed_until_the_gpu_has_done_it(gpu, monkeypatch):
 # ------------------------------------------------------------------------------------------------------- the notebooks
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", BY_TORCH, ids=lambda path: path.stem)
 def test_every_cell_runs_there_with_the_least_parameters(path, tiny_catalogue, monkeypatch, capfd):
-    prepare = execution.prepare
+    prepare = kernel.prepare
 
     def with_gpu(folder, *args, **kwargs):
         environment = prepare(folder, *args, **kwargs)
@@ -169,11 +173,11 @@ def test_every_cell_runs_there_with_the_least_parameters(path, tiny_catalogue, m
         (startup / "00_gpu.py").write_text(f"{enter}there = pretend_gpu()\nthere.__enter__()\n", encoding="utf-8")
         return environment
 
-    monkeypatch.setattr(execution, "prepare", with_gpu)
+    monkeypatch.setattr(kernel, "prepare", with_gpu)
     with tempfile.TemporaryDirectory() as reports:
         where = ["--notebooks", str(NOTEBOOKS), "--reports", reports]
         given = ["--only", path.stem, "--profile", "smoke", "-p", f"dataset={tiny_catalogue}"]
-        status = course.main(["run", *where, *given])
+        status = main(["run", *where, *given])
         assert status == 0, capfd.readouterr().out
         (page,) = Path(reports).glob("**/index.html")
         assert "a pretend GPU" in page.read_text(encoding="utf-8"), "it ran on the CPU"

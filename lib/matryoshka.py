@@ -71,8 +71,9 @@ class Funnel:
     """Search in steps of more coordinates and fewer rows, the last of them at full width. cosine.
 
     The first step compares all rows (FAISS, flat); each later one only the rows that are left, pair by pair. The index
-    holds the rows once for each step and once in full, each scaled to length 1. Has what the indexes of the course
-    have but a file: `fit`, `search`, `nbytes`, `kind`, `metric`.
+    holds the rows in full and their first coordinates for the first step, both scaled to length 1; later steps read
+    their coordinates from the full rows. Like the indexes of `indexes.py`, but not written to a file: `fit`, `search`,
+    `nbytes`, `kind`, `metric`.
 
     >>> index = Funnel([(1, 2)]).fit(np.array([[3, 4, 0], [3, 0, 4], [-5, 0, 0]], dtype=np.float32))
     >>> index.search(np.array([[3, 4, 0]], dtype=np.float32), k=1)[1].tolist(), index.multiply_adds
@@ -91,7 +92,7 @@ class Funnel:
                 raise ValueError(
                     f"after the step ({d}, {rows}) expected a larger d and no more rows, got ({more_d}, {fewer_rows})"
                 )
-        self._indexes = None
+        self._first = self._full = None  # FAISS flat indexes, of the first step's coordinates and of all
 
     def fit(self, gallery):
         """Take in the gallery (n, width), in place of an earlier one. Returns the index itself."""
@@ -103,13 +104,15 @@ class Funnel:
             raise ValueError(f"d of a step must be at most {width}, the gallery's dimensions, got {self.steps[-1][0]}")
         if self.steps[0][1] > n:
             raise ValueError(f"the shortlist must be at most {n} rows, the whole gallery, got {self.steps[0][1]}")
-        indexes = []
-        for d in [d for d, _ in self.steps] + [width]:
-            index = faiss.IndexFlatIP(d)
-            for start in range(0, n, vectors.rows_a_batch(width)):
-                index.add(_unit_rows(gallery[start : start + vectors.rows_a_batch(width), :d], "gallery", start))
-            indexes.append(index)
-        self._indexes = indexes
+        self._first, self._full = faiss.IndexFlatIP(self.steps[0][0]), faiss.IndexFlatIP(width)
+        self._lengths = {d: np.empty(n, dtype=np.float32) for d, _ in self.steps[1:]}
+        step = vectors.rows_a_batch(width)
+        for start in range(0, n, step):
+            rows = vectors.unit_rows(gallery[start : start + step])
+            self._full.add(rows)
+            self._first.add(_unit_rows(rows[:, : self._first.d], "gallery", start))
+            for d, lengths in self._lengths.items():
+                lengths[start : start + step] = np.linalg.norm(rows[:, :d], axis=1)
         return self
 
     def search(self, queries, k):
@@ -117,38 +120,51 @@ class Funnel:
 
         ValueError: k above the rows of the last step, another width than the gallery's, NaN, infinity, rows of zeros.
         """
-        width = self._fitted()[-1].d
+        width = self._fitted().d
         queries = vectors.checked_embeddings(queries, "queries", "cosine", n_columns=width)
         k = vectors.checked_k(k, self.steps[-1][1], "the shortlist")
         distances = np.empty((len(queries), k), dtype=np.float32)
         neighbours = np.empty((len(queries), k), dtype=np.int64)
         step = vectors.rows_a_batch(max(width, self.steps[0][1]))
         for start in range(0, len(queries), step):
-            part = slice(start, start + step)
+            part = queries[start : start + step]
             (d, n_rows), *later = self.steps
-            candidates = _nearest(self._indexes[0], _unit_rows(queries[part, :d], "queries", start), n_rows)
-            keep = [rows for _, rows in later] + [k]
-            for index, n_rows in zip(self._indexes[1:], keep, strict=True):
-                compared = _unit_rows(queries[part, : index.d], "queries", start)
-                distances_now, candidates = vectors.nearest_among(index, compared, candidates, n_rows)
-            distances[part], neighbours[part] = distances_now, candidates
+            candidates = _nearest(self._first, _unit_rows(part[:, :d], "queries", start), n_rows)
+            for d, n_rows in later:
+                candidates = self._nearest_by(d, vectors.unit_rows(part[:, :d]), candidates, n_rows)
+            found = vectors.nearest_among(self._full, vectors.unit_rows(part), candidates, k)
+            distances[start : start + step], neighbours[start : start + step] = found
         return distances, neighbours
 
     @property
     def nbytes(self):
-        """Bytes of the rows that are held, float32, for all steps."""
-        return sum(4 * index.ntotal * index.d for index in self._fitted())
+        """Bytes of what is held, float32: full rows, first coordinates, a length a row for later steps."""
+        n, width = self._fitted().ntotal, self._full.d
+        return 4 * n * (width + self._first.d + len(self._lengths))
 
     @property
     def multiply_adds(self):
         """Products that are summed for one query: all rows at the first step's d, those left at each later one's."""
-        compared = [self._fitted()[0].ntotal] + [rows for _, rows in self.steps]
-        return sum(rows * index.d for rows, index in zip(compared, self._indexes, strict=True))
+        compared = [self._fitted().ntotal] + [rows for _, rows in self.steps]
+        widths = [d for d, _ in self.steps] + [self._full.d]
+        return sum(rows * d for rows, d in zip(compared, widths, strict=True))
 
     def _fitted(self):
-        if self._indexes is None:
+        if self._full is None:
             raise ValueError("the index is empty: call fit(gallery) first")
-        return self._indexes
+        return self._full
+
+    def _nearest_by(self, d, queries, candidates, n_rows):
+        """The n_rows nearest of each query's candidates (q, c) by their first d coordinates: int64 (q, n_rows)."""
+        n, width = self._full.ntotal, self._full.d
+        rows = faiss.rev_swig_ptr(self._full.get_xb(), n * width).reshape(n, width)  # no copy
+        distances = np.empty(candidates.shape, dtype=np.float32)
+        step = vectors.rows_a_batch(candidates.shape[1] * d)
+        for start in range(0, len(queries), step):
+            some = candidates[start : start + step]
+            products = np.einsum("qcd,qd->qc", rows[some, :d], queries[start : start + step])
+            distances[start : start + step] = 1 - products / self._lengths[d][some]
+        return vectors.ordered(distances, candidates, n_rows)[1]
 
 
 class Plan(NamedTuple):

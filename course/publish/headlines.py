@@ -81,7 +81,8 @@ def find_measure(runs: list[dict], look_up: dict) -> Measure | None:
 def find_claim(runs: list[dict], look_up: dict) -> Claim | None:
     """The claim that `look_up` names by notebook and `claim` (`*` for any words), from the first run that made it.
 
-    >>> run = {"notebook": "00_toy", "parameters": {"n": 3}, "claims": [Claim("00_toy", "3 is more than 2", "holds", 1)]}
+    >>> made = [Claim("00_toy", "3 is more than 2", "holds", 3 - 2)]
+    >>> run = {"notebook": "00_toy", "parameters": {"n": 3}, "claims": made}
     >>> find_claim([run], {"notebook": "00_toy", "claim": "* is more than 2", "with": {"n": 3}}).verdict
     'holds'
     """

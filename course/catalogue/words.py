@@ -129,3 +129,26 @@ def product_name(rng, look):
     neckline = look.neckline if look.neckline not in ("Shirt Collar", "Hooded", "Lapel Collar") else ""
     words = (pick(rng, BRANDS), look.gender, look.colour, pattern, neckline, noun)
     return " ".join(word for word in words if word)
+
+
+def phrases():
+    """What phrases of the captions say of a product or its place: rows (column, value, phrase).
+
+    >>> ("baseColour", "Navy Blue", "dark blue") in phrases()
+    True
+    """
+    said = {
+        "articleType": {name: [noun.removeprefix("pair of ") for noun in t.nouns] for name, t in TYPES.items()},
+        "baseColour": {name: colour_words for name, (_, colour_words) in COLOURS.items()},
+        "pattern": {name: [*some, _TAILS.get(name, "")] for name, some in _PATTERN_WORDS.items()},
+        "neckline": {
+            name: [tail] for name, tail in _TAILS.items() if name not in _PATTERN_WORDS and "Sleeve" not in name
+        },
+        "sleeve": {name: [tail] for name, tail in _TAILS.items() if "Sleeve" in name},
+        "gender": {name: [word] for name, word in _OWNERS.items()},
+        "background": _PLACES,
+        "season": _SEASONS,
+        "usage": _USAGES,
+    }
+    rows = [(column, value, phrase) for column, of in said.items() for value, some in of.items() for phrase in some]
+    return [row for row in rows if row[2]]

@@ -22,6 +22,7 @@ from tqdm.auto import tqdm
 
 from .drawing import COLUMNS, PROBES, VERSION, check, check_probe, draw, draw_probe
 from .products import MASK_VALUE, SEEN, TYPES, UNSEEN
+from .words import phrases
 
 MIN_IMAGES = 40  # fewer would leave a split almost empty
 SHARES = {"train": 0.65, "validation": 0.10, "test": 0.20, "unseen": 0.05}
@@ -58,6 +59,8 @@ def write(folder=None, n_images=6000, size=96, seed=0, progress=True, workers=No
         _draw_catalogue(drawing, parameters, progress, workers)
 
     _put(folder, parameters, draw_into, ("", "masks"))
+    if not (folder / "phrases.csv").is_file():
+        _write_table(folder / "phrases.csv", ("column", "value", "phrase"), phrases())
     if n_probe:
         write_probes(folder.with_name(f"{folder.name}-probes"), n_probe, size, seed, progress, workers)
     return folder

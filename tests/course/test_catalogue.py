@@ -12,6 +12,7 @@ from PIL import Image
 from course import catalogue
 from course.catalogue import plans, words, writing
 from course.catalogue.commands import command
+from lib import crossmodal
 
 N, SIZE, N_PROBE = 120, 48, 16
 
@@ -493,3 +494,22 @@ def test_probe_refuses_what_it_does_not_know():
 def test_an_unknown_pattern_is_refused():
     with pytest.raises(ValueError, match=r"expected a pattern \(Solid, .*\), got 'Tartan'"):
         catalogue.pattern_map("Tartan", 0.0, 0.0)
+
+
+# ------------------------------------------------------------------------------------------------------------- phrases
+
+
+def test_what_the_phrases_of_a_caption_say_is_true_of_its_product(drawn):
+    sayings = crossmodal.read_phrases(drawn)
+    n_said = 0
+    for row in rows_of(drawn, "train"):
+        if row["kind"] == "single":
+            captions = [row[f"caption_{i}"] for i in range(1, 6) if row[f"caption_{i}"]]
+            for values in crossmodal.said(captions, sayings):
+                assert all(of_column == {row[column]} for column, of_column in values.items())
+                n_said += len(values)
+    assert n_said > 2 * len(rows_of(drawn, "train"))
+
+
+def test_no_phrase_says_two_things():
+    assert len({phrase for *_, phrase in words.phrases()}) == len(words.phrases())

@@ -1,0 +1,149 @@
+"""Texts that search photos, judged the same way everywhere: which photos are searched, and what counts as found.
+
+Contents
+    split_by_combination   photos to train on, to choose on and to search, of seen and of new combinations
+    split_as_given         the same from the collection's own splits
+    recall_at, summary     is the right photo among the first k? Recall, mean reciprocal rank, median rank
+    read_phrases, said     what a caption says of its photo, by a table of phrases: {column: values}
+    fits                   which photos have everything that a caption says
+    found_fitting          the share of the first k answers that fit
+    ceilings               what a search that understands every word, and sees every attribute, would reach
+
+Ranks come from `relevance.match_ranks`. Needs numpy. Copy this file alone.
+"""
+
+import csv
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+KS = (1, 5, 10, 20)
+
+
+class Split(NamedTuple):
+    train: np.ndarray  # int64, rows of the table, ascending; validation and test likewise
+    validation: np.ndarray
+    test: np.ndarray
+    is_new: np.ndarray  # bool (n_test,): no photo of this combination is trained on or chosen on
+
+
+def split_by_combination(combinations, n_train, n_validation, n_test, held_share=0.2, seed=0):
+    """Photos to learn from, to choose on and to search: half of the last two of new combinations, half of seen ones.
+
+    combinations (n,) names each photo's combination ("Shirts Red"). `held_share` of the combinations are for the test
+    and half as many for validation; no photo of these is trained on. The other half of test and validation are photos
+    of the combinations that are trained on, so a gallery holds both, and a search that prefers what it has seen shows.
+    n_train, n_validation, n_test: at most so many photos, drawn at random.
+
+    >>> split = split_by_combination(np.repeat(list("abcdefghij"), 10), n_train=30, n_validation=6, n_test=20)
+    >>> len(split.train), len(split.validation), len(split.test), int(split.is_new.sum())
+    (30, 6, 20, 10)
+    """
+    combinations, rng = np.asarray(combinations), np.random.default_rng(seed)
+    if not 0 < held_share <= 0.5:
+        raise ValueError(f"held_share must be above 0 and at most 0.5, got {held_share}")
+    names = rng.permutation(np.unique(combinations))
+    ends = np.cumsum([max(1, round(held_share * len(names))), max(1, round(held_share * len(names) / 2))])
+    of_test, of_validation = names[: ends[0]], names[ends[0] : ends[1]]
+    rows = rng.permutation(len(combinations))
+    is_test, is_validation = np.isin(combinations[rows], of_test), np.isin(combinations[rows], of_validation)
+    new_test, new_validation = rows[is_test][: n_test - n_test // 2], rows[is_validation][: -(-n_validation // 2)]
+    seen_test, seen_validation, train, _ = np.split(
+        rows[~is_test & ~is_validation], np.cumsum([n_test // 2, n_validation // 2, n_train]))  # fmt: skip
+    if not len(train):
+        raise ValueError(f"expected more than {n_test // 2 + n_validation // 2} photos of combinations not held out")
+    validation, test = np.concatenate([new_validation, seen_validation]), np.sort(np.concatenate([new_test, seen_test]))
+    return Split(np.sort(train), np.sort(validation), test, np.isin(combinations[test], of_test))
+
+
+def split_as_given(splits, n_train, n_validation, n_test, seed=0):
+    """The same from a column that says train, validation or test: every photo of the test counts as new.
+
+    >>> split_as_given(["train", "test", "train", "validation"], 5, 5, 5).train.tolist()
+    [0, 2]
+    """
+    splits, rng = np.asarray(splits), np.random.default_rng(seed)
+    parts = []
+    for name, n in (("train", n_train), ("validation", n_validation), ("test", n_test)):
+        rows = np.flatnonzero(splits == name)
+        if not len(rows):
+            raise ValueError(f"expected a split called {name!r}, got {np.unique(splits).tolist()}")
+        parts.append(np.sort(rng.permutation(rows)[:n]))
+    return Split(*parts, np.ones(len(parts[2]), bool))
+
+
+def recall_at(ranks, k):
+    """1.0 where the right item is among the first k, else 0.0: (q,). With one right item this is Recall@k.
+
+    >>> recall_at([1.0, 5.0, 7.5], 5).tolist()
+    [1.0, 1.0, 0.0]
+    """
+    return (np.asarray(ranks) <= k).astype(np.float64)
+
+
+def summary(ranks, ks=KS):
+    """R@k for each k, the mean reciprocal rank MRR and the median rank, over all queries: {name: number}.
+
+    >>> summary([1.0, 4.0], ks=(1, 5))
+    {'R@1': 0.5, 'R@5': 1.0, 'MRR': 0.625, 'median rank': 2.5}
+    """
+    ranks = np.asarray(ranks, np.float64)
+    recalls = {f"R@{k}": float(recall_at(ranks, k).mean()) for k in ks}
+    return recalls | {"MRR": float((1 / ranks).mean()), "median rank": float(np.median(ranks))}
+
+
+def read_phrases(folder):
+    """What phrases say, from the `phrases.csv` of a collection: {phrase: (column, value)}, or {} without the file."""
+    path = Path(folder) / "phrases.csv"
+    if not path.is_file():
+        return {}
+    rows = csv.DictReader(path.read_text(encoding="utf-8").splitlines())
+    return {row["phrase"].lower(): (row["column"], row["value"]) for row in rows}
+
+
+def said(texts, phrases):
+    """What each text says: a list of {column: set of values}. The longest phrase is read, and read only once.
+
+    >>> said(["An olive green cap."], {"olive green": ("colour", "Olive"), "green": ("colour", "Green")})
+    [{'colour': {'Olive'}}]
+    """
+    if not phrases:
+        return [{} for _ in texts]
+    longest_first = "|".join(map(re.escape, sorted(phrases, key=len, reverse=True)))
+    pattern, found = re.compile(rf"(?<![\w-])(?:{longest_first})(?![\w-])"), [{} for _ in texts]
+    for text, values in zip(texts, found, strict=True):
+        for column, value in (phrases[phrase] for phrase in pattern.findall(text.lower())):
+            values.setdefault(column, set()).add(value)
+    return found
+
+
+def fits(sayings, table, columns=None):
+    """Which photos have everything that is said: bool (q, n), from `said` and a table with a row a photo.
+
+    columns: what counts, by default everything. A text that says none of it fits all photos.
+    """
+    of_value = {}  # (column, value) -> bool (n,)
+    result = np.ones((len(sayings), len(table)), bool)
+    for i, values in enumerate(sayings):
+        for name in ((c, v) for c in values if columns is None or c in columns for v in values[c]):
+            if name not in of_value:
+                of_value[name] = np.asarray(table[name[0]]).astype(str) == name[1]
+            result[i] &= of_value[name]
+    return result
+
+
+def found_fitting(neighbours, is_fitting, k):
+    """The share of the first k answers that fit: (q,), from neighbours (q, >= k) and `fits` (q, n)."""
+    return np.take_along_axis(np.asarray(is_fitting), np.asarray(neighbours)[:, :k], axis=1).mean(axis=1)
+
+
+def ceilings(is_fitting, k):
+    """A search that puts all that fits first, in any order: its share that fits and its R@k of the right photo, (q,).
+
+    >>> [values.tolist() for values in ceilings(np.array([[True] * 4 + [False] * 6]), k=2)]  # 4 fit, the right one too
+    [[1.0], [0.5]]
+    """
+    n_fitting = np.asarray(is_fitting).sum(axis=1)
+    return np.minimum(n_fitting / k, 1.0), np.minimum(k / np.maximum(n_fitting, 1), 1.0)

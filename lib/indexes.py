@@ -77,8 +77,9 @@ class _Index:
         k, step = vectors.checked_k(k, n), vectors.rows_a_batch(max(d, k))
         found = [
             self._nearest(self._prepared(queries[i : i + step], squared_lengths[i : i + step]), k)
-            for i in range(0, max(len(queries), 1), step)
+            for i in range(0, len(queries), step)
         ]
+        found = found or [(np.empty((0, k), np.float32), np.empty((0, k), np.int64))]
         return found[0] if len(found) == 1 else tuple(map(np.concatenate, zip(*found, strict=True)))
 
     def save(self, path):
@@ -144,18 +145,13 @@ class _ExactIndex(_Index):
         # A search may leave out any of several rows at the same distance as the last. So ask for some more than k: once
         # one of them is surely farther than the k-th, none that is missing can be as near. Ask for more till then.
         n, d = self._shape()
-        distances = np.empty((len(queries), k), dtype=np.float32)
-        neighbours = np.empty((len(queries), k), dtype=np.int64)
-        open_rows, n_asked = np.arange(len(queries)), min(k + 16, n)
-        while len(open_rows):
-            settled = np.zeros(len(open_rows), dtype=bool)
+        n_asked = min(k + 16, n)
+        distances, neighbours, settled = self._among(queries, k, n_asked)
+        while not settled.all():
+            open_rows, n_asked = np.flatnonzero(~settled), min(4 * n_asked, n)
             step = vectors.rows_a_batch(max(d, n_asked))
-            for start in range(0, len(open_rows), step):
-                rows = open_rows[start : start + step]
-                distances[rows], neighbours[rows], settled[start : start + step] = self._among(
-                    queries[rows], k, n_asked
-                )
-            open_rows, n_asked = open_rows[~settled], min(4 * n_asked, n)
+            for rows in (open_rows[start : start + step] for start in range(0, len(open_rows), step)):
+                distances[rows], neighbours[rows], settled[rows] = self._among(queries[rows], k, n_asked)
         return distances, neighbours
 
 

@@ -164,7 +164,10 @@ def catalogue(
     """Draw the embedded collection, unless it is there."""
     from course.catalogue import commands
 
-    commands.command(images, size, seed, folder)
+    try:
+        commands.command(images, size, seed, folder)
+    except ValueError as error:  # a number out of range, or a folder that holds something else
+        raise UsageError(str(error)) from error
     return 0
 
 

@@ -38,6 +38,7 @@ LIGHT = {
         (claim,) = results.read(here / "results" / "quick" / "00_toy.json").claims
         assert claim.verdict == "holds"
         """,
+    "crossmodal": "assert crossmodal.summary([1.0, 4.0], ks=(1,)) == {'R@1': 0.5, 'MRR': 0.625, 'median rank': 2.5}",
     "images": """
         Image.fromarray(rng.integers(0, 255, (8, 4, 3)).astype(np.uint8)).save(here / "photo.png")
         assert images.read_at(here / "photo.png", 4).shape == (4, 4, 3)
@@ -70,6 +71,10 @@ LIGHT = {
     "correlation": """
         x = rng.normal(size=(100, 3))
         assert correlation.CanonicalCorrelation(n_shared=2).fit(x, x).correlations.min() > 0.9
+        """,
+    "crossmodal": """
+        split = crossmodal.split_by_combination(np.repeat(list("abcdefghij"), 10), 30, 6, 20)
+        assert len(split.test) == 20
         """,
     "cache": """
         rows = cache.embeddings(here, {"of": "a toy"}, lambda start, stop: np.ones((stop - start, 2)), n=3, progress=False)

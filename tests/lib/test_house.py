@@ -2,6 +2,7 @@
 
 import ast
 import importlib.metadata
+import re
 import sys
 from pathlib import Path
 
@@ -114,3 +115,13 @@ def test_an_import_of_a_sibling_is_found(line, found):
 @every_module_of_lib
 def test_no_file_hides_a_module_of_python_or_of_an_installed_package(path):
     assert path.stem not in TAKEN, f"copied beside a script, {path.name} would hide the package {path.stem}"
+
+
+def test_the_readme_lists_every_file_and_what_to_copy_with_it():
+    rows = re.findall(
+        r"^\| \[(\w+)\.py\]\(lib/\1\.py\) \| .+ \| (.*) \|$", (ROOT / "README.md").read_text(encoding="utf-8"), re.M
+    )
+    assert sorted(name for name, _ in rows) == sorted(MODULES)
+    for name, others in rows:
+        imported = imports_of_lib((ROOT / "lib" / f"{name}.py").read_text(encoding="utf-8"))
+        assert re.findall(r"(\w+)\.py", others) == sorted(imported), name

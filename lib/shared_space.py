@@ -1,9 +1,9 @@
-"""Text and images in one space, in Keras: the autoencoder, the text tower, and what pulls the two together.
+"""Text and images in one space, in Keras: the autoencoder, the text tower, and the losses that bring them together.
 
-An autoencoder makes image embeddings small: its code. A text tower reads a caption and gives a point among the codes.
-A search is then one step: the images whose codes are nearest to the point of the text.
+An autoencoder compresses image embeddings into codes. A text tower maps a caption to a point among the codes. A search
+then takes one step: find the images whose codes are nearest to the point of the text.
 
-What is in it
+Contents
     autoencoder     image embedding -> code -> image embedding; its layer "encoder" gives the code
     text_tower      captions as text -> points among the codes: words, their vectors, a hidden layer
     rmse, InBatchTriplet, InBatchSoftmax   the three losses between points and codes
@@ -12,15 +12,15 @@ What is in it
     encode          rows, or texts, through a model: float32 (n, d)
     save_model, restore_model    Keras's own format (.keras): words and weights, no pickle
 
-Needs numpy, pandas, keras 3 on tensorflow (an import of torch or torchvision must come before it). Copy this file
-alone: it imports nothing else of the course.
+Needs numpy, pandas and keras 3 on tensorflow; import torch or torchvision, if at all, before this file. Copy this file
+alone.
 """
 
 import os
+import tempfile
 from pathlib import Path
-from uuid import uuid4
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # no notes on the processor; read when tensorflow is imported
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # no log lines about the processor; read when tensorflow is imported
 
 import keras
 import numpy as np
@@ -29,7 +29,7 @@ import tensorflow as tf
 from keras import layers, ops
 
 if keras.backend.backend() != "tensorflow":
-    raise ImportError(f"keras runs on {keras.backend.backend()} here; set KERAS_BACKEND=tensorflow: texts need it")
+    raise ImportError(f"expected KERAS_BACKEND=tensorflow, which texts need, got {keras.backend.backend()}")
 
 __all__ = [
     "InBatchSoftmax",
@@ -54,10 +54,10 @@ _registered = keras.saving.register_keras_serializable(package="shared_space")
 def autoencoder(embeddings, dimension=100, seed=0):
     """A network from an embedding to `dimension` numbers and back, for rows like these: a keras.Model, not yet trained.
 
-    One linear map each way, which is all that the least squares need: without a bend between them, the best that they
-    can learn is the space of the first principal components (Baldi and Hornik, 1989), so PCA is the yardstick.
-    embeddings (n, d) are the training rows: their mean is taken off and put back, one number scales all coordinates.
-    The layer "encoder" gives the code, each coordinate of which has mean 0 and variance 1 over a training batch.
+    One linear map each way: without a nonlinearity between them, the least squares they can reach is that of the first
+    principal components (Baldi and Hornik, 1989), so PCA is the yardstick. embeddings (n, d) are the training rows:
+    their mean is subtracted and added back, and one number scales all coordinates. The layer "encoder" gives the code;
+    batch normalisation gives each of its coordinates mean 0 and variance 1.
 
     >>> model = autoencoder(np.eye(6, dtype=np.float32), dimension=2)
     >>> model.output_shape, model.get_layer("encoder").output_shape
@@ -88,12 +88,11 @@ def text_tower(
 ):
     """A network from captions, as text, to points of `dimension` numbers: a keras.Model, not yet trained.
 
-    TextVectorization (lower case, signs left out) numbers the words of the training captions, at most n_words, the most
-    frequent; every other word is the same one, "unknown". Each word has a vector of word_dimension numbers; they are
-    averaged, so the order of the words is lost; a hidden layer with ReLU and a linear map follow. Words beyond the
-    first `length` are not read (None: as many as the longest training caption has). A caption without any word is a
-    point too: that of an empty text. dropout: the share of the averaged vector and of the hidden layer that is left out
-    at random in training.
+    TextVectorization (lower case, no punctuation) numbers the n_words most frequent words of the training captions;
+    all other words count as a single unknown word. Each word has a vector of word_dimension numbers; their average,
+    which ignores word order, goes through a hidden layer with ReLU and a linear map. Words beyond the first `length`
+    are ignored (None: the length of the longest training caption). A caption without words gets a point too, that of
+    an empty text. dropout: the share of the averaged vector and of the hidden layer dropped at random in training.
 
     >>> tower = text_tower(["a red shirt", "a blue shirt"], dimension=2, word_dimension=4, hidden=4)
     >>> encode(tower, ["a red shirt", "", "something unheard of"]).shape
@@ -105,8 +104,8 @@ def text_tower(
         length = max((len(caption.split()) for caption in captions), default=1) or 1
     words = layers.TextVectorization(max_tokens=n_words, output_sequence_length=length, name="words")
     words.adapt(tf.constant(captions))
-    if words.vocabulary_size() <= 2:  # the empty place and the unknown word
-        raise ValueError(f"{len(captions)} captions without a word, allowed: one word at least")
+    if words.vocabulary_size() <= 2:  # padding and the unknown word
+        raise ValueError(f"expected captions with at least one word, got {len(captions)} without any")
     return keras.Sequential(
         [
             keras.Input((), dtype="string"),
@@ -124,7 +123,7 @@ def text_tower(
 
 @_registered
 class MeanOfWords(layers.Layer):
-    """The mean of the vectors of a text's words; zeros for a text without any, where Keras's own pooling gives NaN."""
+    """The mean of a text's word vectors; zeros for a text without words, for which Keras's own pooling gives NaN."""
 
     def call(self, vectors, mask=None):
         is_word = ops.ones(ops.shape(vectors)[:2]) if mask is None else ops.cast(mask, vectors.dtype)  # (b, words)
@@ -153,11 +152,11 @@ def rmse(targets, points):
 
 @_registered
 class InBatchTriplet(keras.losses.Loss):
-    """The right code must be nearer to the text than any other code of the batch, by `margin` of cosine.
+    """The right code must be nearer to the text than any other code of the batch, by `margin` in cosine.
 
-    For each text, margin - cosine(text, its code) + cosine(text, another code), where above 0: the largest of the batch
-    (`hardest`; Faghri et al., 2018) or the mean. Codes equal to its own, as of another caption of the same photo, are
-    no wrong answer.
+    For each text, max(0, margin - cosine(text, its code) + cosine(text, another code)): the largest over the batch
+    (`hardest`; Faghri et al., 2018) or the mean. Codes equal to its own, as with another caption of the same photo, do
+    not count as wrong.
     """
 
     def __init__(self, margin=0.2, hardest=False, name="in_batch_triplet", **more):
@@ -177,10 +176,10 @@ class InBatchTriplet(keras.losses.Loss):
 
 @_registered
 class InBatchSoftmax(keras.losses.Loss):
-    """Which of the codes of the batch belongs to the text? Cross-entropy of the softmax of cosine / temperature.
+    """Which code of the batch belongs to the text? Cross-entropy of the softmax of cosine / temperature.
 
-    From text to code and, with `both_ways`, from code to text too, on average. Codes equal to its own, as of another
-    caption of the same photo, are no wrong answer. A text alone in its batch has nothing to be told from: loss 0.
+    From text to code or, with `both_ways`, the average of text to code and code to text. Codes equal to its own, as
+    with another caption of the same photo, do not count as wrong. The loss of a single text in a batch is 0.
     """
 
     def __init__(self, temperature=0.07, both_ways=True, name="in_batch_softmax", **more):
@@ -208,15 +207,16 @@ def _in_batch(codes, points):
     return cosines, ops.diagonal(cosines), is_wrong
 
 
-# ------------------------------------------------------------------------------------------------- train, use, keep
+# ------------------------------------------------------------------------------------------------- train, use, store
 
 
 def train_model(model, inputs, targets, loss, epochs=15, batch_size=128, learning_rate=1e-3, validation=None, seed=0):
     """Train the model (in place) and return a DataFrame: epoch, loss and, with `validation`, validation_loss.
 
-    inputs: rows (n, d), or texts; targets: the rows (n, d) that they are to become. validation: (inputs, targets) that
-    are not trained on. Adam; rows are drawn in a new order each epoch. The last batch of an epoch, where not full, is
-    left out (in-batch losses compare only batches of one size), unless it is the only one.
+    inputs: rows (n, d), or texts; targets: the rows (n, d) they should map to. validation: (inputs, targets) that are
+    not trained on. Adam; the order is new in each epoch. An incomplete last batch is left out (in-batch losses depend
+    on the batch size), unless it is the only one. ValueError for another number of targets than of inputs, and for a
+    loss that is not finite.
 
     >>> rows = np.random.default_rng(0).normal(size=(64, 4)).astype(np.float32)
     >>> list(train_model(autoencoder(rows, 2), rows, rows, rmse, epochs=2, batch_size=16))
@@ -236,12 +236,14 @@ def train_model(model, inputs, targets, loss, epochs=15, batch_size=128, learnin
         table["validation_loss"] = history["val_loss"]
     if not np.isfinite(table["loss"].to_numpy()).all():
         first = table["epoch"][~np.isfinite(table["loss"])].iloc[0]
-        raise ValueError(f"the loss is not finite from epoch {first} on; a smaller learning_rate may help")
+        raise ValueError(
+            f"expected a finite loss, got NaN or infinity from epoch {first} on; try a smaller learning_rate"
+        )
     return table
 
 
 def encode(model, inputs, batch_size=512):
-    """Rows (n, d), or a list of texts, through the model, as it is after training: float32 (n, dimension)."""
+    """Rows (n, d), or a list of texts, through the model in inference mode: float32 (n, dimension)."""
     is_text = not isinstance(inputs, np.ndarray)
     inputs = _texts(inputs) if is_text else _rows(inputs, "inputs", empty=True)
     found = [np.zeros((0, model.output_shape[-1]), np.float32)]
@@ -252,7 +254,7 @@ def encode(model, inputs, batch_size=512):
 
 
 def unknown_words(tower, text):
-    """The words of a text, split at spaces, that the tower holds to be one and the same unknown word.
+    """The words of a text, split at spaces, that the tower does not know.
 
     >>> unknown_words(text_tower(["a red shirt"], dimension=2), "A red T-shirt")
     ['T-shirt']
@@ -263,17 +265,15 @@ def unknown_words(tower, text):
 
 
 def save_model(model, path):
-    """Write the model, words and weights, to a file that ends in .keras. It appears once it is complete."""
+    """Write the model, words and weights, to a .keras file in one step, and return its path."""
     path = Path(path)
     if path.suffix != ".keras":
-        raise ValueError(f"{path} does not end in .keras, which is what Keras calls its own format")
+        raise ValueError(f"expected a path that ends in .keras, got {path}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{uuid4().hex}.keras")
-    try:
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".unfinished-") as place:
+        temporary = Path(place) / path.name
         model.save(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        os.replace(temporary, path)  # in one step: a reader sees all of it or none
     return path
 
 
@@ -293,25 +293,25 @@ def _pairs(inputs, targets):
     inputs = _texts(inputs) if is_text else _rows(inputs, "inputs")
     targets = _rows(targets, "targets")
     if len(inputs) != len(targets):
-        raise ValueError(f"{len(inputs)} inputs and {len(targets)} targets: one target for each is needed")
+        raise ValueError(f"expected as many targets as inputs, got {len(targets)} and {len(inputs)}")
     return tf.data.Dataset.from_tensor_slices((inputs, targets))
 
 
 def _rows(rows, name, empty=False):
     rows = np.asarray(rows)
     if rows.ndim != 2 or not np.issubdtype(rows.dtype, np.floating) or (not len(rows) and not empty):
-        raise ValueError(f"{name} are {rows.dtype} {rows.shape}; floating point (n, d), a row at least, is needed")
+        raise ValueError(f"{name} must be floating point (n, d) with at least one row, got {rows.dtype} {rows.shape}")
     broken = np.flatnonzero(~np.isfinite(rows).all(axis=1))
     if broken.size:
-        raise ValueError(f"{name} hold NaN or infinite values in {broken.size} rows, the first is row {broken[0]}")
+        raise ValueError(f"{name} must be finite, got NaN or infinity in {broken.size} rows, first row {broken[0]}")
     return np.ascontiguousarray(rows, np.float32)
 
 
 def _texts(texts):
     if isinstance(texts, str):
-        raise ValueError("one text came, allowed: a list of texts")
+        raise ValueError("expected a list of strings, got one string")
     texts = list(texts)
     for text in texts:
         if not isinstance(text, str):
-            raise ValueError(f"a text is {type(text).__name__}, allowed: str")
+            raise ValueError(f"expected strings, got {type(text).__name__}")
     return texts

@@ -548,6 +548,7 @@ with training.processes() as (rank, world):
 """
 
 
+@pytest.mark.slow
 def test_two_processes_train_and_embed_as_one(tmp_path, monkeypatch, capsys):
     worker = tmp_path / "worker.py"
     worker.write_text(WORKER)

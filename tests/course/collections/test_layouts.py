@@ -601,6 +601,7 @@ def test_fashion_products_come_back_from_styles_csv(tmp_path):
         same(read("fashion-products", tmp_path, per_group=40), tables)
 
 
+@pytest.mark.slow
 def test_tiny_imagenet_comes_back_with_its_tree(tmp_path):
     folder, tables = real("tiny-imagenet-100")
     root = tmp_path / "tiny-imagenet-200"
@@ -624,6 +625,7 @@ def test_tiny_imagenet_comes_back_with_its_tree(tmp_path):
     assert contents.extra["classes.csv"].to_csv(index=False) == (folder / "classes.csv").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_flickr8k_comes_back_from_its_lists_and_tokens(tmp_path):
     folder, tables = real("flickr8k")
     photos = tmp_path / "Flicker8k_Dataset"

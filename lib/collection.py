@@ -263,7 +263,7 @@ class Collection:
         if orphans:
             raise ValueError(f"{path}: these parents are not classes: {', '.join(orphans[:5])}")
         if tree["class"].duplicated().any():
-            raise ValueError(f"{path}: class {tree['class'][tree['class'].duplicated()].iloc[0]!r} comes twice")
+            raise ValueError(f"{path}: class {tree['class'][tree['class'].duplicated()].iloc[0]!r} appears twice")
         if not tree["leaf"].isin(["0", "1"]).all():
             raise ValueError(f"{path}: leaf must be 0 or 1, got {', '.join(sorted(set(tree['leaf']))[:5])}")
         return tree.assign(leaf=tree["leaf"] == "1")

@@ -1,8 +1,8 @@
 """Global descriptors: one row of numbers for a whole image, without anything learned from labels.
 
 Contents: `colour_histogram` (joint HSV), `channel_histogram`, `hog`, `PixelPCA`. All take uint8 images (n, h, w, 3),
-RGB (grey ones, (n, h, w), where colour is not needed) and give float32 (n, d), one row an image. None looks at
-another image of the batch, so the rows follow any permutation of the images; only `PixelPCA` is fitted first.
+RGB (grey ones, (n, h, w), where colour is not needed) and give float32 (n, d), one row an image. A row depends
+on its own image alone; only `PixelPCA` is fitted first.
 
 Local descriptors (keypoints, visual words) are in `keypoints.py`.
 
@@ -38,8 +38,8 @@ def colour_histogram(images, bins=(12, 3, 3), square_root=False):
     Columns run over hue first, then saturation, then value, as a C-ordered array of shape `bins`. Hue bin i holds
     hues from i * 360 / bins[0] degrees up to the next; a grey pixel has no hue and counts as hue 0, saturation 0.
     Rows sum to 1. With `square_root` their Euclidean length is 1 instead, and a dot product of two rows is the
-    Bhattacharyya coefficient (the "Hellinger kernel"): frequent colours then drown rare ones less. Where things lie
-    in the image is forgotten.
+    Bhattacharyya coefficient (the "Hellinger kernel"): frequent colours then dominate less. The places
+    of the colours are ignored.
 
     No images give (0, d). ValueError for anything but uint8 (n, h, w, 3) and three positive bin counts.
     After Swain and Ballard, "Color Indexing", 1991, there in opponent colours.
@@ -71,7 +71,7 @@ def channel_histogram(images, bins=16, square_root=False):
 
     The histogram of a channel sums to 1/3, so that a row sums to 1 (with `square_root` its length is 1). Bin i of a
     channel holds the values v with v * bins // 256 == i. Three marginal histograms are shorter than the joint one,
-    and blinder: an image half red, half green has the same row as one half yellow, half black.
+    and less specific: an image half red, half green has the same row as one half yellow, half black.
 
     No images give (0, 3 * bins). ValueError for anything but uint8 (n, h, w, 3), and for bins outside 1..256.
 

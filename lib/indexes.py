@@ -1,11 +1,11 @@
 """Which gallery rows are nearest to a query? Exact or fast, behind one interface, and what each way costs.
 
-What is in it
-    FlatIndex               compares each query with the whole gallery (FAISS): the truth that faster ones are held to
-    KDTreeIndex             exact too: boxes of rows, and those too far away are passed over (scikit-learn)
-    LSHIndex                a few hundred bits a row, one for the side of each random plane that it is on (FAISS)
+Contents
+    FlatIndex               compares each query with the whole gallery (FAISS): the reference for the faster ones
+    KDTreeIndex             exact too: a tree of boxes, of which those too far away are skipped (scikit-learn)
+    LSHIndex                a few hundred bits a row: on which side of each random plane it lies (FAISS)
     HNSWIndex               a graph of neighbours, walked from a few rows towards the query (FAISS)
-    IVFPQIndex              rows in lists by nearest centre, each as a few bytes that name parts (FAISS)
+    IVFPQIndex              rows in lists by nearest centre, each compressed to a few bytes (FAISS)
     benchmark               build time, bytes, time of single queries and of batches, and recall of any of them
     recall_of_neighbours    the share of the exact answers that were found
     search_leave_self_out   every row queries the gallery that it is itself in, and is never its own answer
@@ -18,7 +18,7 @@ the approximate ones: among the rows that they find). Every query gets k differe
 metric "cosine": rows are scaled to length 1; distances are 1 - cosine, 0 to 2.
 metric "l2":     distances are Euclidean, in the unit of the embeddings (not squared, as FAISS has them).
 
-FAISS uses all cores, or as many as faiss.omp_set_num_threads says. On several, a graph is not built twice the same.
+FAISS uses all cores, or as many as faiss.omp_set_num_threads says. With several, two graphs of the same rows differ.
 
 Needs numpy, faiss and scikit-learn (threadpoolctl comes with it). Copy with: vectors.py.
 """
@@ -45,7 +45,7 @@ _MAGIC = b"image retrieval index, version 1\n"
 
 
 class _Index:
-    """What all indexes do alike. One of them says how it is built (`_built`) and searched (`_nearest`)."""
+    """What all indexes have in common. Each defines how it is built (`_built`) and searched (`_nearest`)."""
 
     kind, metrics = "none", METRICS
     _index = None
@@ -59,7 +59,7 @@ class _Index:
         }
 
     def fit(self, gallery):
-        """Take in the gallery (n, d), in place of an earlier one. Returns the index itself."""
+        """Index the gallery (n, d), replacing an earlier one. Returns the index itself."""
         gallery = vectors.checked_embeddings(gallery, "gallery", self.metric)
         if len(gallery) == 0:
             raise ValueError("expected a gallery of 1 row or more, got 0")
@@ -139,7 +139,7 @@ class _Index:
 
 
 class _ExactIndex(_Index):
-    """Search that no row escapes, and ties by lower row. One of them says what is nearest among `n_asked`."""
+    """Search that misses no row, with ties by lower row. Each defines `_among`, the nearest among `n_asked` rows."""
 
     def _nearest(self, queries, k):
         # A search may leave out any of several rows at the same distance as the last. So ask for some more than k: once
@@ -197,9 +197,9 @@ class KDTreeIndex(_ExactIndex):
     """Exact search by a tree: the gallery is halved again and again along its widest coordinate (Bentley 1975).
 
     A query goes down to its leaf of about `leaf_size` rows, then looks into every box that may hold a nearer row than
-    those found: few boxes in 2 dimensions, nearly all of them in 50. One thread. The file holds the rows, and `load`
-    builds the same tree from them; `tree_nbytes` is what the tree takes in memory, or in a pickle: float64 rows, their
-    order, and two corners of each box.
+    those found: few boxes in 2 dimensions, nearly all of them in 50. One thread. The file holds the rows, from which
+    `load` builds the same tree; `tree_nbytes` is the size of the tree in memory: float64 rows, their order, and two
+    corners of each box.
 
     >>> index = KDTreeIndex("l2").fit(np.array([[0, 0], [3, 4], [0, 0]], dtype=np.float32))
     >>> index.search(np.array([[0, 0]], dtype=np.float32), k=3)[1].tolist()
@@ -242,9 +242,9 @@ class KDTreeIndex(_ExactIndex):
 class LSHIndex(_Index):
     """Locality-sensitive hashing: rows on the same side of most random planes are near (Charikar 2002).
 
-    `n_bits` planes through 0 give each row as many bits; the share of bits that differ tells the angle, and the
-    distances are 1 - cosine of that angle, an estimate. All codes are compared, 64 bits at a time. cosine only: a
-    plane through 0 does not see lengths. Of rows with as many different bits as the last, any may be left out.
+    `n_bits` planes through the origin (FAISS: nbits) give each row as many bits. The share of different bits estimates
+    the angle, and the distance is 1 - cosine of that angle. All codes are compared, 64 bits at a time. cosine only: a
+    plane through the origin does not see lengths. Of rows tied for the last place, any may be returned.
 
     >>> index = LSHIndex(n_bits=64).fit(np.array([[1, 0], [0, 1], [-1, 0]], dtype=np.float32))
     >>> distances, neighbours = index.search(np.array([[2, 0]], dtype=np.float32), k=3)
@@ -266,12 +266,12 @@ class LSHIndex(_Index):
 
 
 class HNSWIndex(_Index):
-    """A graph of neighbours (HNSW), walked greedily towards the query, first by far steps (Malkov and Yashunin 2016).
+    """A graph of neighbours (HNSW), walked greedily towards the query, long steps first (Malkov and Yashunin 2016).
 
-    Each row is joined to about `n_links` others (twice as many on the lowest level), found by a search that keeps
-    `build_width` candidates. A query keeps the best `search_width` rows on its way, at least k: more of them find more
-    and take longer. A query that the graph leads to fewer than k rows is compared with the whole gallery, which the
-    index holds.
+    Each row is linked to about `n_links` others (FAISS: M; twice as many on the lowest level), found by a search that
+    keeps `build_width` candidates (efConstruction). A query keeps the best `search_width` rows on its way (efSearch),
+    at least k: a larger width finds more and takes longer. A query for which the graph yields fewer than k rows is
+    compared with the whole gallery, which the index holds.
 
     >>> index = HNSWIndex("l2").fit(np.array([[0, 0], [3, 4], [0, 0]], dtype=np.float32))
     >>> index.search(np.array([[0, 0]], dtype=np.float32), k=3)[0].tolist()
@@ -298,14 +298,14 @@ class HNSWIndex(_Index):
 
 
 class IVFPQIndex(_Index):
-    """Inverted lists of product-quantised rows: a few lists are read, each row a few bytes (Jegou, Douze, Schmid 2011).
+    """Inverted lists of product-quantised rows: few lists are read, a few bytes a row (Jegou, Douze, Schmid 2011).
 
-    k-means finds `n_lists` centres, and a row goes into the list of its nearest. What is left of it after the centre
-    is cut into `n_bytes` parts, each kept as the number of the nearest of 256 typical parts; distances are to these
-    parts, an estimate. A query reads `n_probe` lists, and more where they hold fewer than k rows.
+    k-means finds `n_lists` centres (FAISS: nlist), and each row goes into the list of its nearest. The difference to
+    that centre is cut into `n_bytes` parts (M), each stored as the number of the nearest of 256 typical parts; to these
+    the distances are estimated. A query reads `n_probe` lists (nprobe), and more where they hold fewer than k rows.
 
-    Default `n_lists`: 4 times the root of the gallery, but 39 rows a list at least. Default `n_bytes`: the most that
-    divide the dimension into parts of 4 or more coordinates. The gallery needs 256 rows or more.
+    Default `n_lists`: 4 times the square root of the gallery, but at least 39 rows a list. Default `n_bytes`: the most
+    that divide the dimension into parts of 4 or more coordinates. The gallery needs 256 rows or more.
     """
 
     kind = "ivf-pq"
@@ -346,7 +346,7 @@ KINDS = {index.kind: index for index in (FlatIndex, KDTreeIndex, LSHIndex, HNSWI
 def recall_of_neighbours(found, exact):
     """The share of the exact neighbours (q, k) that are among those found (q, k), in any order: float64 (q,).
 
-    Rows count as themselves: of two equally far ones only that which is in `exact` does.
+    Of two equally distant rows, only the one in `exact` counts as found.
 
     >>> recall_of_neighbours([[3, 1, 7, 0]], [[1, 2, 3, 4]]).tolist()  # 1 and 3 of four
     [0.5]
@@ -359,13 +359,13 @@ def recall_of_neighbours(found, exact):
 
 
 def benchmark(index, gallery, queries, k, exact=None, threads=1, n_single=100, n_rounds=5, clock=time.perf_counter):
-    """Fit the index, search with it, and say what that cost: a dict, one row of a table.
+    """Fit the index, search it, and measure what that costs: a dict, one row of a table.
 
     kind, metric, n, d, k, n_queries, threads; build_s: seconds of `fit`; index_bytes: `nbytes`; recall: mean over
     queries of the share of the `exact` neighbours (q, k) that were found (by default those of a FlatIndex of the same
     metric). single_ms, single_p99_ms: milliseconds of a single query, median and 99th percentile of `n_single`
     searches, which go through the queries again where there are fewer. batch_ms, batch_p99_ms: the same of a query when
-    all come at once, over `n_rounds` searches. Searches are run once before they are timed, and their checks count.
+    all are searched together, over `n_rounds` searches. Each search is warmed up; the time of its checks is included.
     Libraries are held to `threads` threads while this runs. The default clock is that of the wall. With one thread
     time.process_time, which stands still while other programs have the core, tells the same on a quiet machine, and
     nearly the same on a busy one.
@@ -418,7 +418,7 @@ def search_leave_self_out(embeddings, k, rows=None, metric="cosine"):
     k = vectors.checked_k(k, n - 1, "the gallery without the query")
     distances, neighbours = FlatIndex(metric).fit(embeddings).search(embeddings[rows], k + 1)
     others = neighbours != rows[:, None]  # (q, k + 1)
-    others[others.all(axis=1), -1] = False  # its copies in lower rows came first: drop the last in its stead
+    others[others.all(axis=1), -1] = False  # its copies in lower rows came first: drop the last instead
     return distances[others].reshape(-1, k), neighbours[others].reshape(-1, k)
 
 

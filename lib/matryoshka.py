@@ -1,6 +1,6 @@
 """Coarse first, fine later: search with the first coordinates of nested embeddings, then judge the best by all of them.
 
-What is in it
+Contents
     truncate               the first d coordinates, scaled to length 1
     shortlist_and_rerank   a shortlist by the first coordinates, in the order of the whole embedding
     funnel                 the same in several steps, each with more coordinates and fewer rows
@@ -8,7 +8,7 @@ What is in it
     plan                   which measured way fits so many milliseconds, megabytes and so much mAP, and why
 
 Embeddings whose first 8, 16, 32, ... coordinates are embeddings themselves come from the nested loss (Kusupati et al.,
-Matryoshka Representation Learning, 2022). Any embedding can be cut here; one without that training loses more by it.
+Matryoshka Representation Learning, 2022). Any embedding can be cut here; one trained otherwise loses more.
 
 distances are 1 - cosine at full width, float32 (q, k), ascending; neighbours are int64 (q, k) gallery rows. Ties go by
 lower row, also at the last place of each shortlist. With a shortlist as long as the gallery the search is exact.
@@ -95,7 +95,7 @@ class Funnel:
         self._first = self._full = None  # FAISS flat indexes, of the first step's coordinates and of all
 
     def fit(self, gallery):
-        """Take in the gallery (n, width), in place of an earlier one. Returns the index itself."""
+        """Index the gallery (n, width), replacing an earlier one. Returns the index itself."""
         gallery = vectors.checked_embeddings(gallery, "gallery", "cosine")
         n, width = gallery.shape
         if n == 0:
@@ -233,9 +233,9 @@ def _nearest(index, queries, n_rows):
     rows = np.ascontiguousarray(candidates[:, :n_rows])
     if n_rows == index.ntotal:
         return rows
-    # FAISS may leave out any of several rows at the same distance as the last, and may go through a matrix product,
-    # whose rounding depends on the place of a row. Where the next row is not surely farther than the last that stays,
-    # compare pair by pair, which gives equal rows equal distances, and ask for more, till one surely is.
+    # Of several rows at the last distance FAISS may return any, and its matrix product may round equal rows unequally.
+    # Where the next row is not surely farther than the last one returned, compare pair by pair, which gives equal rows
+    # equal distances, and ask for more until one surely is.
     rounding = 4 * np.sqrt(index.d) * np.finfo(np.float32).eps
     pending = np.flatnonzero(similarities[:, -2] - similarities[:, -1] <= 2 * rounding)
     while len(pending):

@@ -66,7 +66,7 @@ def read_metadata(path):
     is_repeated = table["file_name"].duplicated()
     if is_repeated.any():
         raise ValueError(
-            f"{path}: {is_repeated.sum()} file names come twice, the first is "
+            f"{path}: {is_repeated.sum()} file names appear twice, the first is "
             f"{table['file_name'][is_repeated].iloc[0]!r}"
         )
     if "label" in table:
@@ -116,7 +116,7 @@ def _check_header(path, header, needed):
     if missing:
         raise ValueError(f"{path}: no column {', '.join(missing)}; {has}")
     if len(set(header)) < len(header):
-        raise ValueError(f"{path}: a column comes twice; {has}")
+        raise ValueError(f"{path}: a column appears twice; {has}")
 
 
 def _leaves(name):

@@ -251,7 +251,7 @@ def ranked(
     """
     _check_table(table, [value], low, high, value, name)
     if table[name].duplicated().any():
-        raise ValueError(f"{table[name][table[name].duplicated()].iloc[0]!r} comes twice in column {name!r}")
+        raise ValueError(f"expected each {name!r} once, got {table[name][table[name].duplicated()].iloc[0]!r} twice")
     table = table.sort_values(value, ascending=smaller_is_better, kind="stable")
     names = [_wrapped(text, 34) for text in table[name]]
     n_lines = sum(max(1.0, 0.75 * (text.count("\n") + 1)) for text in names)
@@ -460,8 +460,8 @@ def _plain_ticks(axis, values):
 def _check_table(table, columns, low, high, value, name):
     """ValueError unless these columns are there, finite, and each interval holds its value."""
     if not isinstance(table, pd.DataFrame) or not len(table):
-        came = "an empty table" if isinstance(table, pd.DataFrame) else type(table).__name__
-        raise ValueError(f"expected a DataFrame of 1 row or more, got {came}")
+        got = "an empty table" if isinstance(table, pd.DataFrame) else type(table).__name__
+        raise ValueError(f"expected a DataFrame of 1 row or more, got {got}")
     if (low is None) != (high is None):
         raise ValueError(f"expected both low and high or neither, got low={low!r} and high={high!r}")
     columns = [*columns, *([low, high] if low is not None else [])]

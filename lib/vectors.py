@@ -1,7 +1,7 @@
-"""Embeddings before a search: checked, scaled to length 1, compared by FAISS. What the search modules share.
+"""What the search modules share: embeddings checked, scaled to length 1, and compared by FAISS.
 
-Contents: `checked_embeddings`, `checked_k`, `checked_count` (what was expected, what came), `unit_rows`,
-`rows_a_batch`, `search_flat` (FAISS's flat search, fast for few queries too), `nearest_among` (candidates compared pair
+Contents: `checked_embeddings`, `checked_k`, `checked_count`, `unit_rows`, `rows_a_batch`,
+`search_flat` (FAISS's flat search, fast for few queries too), `nearest_among` (candidates compared pair
 by pair), `ordered` (ties by lower row).
 
 Needs numpy and faiss. Copy this file alone.
@@ -78,7 +78,7 @@ def unit_rows(embeddings, squared_lengths=None):
 
 
 def rows_a_batch(n_columns):
-    """How many rows of so many columns a temporary array holds at once."""
+    """How many rows of n_columns fit into a temporary array of 16 MB, 1 or more."""
     return max(1, BATCH_ELEMENTS // n_columns)
 
 
@@ -86,7 +86,7 @@ def search_flat(index, queries, n_asked):
     """index.search of a flat index, with matrix products from four queries on.
 
     FAISS 1.15 compares row by row until queries times dimensions come to 128,000: 32 queries of 2,048 dimensions then
-    take 8 times as long, and 256 of 32 dimensions 7 times. Its threshold is a global: it is set for this search alone.
+    take 8 times as long, and 256 of 32 dimensions 7 times. Its threshold is global, so it is restored afterwards.
     """
     if len(queries) < 4:
         return index.search(queries, n_asked)

@@ -1,4 +1,4 @@
-"""collection: collections in the layout, class folders, broken files, names. Every folder is made by the test itself."""
+"""collection: collections in the layout, class folders, broken files, names. Each test makes its own folder."""
 
 import csv
 import os
@@ -143,8 +143,8 @@ def test_a_byte_order_mark_is_not_part_of_the_first_column(tmp_path):
         ("", "no column file_name; its columns are: none"),
         ("file_name,label\n", "no row"),
         ("file_name, label\na.png,hat\n", "column ' label' has blanks around its name; write 'label'"),
-        ("file_name\na.png\nb.png\na.png\n", "1 file names come twice, the first is 'a.png'"),
-        ("file_name,label,label\na.png,x,y\n", "a column comes twice"),
+        ("file_name\na.png\nb.png\na.png\n", "1 file names appear twice, the first is 'a.png'"),
+        ("file_name,label,label\na.png,x,y\n", "a column appears twice"),
         ("file_name,label\na.png,x\nb.png\n", "line 3 has 1 values, the header has 2"),
         ("file_name,label\na.png,x,y\n", "line 2 has 3 values, the header has 2"),
         ('file_name,label\na.png,"x\n', "unexpected end of data"),
@@ -631,7 +631,7 @@ def test_the_tree_of_classes(shop):
     [
         ("class,parent,name\na,,A\n", "no column leaf"),
         ("class,parent,name,leaf\na,b,A,1\n", "these parents are not classes: b"),
-        ("class,parent,name,leaf\na,,A,1\na,,A,1\n", "class 'a' comes twice"),
+        ("class,parent,name,leaf\na,,A,1\na,,A,1\n", "class 'a' appears twice"),
         ("class,parent,name,leaf\na,,A,yes\n", "leaf must be 0 or 1, got yes"),
     ],
 )

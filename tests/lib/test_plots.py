@@ -373,7 +373,7 @@ def test_values_of_zero_have_an_axis():
 def test_ranked_refuses_what_cannot_be_drawn(methods):
     with pytest.raises(ValueError, match="an empty table"):
         plots.ranked(methods[:0], "mAP")
-    with pytest.raises(ValueError, match="'HOG' comes twice in column 'method'"):
+    with pytest.raises(ValueError, match="expected each 'method' once, got 'HOG' twice"):
         plots.ranked(pd.concat([methods, methods[1:2]]), "mAP")
     with pytest.raises(ValueError, match=r"expected 'mAP' inside its interval, got 0\.12 for 0\.27 to"):
         plots.ranked(methods.assign(low=0.27, high=0.9), "mAP", "low", "high")

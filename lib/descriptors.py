@@ -27,8 +27,8 @@ class FlatImagesWarning(UserWarning):
         self.rows = rows
         named = ", ".join(map(str, rows[:10])) + (", ..." if len(rows) > 10 else "")
         super().__init__(
-            f"{len(rows)} of {n} images are of one colour (a lens cap, a white page?): rows {named}; HOG puts them "
-            "farthest from all others"
+            f"{len(rows)} of {n} images are of one colour (a lens cap, a white page?): rows {named} (files: "
+            "`collection.paths[row]`); HOG puts them farthest from all others"
         )
 
 

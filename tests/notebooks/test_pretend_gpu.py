@@ -103,6 +103,9 @@ LOSSES = {
     "triplet": lambda a, b, y: losses.triplet(a, b, a.roll(1, 0)),
     "soft triplet": lambda a, b, y: losses.triplet(a, b, a.roll(1, 0), "soft"),
     "softmax": lambda a, b, y: losses.info_nce(a, b),
+    "sigmoid": lambda a, b, y: losses.sigmoid_loss(a, b),
+    "supervised contrastive": lambda a, b, y: losses.supcon(a, y),
+    "proxy anchor": lambda a, b, y: losses.proxy_anchor(a, y, b[:3]),
     "Dice": lambda a, b, y: losses.dice(a[:, None, None], (b > 0).float()[:, None, None]),
     "nested": lambda a, b, y: losses.nested_loss([a, b], y),
     **{

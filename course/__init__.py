@@ -1,4 +1,4 @@
-"""What runs the course and publishes what it gave: `python -m course --help`. It may import lib; lib never imports it."""
+"""What runs the course and publishes what it gave: `python -m course --help`. It imports lib; lib never imports it."""
 
 from pathlib import Path
 

@@ -1,7 +1,7 @@
 """Copy a module of lib with those it imports into a folder of one's own coursework, and say what to install.
 
-    modules_needed    a module and what it imports of lib, read from the sources without running them
-    to_install        what else they import, as names for pip: always, and in some functions only
+modules_needed    a module and what it imports of lib, read from the sources without running them
+to_install        what else they import, as names for pip: always, and in some functions only
 """
 
 import ast

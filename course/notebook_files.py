@@ -1,10 +1,10 @@
 """What a notebook's file says, without running it: its question, its parameters, a digest of its source; a clean copy.
 
-    question, minutes    of the first cell, as STYLE asks for them
-    parameters           the literals of the one cell tagged `parameters`; parse, coerced: other values for them
-    source_digest        changes when the source does, never with outputs
-    with_outputs         the outputs of a run put into the source, without anything of the machine that ran it
-    commit_problems      what keeps a notebook with outputs from being committed
+question, minutes    of the first cell, as STYLE asks for them
+parameters           the literals of the one cell tagged `parameters`; parse, coerced: other values for them
+source_digest        changes when the source does, never with outputs
+with_outputs         the outputs of a run put into the source, without anything of the machine that ran it
+commit_problems      what keeps a notebook with outputs from being committed
 """
 
 import ast
@@ -117,7 +117,9 @@ def coerced(name: str, value, literals: dict, where: str):
     except _OtherType as error:
         element, allowed = error.args
         inside = "" if element is value else f", in which {element!r} is of another type"
-        raise ValueError(f"{where}: {name}: expected {allowed} as in {literals[name]!r}, got {value!r}{inside}") from error
+        raise ValueError(
+            f"{where}: {name}: expected {allowed} as in {literals[name]!r}, got {value!r}{inside}"
+        ) from error
 
 
 class _OtherType(Exception):

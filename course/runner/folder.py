@@ -1,18 +1,19 @@
 """The report folder of one profile: what is known of each notebook's last run, its page, and the index over all.
 
-    reports/<profile>/<notebook>.ipynb, .html, .png     as far as it ran
-    reports/<profile>/state/<notebook>.json             status, parameters, seconds, failure, digests
-    reports/<profile>/index.html                        all notebooks, measures and claims
-    reports/results/<profile>/<notebook>.json           written by the notebook itself (lib/results.py)
+reports/<profile>/<notebook>.ipynb, .html, .png     as far as it ran
+reports/<profile>/state/<notebook>.json             status, parameters, seconds, failure, digests
+reports/<profile>/index.html                        all notebooks, measures and claims
+reports/results/<profile>/<notebook>.json           written by the notebook itself (lib/results.py)
 """
 
 import contextlib
+import functools
 import json
 import threading
 from dataclasses import asdict
 from pathlib import Path
 
-from course import UsageError
+from course import ROOT, UsageError
 from course.files import write_text
 from course.runner import kernel
 from course.runner.plan import Notebook
@@ -20,6 +21,8 @@ from course.runner.staleness import digest, digest_of_file
 from lib import results
 
 PICTURES = (".png", ".jpg")
+OTHERS = {"quick", "photos", "full"}  # profiles whose verdicts are shown beside each other
+KEPT = ROOT / "docs" / "results"
 
 
 class ReportFolder:
@@ -104,9 +107,11 @@ class ReportFolder:
             kinds = {".html": "html", ".ipynb": "ipynb"} | dict.fromkeys(PICTURES, "picture")
             there = [file for file in self.folder.glob(f"{notebook.name}.*") if file.suffix in kinds]
             card = {"name": notebook.name, "question": notebook.question, "minutes": notebook.minutes}
-            cards.append(card | {"files": {kinds[file.suffix]: file.name for file in there}, **self.state(card["name"])})
+            cards.append(
+                card | {"files": {kinds[file.suffix]: file.name for file in there}, **self.state(card["name"])}
+            )
         measures, claims = self.tables()
-        page = report.index_page(self.profile, cards, measures, claims, self._made_with())
+        page = report.index_page(self.profile, cards, measures, claims, self._made_with(), self._elsewhere)
         write_text(self.folder / "index.html", page)
         return self.folder / "index.html"
 
@@ -116,6 +121,21 @@ class ReportFolder:
             return results.gather(self.reports, self.profile)
         except ValueError as error:
             raise UsageError(str(error)) from error
+
+    @functools.cached_property  # a run of this profile does not change what others gave
+    def _elsewhere(self):
+        """The verdicts of other profiles, by their last runs or the kept ones: {claim identity: {profile: verdict}}."""
+        from course.publish.agreement import claims_of_profile
+
+        verdicts = {}
+        for profile in sorted(OTHERS - {self.profile}):
+            try:
+                claims = claims_of_profile(profile, self.reports, KEPT)
+            except ValueError:  # damaged results of another profile are no reason to lose the report of this one
+                continue
+            for claim in claims:
+                verdicts.setdefault(claim.identity, {})[profile] = claim.verdict
+        return verdicts
 
     def _made_with(self):
         """Of the latest file of results."""

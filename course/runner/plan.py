@@ -1,8 +1,8 @@
 """Which notebooks are run, and with which parameters: profiles.toml, then what the command line sets.
 
-    find, select     the numbered notebooks of a folder, and those that --only names
-    read_profiles    notebooks/profiles.toml
-    plan             each notebook with the parameters of a profile, its question and what keeps it from running
+find, select     the numbered notebooks of a folder, and those that --only names
+read_profiles    notebooks/profiles.toml
+plan             each notebook with the parameters of a profile, its question and what keeps it from running
 """
 
 import os

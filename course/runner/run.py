@@ -1,6 +1,7 @@
 """Run notebooks of one profile: take over what is unchanged, draw the catalogue, run each in a process of its own.
 
-A notebook that dies, hangs or ends its kernel does no harm to the others. Ctrl-C ends the kernels and keeps what is done.
+A notebook that dies, hangs or ends its kernel does no harm to the others. Ctrl-C ends the kernels and keeps what is
+done.
 """
 
 import math

@@ -1,7 +1,7 @@
 """When a notebook that has run must run again: its source, its parameters, or what it was run with has changed.
 
-What it was run with is the package boundary: every file of lib/, which notebooks import, and of course/catalogue/, which
-draws the images they read. What only runs, checks or publishes them is not part of it.
+What it was run with is the package boundary: every file of lib/, which notebooks import, and of course/catalogue/,
+which draws the images they read. What only runs, checks or publishes them is not part of it.
 """
 
 import hashlib

@@ -14,7 +14,7 @@ def lib(tmp_path, monkeypatch):
         "__init__": "",
         "leaf": "import json\nimport numpy as np\nfrom PIL import Image",
         "other": "def f():\n    import cv2\n    from sklearn.decomposition import PCA",
-        "composite": "try:\n    from lib import leaf, other\nexcept ModuleNotFoundError:\n    import leaf\n    import other",
+        "composite": "try:\n    from lib import leaf, other\nexcept ModuleNotFoundError:\n    import leaf, other",
     }
     for name, source in sources.items():
         (folder / f"{name}.py").write_text(source)

@@ -21,7 +21,9 @@ TARGETS = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.M))
 JOBS = [(stem, name) for stem, workflow in WORKFLOWS.items() for name in workflow["jobs"]]
 
 needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="make is not here")
-needs_current = pytest.mark.skipif(not install.is_current(), reason="the tests run outside of .venv, or it is out of date")
+needs_current = pytest.mark.skipif(
+    not install.is_current(), reason="the tests run outside of .venv, or it is out of date"
+)
 
 
 def triggers(workflow):
@@ -40,7 +42,14 @@ def steps():
 
 def validate(*paths):
     """What the JSON schema of GitHub's workflows, which the package carries with it, says of these files."""
-    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows", *map(str, paths)]
+    command = [
+        sys.executable,
+        "-m",
+        "check_jsonschema",
+        "--builtin-schema",
+        "vendor.github-workflows",
+        *map(str, paths),
+    ]
     return subprocess.run(command, capture_output=True, text=True)
 
 

@@ -72,12 +72,9 @@ LIGHT = {
         x = rng.normal(size=(100, 3))
         assert correlation.CanonicalCorrelation(n_shared=2).fit(x, x).correlations.min() > 0.9
         """,
-    "crossmodal": """
-        split = crossmodal.split_by_combination(np.repeat(list("abcdefghij"), 10), 30, 6, 20)
-        assert len(split.test) == 20
-        """,
     "cache": """
-        rows = cache.embeddings(here, {"of": "a toy"}, lambda start, stop: np.ones((stop - start, 2)), n=3, progress=False)
+        ones = lambda start, stop: np.ones((stop - start, 2))
+        rows = cache.embeddings(here, {"of": "a toy"}, ones, n=3, progress=False)
         assert rows.shape == (3, 2) and len(cache.entries(here)) == 1
         """,
     "plots": """
@@ -99,7 +96,7 @@ TORCH = {
         assert rows.grad.isfinite().all()
         """,
     "networks": "assert networks.NestedResNet(4, (8, 16), (1, 1), 32)(torch.zeros(2, 3, 32, 32)).shape == (2, 32)",
-    "two_towers": "assert two_towers.TwoTower(8, 4, dimension=2)(torch.rand(3, 8), torch.rand(3, 4))[0].shape == (3, 2)",
+    "two_towers": "assert two_towers.TwoTower(8, 4, 2)(torch.rand(3, 8), torch.rand(3, 4))[0].shape == (3, 2)",
     "boost": """
         table = pd.DataFrame({"colour": ["red", "blue"] * 10})
         options = boost.Options(epochs=2, batch_size=10)

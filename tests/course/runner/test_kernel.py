@@ -1,4 +1,4 @@
-"""The environment of notebooks, and what is said where memory ran out; the other ways to fail are in test_failures.py."""
+"""The environment of notebooks, and the advice where memory ran out; other ways to fail are in test_failures.py."""
 
 import pytest
 

@@ -5,6 +5,7 @@ to_install        what else they import, as names for pip: always, and in some f
 """
 
 import ast
+import functools
 import importlib.metadata
 import sys
 from pathlib import Path
@@ -69,8 +70,12 @@ def _imported(tree, into_functions):
 
 def _name_for_pip(name):
     """The package that brings a module, as pip knows it: cv2 is opencv-python-headless."""
-    packages = importlib.metadata.packages_distributions().get(name, [name])
-    return min(packages, key=len)
+    return min(_packages().get(name, [name]), key=len)
+
+
+@functools.cache
+def _packages():
+    return importlib.metadata.packages_distributions()
 
 
 def command(module: str, folder: Path, force: bool = False) -> int:

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -69,6 +70,23 @@ def test_the_index_is_written_while_a_notebook_starts_anew(finished):
     (folder / "reports" / "results" / "quick" / "01_anew.json").symlink_to(folder / "gone")  # listed, and not there
     index = ReportFolder(folder / "reports", "quick").write_index([planned(folder)])
     assert "three quarters is more than half" in index.read_text()
+
+
+def test_the_index_shows_beside_a_claim_what_another_profile_gave(finished):
+    folder, _ = finished
+    reports = folder / "reports"
+    shutil.copytree(reports / "quick", reports / "photos")
+    text = (reports / "results" / "quick" / "00_good.json").read_text().replace('"holds"', '"contradicted"')
+    (reports / "results" / "photos").mkdir()
+    path = reports / "results" / "photos" / "00_good.json"
+    path.write_text(text.replace('"profile": "quick"', '"profile": "photos"'))
+    state = json.loads((reports / "photos" / "state" / "00_good.json").read_text())
+    state["results_digest"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    (reports / "photos" / "state" / "00_good.json").write_text(json.dumps(state))
+    assert "photos: contradicted" in ReportFolder(reports, "quick").write_index([planned(folder)]).read_text()
+    path.write_text("{")
+    index = ReportFolder(reports, "quick").write_index([planned(folder)])
+    assert "photos: " not in index.read_text(), "damaged results of another profile do not stop this one"
 
 
 def test_a_notebook_that_lost_its_results_is_not_finished(finished):

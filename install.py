@@ -72,7 +72,7 @@ def install() -> None:
         require_own_folder()
         print(f"Creating .venv with Python {sys.version.split()[0]}.", flush=True)
         venv.EnvBuilder(clear=VENV.exists(), with_pip=True, symlinks=os.name != "nt").create(VENV)
-    print("Installing the requirements: a few minutes, once; about 6 GB on Linux.", flush=True)
+    print("Installing the requirements: a few minutes, once; about 8 GB on Linux.", flush=True)
     stamp().unlink(missing_ok=True)
     pip("-r", "requirements.txt", "-c", "constraints.txt")
     pip("--no-deps", "-e", ".")

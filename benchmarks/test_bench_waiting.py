@@ -9,6 +9,10 @@ With GOMP_SPINCOUNT=1000 they spin for a moment and sleep then. The runner and t
 so. (OMP_WAIT_POLICY=PASSIVE, never to spin, is as good beside other work and slower alone. GNU's OpenMP, which torch
 has on Linux, knows the variable; others ignore it.)
 
+A script that opens photos with PIL and lets torch scale and normalise them one by one is hit hardest: its threads meet
+several times an image. So `lib` sets the variable when torch is not loaded yet, and where a script has loaded torch
+first, `embed` draws its images with one thread. Both are measured here, against torch as it comes.
+
 Each side is a process of its own (the variable is read when torch is loaded), with as many threads as cores, in turns:
 once alone, and once beside a process that computes in a loop.
 """
@@ -37,11 +41,64 @@ print(time.perf_counter() - started)
 """
 
 
-def seconds(**variables):
-    """Of the steps of one training, in a process with these variables."""
+OPENING = """
+import io, time
+FIRST
+import numpy as np
+from PIL import Image
+from torchvision import models
+rng, files = np.random.default_rng(0), []
+for photo in rng.integers(0, 256, (16, 15, 20, 3), np.uint8).repeat(25, axis=1).repeat(25, axis=2):
+    files.append(io.BytesIO())
+    Image.fromarray(photo).save(files[-1], "JPEG")
+preset = models.ResNet18_Weights.IMAGENET1K_V1.transforms()
+prepared = lambda: (preset(Image.open(file).convert("RGB")) for file in files)
+def drawn():  # inside of embed: each image is scaled and normalised by torch, then a photo of any kind is handed on
+    for image in prepared():
+        yield np.zeros((32, 32, 3), np.uint8)
+NETWORK
+for repeat in range(3):
+    if repeat == 1:
+        started = time.perf_counter()
+    RUN
+print(time.perf_counter() - started)
+"""
+OPENINGS = {
+    "torch as it comes": ("import torch", "", "list(prepared())"),
+    "lib before torch": ("from lib import embedding", "", "list(prepared())"),
+    "torch before lib, drawn inside of embed": (
+        "import torch\nfrom lib import backbones",
+        "network = backbones.load('squeezenet1_1', 'none', image_size=32, device='cpu')",
+        "backbones.embed(network, drawn())",
+    ),
+}
+
+
+def test_opening_photos_one_by_one_beside_a_busy_process(benchmark):
+    programs = {
+        way: OPENING.replace("FIRST", first).replace("NETWORK", network).replace("RUN", run)
+        for way, (first, network, run) in OPENINGS.items()
+    }
+    busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        runs = [{way: seconds(program) for way, program in programs.items()} for _ in range(ROUNDS)]
+    finally:
+        busy.kill()
+        busy.wait()
+    ms = {way: 1000 * median(run[way] for run in runs) / 32 for way in programs}
+    as_it_comes = ms["torch as it comes"]
+    for way, each in ms.items():
+        print(f"\n{way}: {each:.1f} ms an image, {as_it_comes / each:.1f} times as fast as torch as it comes", end="")
+    benchmark.pedantic(seconds, args=(programs["lib before torch"],), rounds=1)
+    if os.cpu_count() <= 4:
+        assert max(ms["lib before torch"], ms["torch before lib, drawn inside of embed"]) < as_it_comes / 1.5
+
+
+def seconds(program, **variables):
+    """What the program says it took, in a process with these variables."""
     without = {name: value for name, value in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
     environment = without | {"OMP_NUM_THREADS": str(os.cpu_count())} | variables
-    done = subprocess.run([sys.executable, "-c", TRAINING], env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
     return float(done.stdout)
 
 
@@ -49,7 +106,10 @@ def seconds(**variables):
 def test_sleeping_against_spinning_threads(benchmark, beside):
     busy = [] if beside == "nothing" else [subprocess.Popen([sys.executable, "-c", "while True: pass"])]
     try:
-        runs = [(seconds(), seconds(GOMP_SPINCOUNT="1000")) for _ in range(ROUNDS)]
+        runs = [
+            (seconds(TRAINING, GOMP_SPINCOUNT="300000"), seconds(TRAINING, GOMP_SPINCOUNT="1000"))
+            for _ in range(ROUNDS)
+        ]
     finally:
         for process in busy:
             process.kill()
@@ -60,6 +120,6 @@ def test_sleeping_against_spinning_threads(benchmark, beside):
         f"ones, {spinning / sleeping:.2f} times as long"
     )
     benchmark.extra_info["spinning over sleeping"] = spinning / sleeping
-    benchmark.pedantic(seconds, kwargs={"GOMP_SPINCOUNT": "1000"}, rounds=1)
+    benchmark.pedantic(seconds, args=(TRAINING,), kwargs={"GOMP_SPINCOUNT": "1000"}, rounds=1)
     if busy and os.cpu_count() <= 4:  # with many cores there may always be a free one
         assert spinning > 1.5 * sleeping

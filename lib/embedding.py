@@ -18,6 +18,7 @@ import operator
 import os
 import platform
 import sys
+import warnings
 import weakref
 from dataclasses import dataclass
 
@@ -36,6 +37,8 @@ from tqdm.auto import tqdm
 
 __all__ = ["DetectorPreprocess", "Preprocess", "embed", "fused", "precision_of"]
 
+# of torch that was loaded before this file
+THREADS_SPIN = sys.platform == "linux" and not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys()
 PRECISIONS = ("auto", "float32", "bfloat16")
 
 
@@ -109,6 +112,33 @@ def _batches(images, batch_size):
         start += len(batch)
 
 
+def _drawn_by_one_thread(batches):
+    """The batches, drawn without torch's threads if these spin: torch was loaded before this file, and not told not to.
+
+    Who decodes with PIL and then lets torch scale and normalise each image has its threads meet several times an image,
+    and beside other work they wait for each other at full load: 10 to 40 times as long an image was measured.
+    """
+    if THREADS_SPIN and hasattr(os, "getloadavg") and os.getloadavg()[0] > (os.cpu_count() or 1):
+        warnings.warn(
+            "other programs keep the cores busy, and torch's threads spin while they wait for them; import lib before "
+            "torch, or set GOMP_SPINCOUNT=1000 in the environment, to embed several times as fast",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+    n_threads = torch.get_num_threads()
+    while True:
+        try:
+            if THREADS_SPIN:
+                torch.set_num_threads(1)
+            batch = next(batches, None)
+        finally:
+            if THREADS_SPIN:
+                torch.set_num_threads(n_threads)
+        if batch is None:
+            return
+        yield batch
+
+
 # ------------------------------------------------------------------------------------------------------------ embedding
 
 
@@ -141,7 +171,7 @@ def embed(backbone, images, batch_size=64, progress=True, precision="auto"):
     total = len(images) if hasattr(images, "__len__") else None
     rows, n_done, forward = [], 0, _forward(backbone, precision)
     with tqdm(total=total, desc=f"embed with {backbone.name}", unit="image", leave=False, disable=not shown) as bar:
-        for batch in _batches(images, batch_size):
+        for batch in _drawn_by_one_thread(_batches(images, batch_size)):
             embeddings = np.ascontiguousarray(forward(batch), dtype=np.float32)
             broken = n_done + np.flatnonzero(~np.isfinite(embeddings).all(axis=1))
             if broken.size:

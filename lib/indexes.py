@@ -7,6 +7,7 @@ Contents
     HNSWIndex               a graph of neighbours, walked from a few rows towards the query (FAISS)
     IVFPQIndex              rows in lists by nearest centre, each compressed to a few bytes (FAISS)
     benchmark               build time, bytes, time of single queries and of batches, and recall of any of them
+    seconds_in_turns        several searches timed in turns, so that other load on the machine affects all alike
     recall_of_neighbours    the share of the exact answers that were found
     search_leave_self_out   every row queries the gallery that it is itself in, and is never its own answer
     write_index, read_index what every index of the course writes to a file, and reads
@@ -395,6 +396,19 @@ def benchmark(index, gallery, queries, k, exact=None, threads=1, n_single=100, n
         "batch_ms": float(np.median(batch_ms)), "batch_p99_ms": float(np.quantile(batch_ms, 0.99)),
         "recall": float(recall_of_neighbours(found, exact).mean()),
     }  # fmt: skip
+
+
+def seconds_in_turns(searches, n_rounds, clock=time.process_time):
+    """Seconds that each of `searches` (called without arguments) took: float64 (n_rounds, n_searches), one thread.
+
+    Every search takes its turn in every round, after a round that is not counted.
+
+    >>> seconds_in_turns([lambda: None, lambda: None], n_rounds=3).shape
+    (3, 2)
+    """
+    with threadpool_limits(1):
+        rounds = [[_timed(clock, search)[0] for search in searches] for _ in range(n_rounds + 1)]
+    return np.array(rounds[1:])
 
 
 def search_leave_self_out(embeddings, k, rows=None, metric="cosine"):

@@ -2,7 +2,7 @@
 
 Contents: `checked_embeddings`, `checked_k`, `checked_count`, `unit_rows`, `rows_a_batch`,
 `search_flat` (FAISS's flat search, fast for few queries too), `nearest_among` (candidates compared pair
-by pair), `ordered` (ties by lower row).
+by pair), `ordered` (ties by lower row), `enlarged` (a larger gallery to time on, with the statistics of a small one).
 
 Needs numpy and faiss. Copy this file alone.
 """
@@ -115,3 +115,31 @@ def ordered(distances, candidates, k):
     order = np.lexsort((candidates, distances))[:, :k]
     rows = np.arange(len(order))[:, None]
     return distances[rows, order], candidates[rows, order]
+
+
+def enlarged(embeddings, labels, n, mix=0.6, seed=0):
+    """A gallery of n rows of the same classes: (embeddings float32 (n, d), labels (n,)), the given rows first.
+
+    A new row is its class's mean, plus the deviations from it of two random rows of the class, weighted sqrt(1 - mix^2)
+    and mix: so the class keeps its mean and its covariance. mix is 0 (copies) to 1. With n below the rows given, the
+    first n. It serves to time a search and to compare ways of searching; it says nothing about how good an embedding is.
+
+    >>> rows, labels = enlarged(np.array([[0], [2], [9]], np.float32), np.array(["a", "a", "b"]), n=6)
+    >>> rows[:3].ravel().tolist(), sorted(set(labels[3:].tolist()) - {"a", "b"})
+    ([0.0, 2.0, 9.0], [])
+    """
+    embeddings, labels = np.asarray(embeddings, dtype=np.float32), np.asarray(labels)
+    if len(embeddings) != len(labels) or len(labels) == 0 or not 0 <= mix <= 1:
+        raise ValueError(
+            f"expected one label a row and mix from 0 to 1, got {len(embeddings)} rows, {len(labels)} labels, mix {mix}"
+        )
+    rng, n_given = np.random.default_rng(seed), min(len(labels), checked_count(n, "n"))
+    first = np.concatenate([np.arange(n_given), rng.integers(0, len(labels), n - n_given)])
+    second, mean = np.empty_like(first), np.empty_like(embeddings)
+    for name in np.unique(labels):
+        members, here = np.flatnonzero(labels == name), labels[first] == name
+        mean[members], second[here] = embeddings[members].mean(axis=0), rng.choice(members, here.sum())
+    centred = embeddings - mean
+    rows = mean[first] + np.float32((1 - mix**2) ** 0.5) * centred[first] + np.float32(mix) * centred[second]
+    rows[:n_given] = embeddings[:n_given]
+    return rows, labels[first]

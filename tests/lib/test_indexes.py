@@ -557,3 +557,10 @@ def test_benchmark_takes_known_answers_holds_to_its_threads_and_gives_them_back(
             benchmark(FlatIndex(), gallery, gallery, 2, **wrong)
     with pytest.raises(ValueError, match="expected 1 query or more, got 0"):
         benchmark(FlatIndex(), gallery, gallery[:0], 2)
+
+
+def test_searches_timed_in_turns_alternate_and_the_first_round_does_not_count():
+    calls, ticks = [], iter(range(1000))
+    seconds = indexes.seconds_in_turns([lambda: calls.append("a"), lambda: calls.append("b")], 2, lambda: next(ticks))
+    assert calls == ["a", "b"] * 3
+    np.testing.assert_array_equal(seconds, np.ones((2, 2)))

@@ -76,3 +76,25 @@ def test_faiss_multiplies_matrices_from_four_queries_on_and_keeps_its_threshold(
         vectors.search_flat(index, np.zeros((n_queries, 2), np.float32), 1)
     assert index.seen == (1 if by_products else usual)
     assert faiss.cvar.distance_compute_blas_threshold == usual
+
+
+def test_an_enlarged_gallery_keeps_the_rows_given_and_the_mean_and_covariance_of_each_class():
+    rng = np.random.default_rng(0)
+    labels = np.repeat(["a", "b"], 300)
+    rows = (rng.normal(size=(600, 2)) @ [[2, 1], [0, 1]] + (labels == "b")[:, None] * 9).astype(np.float32)
+    more, more_labels = vectors.enlarged(rows, labels, 40_000)
+    assert_array_equal(more[:600], rows)
+    assert_array_equal(more_labels[:600], labels)
+    for name in "ab":
+        new, given = more[600:][more_labels[600:] == name], rows[labels == name]
+        assert_allclose(new.mean(axis=0), given.mean(axis=0), atol=0.05)
+        assert_allclose(np.cov(new.T), np.cov(given.T), atol=0.15)
+
+
+def test_an_enlarged_gallery_can_be_smaller_and_refuses_labels_that_do_not_fit():
+    rows = np.eye(3, dtype=np.float32)
+    assert_array_equal(vectors.enlarged(rows, [0, 1, 2], 2)[0], rows[:2])
+    with pytest.raises(ValueError, match="one label a row and mix from 0 to 1, got 3 rows, 2 labels, mix 0.6"):
+        vectors.enlarged(rows, [0, 1], 5)
+    with pytest.raises(ValueError, match="n must be a positive integer, got 0"):
+        vectors.enlarged(rows, [0, 1, 2], 0)

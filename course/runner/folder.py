@@ -15,10 +15,10 @@ from pathlib import Path
 
 from course import ROOT, UsageError
 from course.files import write_text
+from course.records import noted
 from course.runner import kernel
 from course.runner.plan import Notebook
 from course.runner.staleness import digest, digest_of_file
-from lib import results
 
 PICTURES = (".png", ".jpg")
 OTHERS = {"quick", "photos", "full"}  # profiles whose verdicts are shown beside each other
@@ -118,7 +118,7 @@ class ReportFolder:
     def tables(self):
         """What was measured and what was claimed; UsageError for a damaged file of results."""
         try:
-            return results.gather(self.reports, self.profile)
+            return noted(self.reports, self.profile)
         except ValueError as error:
             raise UsageError(str(error)) from error
 

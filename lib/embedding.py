@@ -6,9 +6,8 @@
     fused                            the same network, its batch norms folded, its activations and sums inside of the
                                      convolutions that they follow
 
-On a CPU, `embed` computes with the fused network where it can be had (x86, oneDNN, a network that torch.fx can follow;
-no hook on any of its modules), else with the network as it is. The weights are folded anew at every call, so that a
-network that is being trained is never embedded with the weights that it had.
+On a CPU, `embed` computes with the fused network where there is one, else with the network as it is. The weights are
+folded anew at every call, so that a network in training is never embedded with the weights that it had.
 
 Needs numpy, torch, torchvision, tqdm. Copy this file alone.
 """
@@ -72,9 +71,6 @@ if not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys():  # torch came 
     let_waiting_threads_sleep()
 
 
-# --------------------------------------------------------------------------------------------------- images to batches
-
-
 @dataclass(frozen=True)
 class Preprocess:
     """The shorter side to `resize`, the central `crop` x `crop`, to [0, 1], less mean, by std: float32 (n, 3, h, w)."""
@@ -86,8 +82,17 @@ class Preprocess:
     interpolation: str = "bilinear"  # antialiased, on uint8
 
     def __call__(self, images, device=None):
-        squares = _squares(images, self.resize, self.crop, self.interpolation, device)
+        images = _checked(images)
+        if len({image.shape for image in images}) == 1:
+            squares = self._squares(np.stack(images), device)
+        else:
+            squares = torch.cat([self._squares(image[None], device) for image in images])
         return v2.functional.normalize(v2.functional.to_dtype(squares, torch.float32, scale=True), self.mean, self.std)
+
+    def _squares(self, batch, device):  # uint8 (n, 3, crop, crop)
+        batch = torch.from_numpy(np.array(batch)).to(device).permute(0, 3, 1, 2)
+        batch = v2.functional.resize(batch, [self.resize], v2.InterpolationMode(self.interpolation), antialias=True)
+        return v2.functional.center_crop(batch, [self.crop, self.crop])
 
 
 @dataclass(frozen=True)
@@ -99,20 +104,6 @@ class DetectorPreprocess:
     def __call__(self, images, device=None):
         tensors = [torch.from_numpy(np.array(image)).permute(2, 0, 1) for image in _checked(images)]
         return [v2.functional.to_dtype(tensor.to(device), torch.float32, scale=True) for tensor in tensors]
-
-
-def _squares(images, resize, crop, interpolation, device=None):
-    """uint8 (n, 3, crop, crop)"""
-
-    def square(batch):
-        batch = torch.from_numpy(np.array(batch)).to(device).permute(0, 3, 1, 2)
-        batch = v2.functional.resize(batch, [resize], v2.InterpolationMode(interpolation), antialias=True)
-        return v2.functional.center_crop(batch, [crop, crop])
-
-    images = _checked(images)
-    if len({image.shape for image in images}) == 1:
-        return square(np.stack(images))
-    return torch.cat([square(image[None]) for image in images])
 
 
 def _checked(images, first=0):
@@ -133,16 +124,12 @@ def _batches(images, batch_size):
             yield _checked(images[start : start + batch_size], start)
         return
     if hasattr(images, "image") and hasattr(images, "__len__"):  # a collection
-        collection = images
-        images = (collection.image(i) for i in range(len(collection)))
+        images = map(images.image, range(len(images)))
     singles = itertools.chain.from_iterable(item if np.ndim(item) == 4 else [item] for item in images)
     start = 0
     while batch := list(itertools.islice(singles, batch_size)):
         yield _checked(batch, start)
         start += len(batch)
-
-
-# ------------------------------------------------------------------------------------------------------------ embedding
 
 
 def embed(backbone, images, batch_size=64, progress=True, precision="auto"):
@@ -156,8 +143,8 @@ def embed(backbone, images, batch_size=64, progress=True, precision="auto"):
     precision   "float32", "bfloat16" (cosine to float32 0.997 to 0.9999, by the network), or "auto": bfloat16 where it
                 is faster, on a GPU and on a CPU with AMX or AVX-512 BF16, else float32. Detectors compute in float32
 
-    The model computes where it is, in evaluation mode, and is left as it was. ValueError for no image at all, a wrong
-    shape or type (which image), and for embeddings that are not finite (which rows).
+    The model computes where it is and is left as it was. ValueError for no image at all, a wrong shape or type (which
+    image), and for embeddings that are not finite (which rows).
 
     >>> from types import SimpleNamespace
     >>> mean = nn.Sequential(nn.Conv2d(3, 2, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
@@ -227,8 +214,6 @@ def precision_of(backbone, asked="auto"):
     return "bfloat16" if able else "float32"
 
 
-# ---------------------------------------------------------------------------------------------------- fused for the CPU
-
 _TRACED = weakref.WeakKeyDictionary()  # model -> (its modules when it was traced, the fused network or None)
 
 
@@ -236,11 +221,10 @@ def fused(model, images, precision="float32"):
     """The model, in evaluation mode, with batch norms folded into the convolutions before them, and with activations
     and sums computed by these convolutions (oneDNN), in float32 or bfloat16; None where that cannot be done.
 
-    images      as the model takes them: of the first two the model and the fused network must give the same, up to the
-                rounding of float32, else there is None (seen once a model)
-
-    It shares the modules that it does not fuse with the model. It is for images on the CPU, and not for training: its
-    weights are copies of those that the model has now. In bfloat16 call it under torch.autocast.
+    It can where there are x86 and oneDNN, no module with a hook, a model that torch.fx can follow, and the same result,
+    up to the rounding of float32, for the first two of `images` (as the model takes them; seen once a model).
+    The fused network shares the modules that it does not fuse. It is not for training: its weights are copies of those
+    that the model has now. In bfloat16 call it under torch.autocast.
     """
     if platform.machine().lower() not in ("x86_64", "amd64") or not torch.backends.mkldnn.is_available():
         return None
@@ -261,7 +245,6 @@ def fused(model, images, precision="float32"):
 
 
 def _folded(network, dtype):
-    """The network with the weights that its model has now."""
     for module in network.modules():
         if isinstance(module, _Convolution):
             module.fold(dtype)
@@ -351,11 +334,8 @@ def _with_fused_convolutions(model):
 
 
 def _can_be_fused(module):
-    return (
-        (type(module) is nn.Conv2d or type(module).__name__ == "Conv2dSame")
-        and module.padding_mode == "zeros"
-        and not isinstance(module.padding, str)
-    )
+    is_known = type(module) is nn.Conv2d or type(module).__name__ == "Conv2dSame"
+    return is_known and module.padding_mode == "zeros" and not isinstance(module.padding, str)
 
 
 def _fuse_from(node, network, modules, place):
@@ -398,12 +378,9 @@ def _is_norm(node, modules):
     if node is None or node.op != "call_module" or not isinstance(modules[node.target], nn.BatchNorm2d):
         return False
     norm = modules[node.target]
-    plain = type(norm) is nn.BatchNorm2d or (type(norm).__name__ == "BatchNormAct2d" and not _drops(norm))
+    of_timm = type(norm).__name__ == "BatchNormAct2d" and isinstance(norm.drop, nn.Identity)
+    plain = type(norm) is nn.BatchNorm2d or of_timm
     return plain and norm.track_running_stats and _activation(getattr(norm, "act", None)) is not None
-
-
-def _drops(norm):
-    return not isinstance(norm.drop, nn.Identity)
 
 
 def _activation(module):

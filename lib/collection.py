@@ -12,7 +12,6 @@ Columns with a meaning: `label` (one class), `labels` (several, joined with |), 
 Your own photos need no table: class folders (`photos/cat/1.jpg`), the same below split folders
 (`photos/train/cat/1.jpg`), or just photos.
 
-Contents: `read(name_or_folder, split)` -> `Collection`; `known()`, the collections that the course has a page for.
 Needs numpy, pandas, Pillow and tqdm. Copy with: images.py, metadata.py.
 """
 
@@ -46,32 +45,30 @@ def read(name_or_folder, split=None):
     $RETRIEVAL_DATA (several are joined as in $PATH), then in `data/` of the nearest parent of the working directory
     that has one, then in the working directory. Only the tables are read, no image.
 
-    Tables are read as text. Nothing turns into NaN by its spelling: "NA" and "None" stay words, a missing word is "".
-    A column whose every value is a number becomes numeric, with NaN where one is missing, unless two spellings would
-    become the same number (3.1 and 3.10); a `label` does only if all are whole numbers, and the name of a class folder
-    never does. The type is decided over all splits, so that it does not depend on `split`. A collection without split
-    folders, and without a `split` column of its own, is one split called "train", as `imagefolder` has it.
+    Values are text, "" where one is missing ("NA" and "None" stay words); a column whose every value is a number, over
+    all splits, becomes numeric, with NaN where one is missing (`metadata.with_numbers`), the name of a class folder
+    never. A collection without split folders and without a `split` column is one split called "train".
 
-    Raises ValueError for an unknown name, an unknown split, or a table that is not sound (no `file_name`, a name twice,
-    a path that leaves the folder, a row too long or too short, no row, some labels empty); FileNotFoundError for a
+    Raises ValueError for an unknown name, an unknown split, or a table that is not sound; FileNotFoundError for a
     folder that does not exist, or a known collection that is not here yet. Files and folders that are no photos are
     left out with a warning that counts and names them.
 
     >>> import tempfile
     >>> from PIL import Image
     >>> photos = Path(tempfile.mkdtemp()) / "photos"
-    >>> for name, colour in {"sea/1.png": (0, 0, 255), "wood/1.png": (0, 128, 0), "wood/2.png": (0, 99, 0)}.items():
+    >>> for name, colour in {"sea/1.png": (0, 0, 255), "wood/1.png": (0, 128, 0)}.items():
     ...     (photos / name).parent.mkdir(parents=True, exist_ok=True)
     ...     Image.new("RGB", (40, 30), colour).save(photos / name)
     >>> collection = read(photos)
     >>> collection
-    Collection 'photos': 3 images (train 3), columns: file_name, label, split
+    Collection 'photos': 2 images (train 2), columns: file_name, label, split
     >>> collection.where("label", "wood").images(8)[:, 0, 0].tolist()
-    [[0, 128, 0], [0, 99, 0]]
+    [[0, 128, 0]]
     """
     folder = _find(name_or_folder)
     table, parents = _read_folder(folder)
-    collection = Collection(folder.name, folder, table, parents, _distinct_labels(table))
+    label_names = sorted({label for labels in table.get("labels", ()) for label in labels.split("|")} - {""})
+    collection = Collection(folder.name, folder, table, parents, label_names)
     if split is None:
         return collection
     splits = table["split"].unique().tolist()
@@ -81,11 +78,8 @@ def read(name_or_folder, split=None):
 
 
 def known():
-    """The collections that the course has a page for: name -> title, splits, terms, citation, how_to_get.
-
-    Read from data/collections.toml of the course; empty where this file was copied without it.
-    """
-    if not _COLLECTIONS_TOML.is_file():
+    """The collections in data/collections.toml of the course: name -> title, splits, terms, citation, how_to_get."""
+    if not _COLLECTIONS_TOML.is_file():  # where this file was copied without it
         return {}
     return tomllib.loads(_COLLECTIONS_TOML.read_text(encoding="utf-8"))
 
@@ -93,21 +87,16 @@ def known():
 class Collection:
     """Images with a table: row i of `table` is about image i. Made by `read`; narrowed by `where`, `sample`, `subset`.
 
-    name, folder    of the collection
-    table           DataFrame, index 0..n-1: the columns of metadata.csv and `split`
-    paths           the n paths of the images
+    name, folder, paths (of the n images); table: DataFrame, index 0..n-1: the columns of metadata.csv and `split`.
     """
 
     def __init__(self, name, folder, table, parents, label_names=()):
         """parents: for each row the folder that its file names are relative to."""
         if len(table) != len(parents):
             raise ValueError(f"expected one parent folder a row ({len(table)}), got {len(parents)}")
-        self.name = name
-        self.folder = Path(folder)
-        self.table = table
+        self.name, self.folder, self.table = name, Path(folder), table
         self.paths = [parent / file_name for parent, file_name in zip(parents, table["file_name"], strict=True)]
-        self._parents = list(parents)
-        self._label_names = tuple(label_names)
+        self._parents, self._label_names = list(parents), tuple(label_names)
 
     def __len__(self):
         return len(self.paths)
@@ -118,10 +107,7 @@ class Collection:
         return f"Collection {self.name!r}: {len(self):,} images ({splits}), columns: {', '.join(self.table.columns)}"
 
     def where(self, column, value):
-        """The collection of the rows whose `column` is `value`, compared as text; in the same order.
-
-        ValueError if there is no such column, naming those there are, or if no row has the value.
-        """
+        """The collection of the rows whose `column` is `value`, compared as text. ValueError if there is none."""
         texts = self.column(column).astype(str)
         rows = np.flatnonzero(texts == str(value))
         if not len(rows):
@@ -136,18 +122,15 @@ class Collection:
         return self.subset(np.random.default_rng(seed).permutation(len(self))[:n])
 
     def column(self, name):
-        """The values of a column: (n,). ValueError if there is no such column, naming those there are.
-
-        Use this for the labels: `collection.column("label")`.
-        """
+        """The values of a column, "label" for one: (n,). ValueError if there is none, naming those there are."""
         if name not in self.table:
             raise ValueError(f"{self.name} has no column {name!r}; it has: {', '.join(self.table)}")
         return self.table[name].to_numpy()
 
     def subset(self, rows):
-        """The collection of these rows only, in the order given: row numbers, or a bool mask of length n.
+        """The collection of these rows only, in the order given: row numbers (one may come twice), or a bool mask (n,).
 
-        Its table is numbered from 0 again; a row may come twice. Label names (`label_sets`) stay those of the whole.
+        Its table is numbered from 0 again; label names (`label_sets`) stay those of the whole.
         """
         rows = np.asarray(rows)
         if rows.dtype == bool:
@@ -164,11 +147,7 @@ class Collection:
         return Collection(self.name, self.folder, table, [self._parents[row] for row in rows], self._label_names)
 
     def image(self, i):
-        """Image i at its own size: uint8 (h, w, 3), RGB.
-
-        Upright, whatever its EXIF tag, its mode and its format (see `images.read`). ValueError, naming the file and
-        the cause, if it cannot be read.
-        """
+        """Image i at its own size: uint8 (h, w, 3), RGB, upright, as `images.read` gives it."""
         return images.read(self.paths[self._row(i)])
 
     def images(self, size, fit="squash", grey=False, progress=True):
@@ -176,9 +155,7 @@ class Collection:
 
         fit: "squash" scales both sides to `size`; "crop" takes the central square; "pad" keeps the whole image,
         centred on white. Scaling is bilinear over the area covered. grey: the luma (ITU-R 601) in all three channels.
-        progress: a bar in a terminal and in Jupyter, none where the output is a file; TQDM_DISABLE=1 turns it off.
-
-        ValueError that counts and names the broken ones, if there are any. No row is ever left out: `check` gives the
+        progress: a bar in a terminal and in Jupyter. ValueError that counts and names broken ones: `check` gives the
         collection without them.
         """
         size, fit = images.checked_count(size, "size"), images.checked_fit(fit)
@@ -192,9 +169,8 @@ class Collection:
         return pixels
 
     def check(self, progress=True):
-        """Open every image. Returns (readable, broken): the collection of those that can be read, a table of the rest.
-
-        broken: DataFrame with `row` (in this collection), `file_name`, `split`, `cause`; no row where all is well.
+        """Open every image. Returns (readable, broken): the collection of those that can be read, and of the rest a
+        DataFrame with `row` (in this collection), `file_name`, `split`, `cause`.
         """
         title = f"{self.name}: check"
         causes = images.for_each(lambda row: images.read(self.paths[row]), len(self), title, progress)
@@ -205,13 +181,13 @@ class Collection:
         return self.subset(np.setdiff1d(np.arange(len(self)), rows)), broken
 
     def mask(self, i):
-        """Mask i at its own size: uint8 (h, w), pixel values as stored (of a palette image its indices)."""
+        """Mask i at its own size: uint8 (h, w), as `images.read_mask` gives it."""
         return images.read_mask(self._mask_paths([self._row(i)])[0])
 
     def masks(self, size, fit="squash", progress=True):
-        """All masks at one size: uint8 (n, size, size), by nearest neighbour, so that no value is mixed.
+        """All masks at one size: uint8 (n, size, size), by nearest neighbour; fit as for `images`, padded with 0.
 
-        fit: as for `images`, with 0 around a padded mask. ValueError if a row has no mask, with how to keep the rest.
+        ValueError if a row has no mask, with how to keep the rest.
         """
         size, fit = images.checked_count(size, "size"), images.checked_fit(fit)
         paths = self._mask_paths(range(len(self)))
@@ -235,10 +211,10 @@ class Collection:
         return [[caption for caption in row if caption] for row in rows]
 
     def label_sets(self, names=None):
-        """The labels of each image as (bool (n, L), list of L names). An image without labels has a row of False.
+        """The labels of each image as (bool (n, L), list of L names).
 
-        names: the labels asked for, in this order; others are left out. By default all that occur anywhere in the
-        collection, sorted, so that the columns of its training and test split are the same.
+        names: the labels asked for, in this order. By default all that occur anywhere in the collection, sorted, so
+        that the columns of its training and test split are the same.
         """
         if "labels" not in self.table:
             raise ValueError(f"{self.name} has no column `labels` (joined with |); it has: {', '.join(self.table)}")
@@ -297,9 +273,6 @@ class Collection:
         return [self._parents[row] / names[row] for row in rows]
 
 
-# --- finding a collection -------------------------------------------------------------------------
-
-
 def _find(name_or_folder):
     """The folder meant by a name or a path."""
     text = os.fspath(name_or_folder)
@@ -308,18 +281,20 @@ def _find(name_or_folder):
         if not text or not folder.is_dir():
             raise FileNotFoundError(f"expected a folder, got {text!r} (from {Path.cwd()}), which does not exist")
         return folder
-    places = _places()
+    places = [Path(part).expanduser() for part in os.environ.get("RETRIEVAL_DATA", "").split(os.pathsep) if part]
+    here = Path.cwd()
+    places += [parent / "data" for parent in (here, *here.parents) if (parent / "data").is_dir()][:1]
+    places.append(here)
     for place in places:
         if (place / text).is_dir():
             return (place / text).resolve()
     looked = "\nLooked for:\n" + "\n".join(f"  {place / text}" for place in places)
     if not os.environ.get("RETRIEVAL_DATA"):
         looked += "\n$RETRIEVAL_DATA, which names folders of collections, is not set."
-    pages = known()
     if text in _DRAWN:
-        raise FileNotFoundError(
-            f"the collection {text} has not been drawn yet: run `python -m course catalogue`{looked}"
-        )
+        how = "run `python -m course catalogue`"
+        raise FileNotFoundError(f"the collection {text} has not been drawn yet: {how}{looked}")
+    pages = known()
     if text in pages:
         how = pages[text]["how_to_get"].strip()
         raise FileNotFoundError(f"{text} ({pages[text]['title']}) is not here. {how}{looked}")
@@ -330,23 +305,12 @@ def _find(name_or_folder):
     )
 
 
-def _places():
-    """The folders in which a collection is looked for by its name, in this order."""
-    places = [Path(part).expanduser() for part in os.environ.get("RETRIEVAL_DATA", "").split(os.pathsep) if part]
-    here = Path.cwd()
-    places += [parent / "data" for parent in (here, *here.parents) if (parent / "data").is_dir()][:1]
-    return [*places, here]
-
-
 def _has_photos(folder):
     """Whether a folder looks like a collection: a table, or a photo in it or in its folders, two levels deep."""
     if any((place / "metadata.csv").is_file() for place in (folder, *_folders_in(folder))):
         return True
     found = (path for pattern in ("*", "*/*", "*/*/*") for path in folder.glob(pattern))
     return any(path.suffix.lower() in images.SUFFIXES for path in found)
-
-
-# --- reading the tables ---------------------------------------------------------------------------
 
 
 def _read_folder(folder):
@@ -397,10 +361,8 @@ def _read_plain(folder, folders):
         photos = _photos(root, left_out)
         classes = sorted(_folders_in(root)) if splits else folders
         if photos and classes:
-            raise ValueError(
-                f"{root}: {len(photos)} photos beside class folders, the first is {photos[0]}; move each into a class "
-                "folder, or write a metadata.csv"
-            )
+            advice = "move each into a class folder, or write a metadata.csv"
+            raise ValueError(f"{root}: {len(photos)} photos beside class folders, the first is {photos[0]}; {advice}")
         rows += [(name, "", split, root) for name in photos]
         for child in classes:
             rows += [(f"{child.name}/{name}", child.name, split, root) for name in _photos_of_class(child, left_out)]
@@ -419,7 +381,6 @@ def _read_plain(folder, folders):
 
 
 def _photos_of_class(folder, left_out):
-    """The names of the photos in a class folder, which has one or more of them and no folder in it."""
     deeper = _folders_in(folder)
     if deeper:
         raise ValueError(f"{folder}: a class folder holds photos, not folders ({deeper[0].name}/)")
@@ -431,7 +392,6 @@ def _photos_of_class(folder, left_out):
 
 
 def _expected_photos(others):
-    """What counts as a photo, and what lies there instead."""
     kinds = [path.suffix for path in others if path.suffix.lower() in (".heic", ".heif", ".avif")]
     if kinds:
         verb = "file lies there; convert it" if len(kinds) == 1 else "files lie there; convert them"
@@ -458,19 +418,11 @@ def _photos(folder, left_out):
     return photos
 
 
-def _distinct_labels(table):
-    if "labels" not in table:
-        return ()
-    return sorted({label for labels in table["labels"].unique() for label in labels.split("|")} - {""})
-
-
 def _raise_broken(collection, causes, what, advice):
     """ValueError that names the broken ones, the first of them in the first line, which a console may show alone."""
     if causes:
         first, *others = sorted(causes)
         more = "".join(f"\n  row {row}: {causes[row]}" for row in others[:4])
         more += f"\n  and {len(others) - 4:,} more" if len(others) > 4 else ""
-        raise ValueError(
-            f"{len(causes):,} of {len(collection):,} {what} of {collection.name} cannot be read; {advice}. "
-            f"Row {first}: {causes[first]}{more}"
-        )
+        share = f"{len(causes):,} of {len(collection):,} {what} of {collection.name}"
+        raise ValueError(f"{share} cannot be read; {advice}. Row {first}: {causes[first]}{more}")

@@ -1,7 +1,6 @@
 """Photos as arrays: opened safely, turned upright, in RGB, at one size. Files that cannot be read are named.
 
-Contents: `read` and `read_at` (one photo, at its own or at a given size), `read_mask` and `read_mask_at`, `for_each`
-(an action on every row, in threads, with a progress bar). SUFFIXES are the file names that count as photos.
+SUFFIXES are the file names that count as photos.
 
 Needs numpy, Pillow and tqdm. Copy this file alone.
 """
@@ -62,17 +61,10 @@ def for_each(act, n, title, progress=True, rows_a_task=32):
 
     Only a ValueError counts as a failure; any other exception is raised. progress: show a bar, if standard error is a
     terminal or this is a notebook; TQDM_DISABLE=1 turns it off.
-
-    >>> def must_be_even(row):
-    ...     if row % 2:
-    ...         raise ValueError(f"{row} is odd")
-    >>> for_each(must_be_even, 3, "numbers")
-    {1: '1 is odd'}
     """
 
     def act_on_some(start):
-        failed = {}
-        stop = min(start + rows_a_task, n)
+        failed, stop = {}, min(start + rows_a_task, n)
         for row in range(start, stop):
             try:
                 act(row)
@@ -119,24 +111,20 @@ def _open(path, decode):
     except MemoryError:
         raise
     except Exception as error:  # the decoders raise anything from SyntaxError to struct.error on broken bytes
-        cause = "no such file" if isinstance(error, FileNotFoundError) else _cause(path, error)
+        cause = str(error) or type(error).__name__
+        if isinstance(error, FileNotFoundError):
+            cause = "no such file"
+        elif os.path.isfile(path) and os.path.getsize(path) == 0:
+            cause = "empty file (0 bytes)"
+        elif isinstance(error, Image.UnidentifiedImageError):
+            cause = f"not an image in a supported format ({', '.join(FORMATS)})"
         raise ValueError(f"{path}: {cause}") from error
 
 
-def _cause(path, error):
-    if os.path.isfile(path) and os.path.getsize(path) == 0:
-        return "empty file (0 bytes)"
-    if isinstance(error, Image.UnidentifiedImageError):
-        return f"not an image in a supported format ({', '.join(FORMATS)})"
-    return str(error) or type(error).__name__
-
-
 def _open_rgb(path, size=None):
-    """The image upright in RGB. size: a JPEG may be decoded smaller, but never below 3 x size on its shorter side."""
-
     def decode(image):
         if size is not None:
-            # Decoding at 1/2, 1/4 or 1/8 saves most of the time on photos of a camera; the margin of 3 keeps the
+            # A JPEG of a camera is decoded at 1/2, 1/4 or 1/8, which saves most of the time; the margin of 3 keeps the
             # scaled picture within a grey level or two of the one that is scaled from all pixels.
             image.draft(None, (3 * size, 3 * size))
         return _to_rgb(ImageOps.exif_transpose(image))
@@ -150,15 +138,12 @@ def _to_rgb(image):
         return image
     if image.mode.startswith(("I", "F")):
         values = np.asarray(image)
-        if image.mode == "F" or values.min() < 0 or values.max() > 65535:
-            raise ValueError(
-                f"expected 8 or 16 bits a channel, got mode {image.mode} from {values.min()} to {values.max()}"
-            )
+        low, high = values.min(), values.max()
+        if image.mode == "F" or low < 0 or high > 65535:
+            raise ValueError(f"expected 8 or 16 bits a channel, got mode {image.mode} from {low} to {high}")
         return Image.fromarray((values.astype(np.uint16) >> 8).astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, image).convert("RGB")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
     return image.convert("RGB")
 
 

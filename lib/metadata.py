@@ -1,19 +1,17 @@
 """Tables of a collection: CSV files read as text, every fault named with its file, its row and its remedy.
 
-Contents: `read_csv` (any table), `read_metadata` (a table with a `file_name` a row, checked), `with_numbers` (columns
-of numbers as numbers).
-
 Needs numpy and pandas. Copy this file alone.
 """
 
 import csv
 import re
 
+import numpy as np
 import pandas as pd
 
 _TEXT_COLUMN = re.compile(r"file_name|mask_file_name|labels|split|caption_\d+")
-_NUMBER = r"-?(?:0|[1-9]\d{0,17})(?:\.\d+)?"  # 007 is a name; so is what an int64 cannot hold
-_WHOLE_NUMBER = r"-?(?:0|[1-9]\d{0,17})"
+_WHOLE_NUMBER = r"-?(?:0|[1-9]\d{0,17})"  # 007 is a name; so is what an int64 cannot hold
+_NUMBER = _WHOLE_NUMBER + r"(?:\.\d+)?"
 
 
 def read_csv(path, needed=()):
@@ -28,16 +26,13 @@ def read_csv(path, needed=()):
             rows = []
             for row in reader:
                 if row and len(row) != len(header):
-                    raise ValueError(
-                        f"line {reader.line_num} has {len(row)} values, the header has {len(header)} (a comma inside a "
-                        "value needs quotation marks around it)"
-                    )
+                    found = f"line {reader.line_num} has {len(row)} values, the header has {len(header)}"
+                    raise ValueError(f"{found} (a comma inside a value needs quotation marks around it)")
                 if row:
                     rows.append(row)
     except UnicodeDecodeError as error:
-        raise ValueError(
-            f"{path}: not UTF-8 (byte 0x{error.object[error.start]:02x}); save it as 'CSV UTF-8' in the spreadsheet"
-        ) from error
+        what = f"not UTF-8 (byte 0x{error.object[error.start]:02x})"
+        raise ValueError(f"{path}: {what}; save it as 'CSV UTF-8' in the spreadsheet") from error
     except (csv.Error, ValueError) as error:
         raise ValueError(f"{path}: {error}") from error
     _check_header(path, header, needed)
@@ -59,23 +54,17 @@ def read_metadata(path):
         for row, name in enumerate(table.get(column, ()), 1):
             if "\\" in name:
                 raise ValueError(f"{path}, row {row}: {column} {name!r} has a backslash; use / on every system")
-            if (not name and column == "file_name") or _leaves(name):
-                raise ValueError(
-                    f"{path}, row {row}: expected {column} to be a path below {path.parent.name}/, got {name!r}"
-                )
-    is_repeated = table["file_name"].duplicated()
-    if is_repeated.any():
-        raise ValueError(
-            f"{path}: {is_repeated.sum()} file names appear twice, the first is "
-            f"{table['file_name'][is_repeated].iloc[0]!r}"
-        )
-    if "label" in table:
-        is_empty = (table["label"] == "").to_numpy()
-        if 0 < is_empty.sum() < len(table):
-            raise ValueError(
-                f"{path}: {is_empty.sum()} of {len(table)} labels are empty, the first in row {is_empty.argmax() + 1}; "
-                "fill them in or remove these rows"
-            )
+            leaves = name.startswith(("/", "~")) or ".." in name.split("/") or re.match(r"[A-Za-z]:", name)
+            if leaves or (not name and column == "file_name"):
+                expected = f"expected {column} to be a path below {path.parent.name}/"
+                raise ValueError(f"{path}, row {row}: {expected}, got {name!r}")
+    repeated = table["file_name"][table["file_name"].duplicated()]
+    if len(repeated):
+        raise ValueError(f"{path}: {len(repeated)} file names appear twice, the first is {repeated.iloc[0]!r}")
+    is_empty = (table["label"] == "").to_numpy() if "label" in table else np.zeros(0)
+    if 0 < is_empty.sum() < len(table):
+        share = f"{is_empty.sum()} of {len(table)} labels are empty, the first in row {is_empty.argmax() + 1}"
+        raise ValueError(f"{path}: {share}; fill them in or remove these rows")
     return table
 
 
@@ -111,14 +100,9 @@ def _check_header(path, header, needed):
         raise ValueError(f"{path}: column {blank[0]!r} has blanks around its name; write {blank[0].strip()!r}")
     missing = [column for column in needed if column not in header]
     has = f"its columns are: {', '.join(header) or 'none'}"
-    if missing and len(header) == 1 and any(mark in header[0] for mark in ";\t"):
-        raise ValueError(f"{path}: no column {', '.join(missing)}; {has}; save it with commas between the columns")
     if missing:
-        raise ValueError(f"{path}: no column {', '.join(missing)}; {has}")
+        is_one = len(header) == 1 and any(mark in header[0] for mark in ";\t")
+        advice = "; save it with commas between the columns" if is_one else ""
+        raise ValueError(f"{path}: no column {', '.join(missing)}; {has}{advice}")
     if len(set(header)) < len(header):
         raise ValueError(f"{path}: a column appears twice; {has}")
-
-
-def _leaves(name):
-    """Whether a path in a table is not plainly one below its folder, on any system."""
-    return name.startswith(("/", "~")) or ".." in name.split("/") or re.match(r"[A-Za-z]:", name) is not None

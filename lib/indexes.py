@@ -1,23 +1,9 @@
 """Which gallery rows are nearest to a query? Exact or fast, behind one interface, and what each way costs.
 
-Contents
-    FlatIndex               compares each query with the whole gallery (FAISS): the reference for the faster ones
-    KDTreeIndex             exact too: a tree of boxes, of which those too far away are skipped (scikit-learn)
-    LSHIndex                a few hundred bits a row: on which side of each random plane it lies (FAISS)
-    HNSWIndex               a graph of neighbours, walked from a few rows towards the query (FAISS)
-    IVFPQIndex              rows in lists by nearest centre, each compressed to a few bytes (FAISS)
-    benchmark               build time, bytes, time of single queries and of batches, and recall of any of them
-    seconds_in_turns        several searches timed in turns, so that other load on the machine affects all alike
-    recall_of_neighbours    the share of the exact answers that were found
-    search_leave_self_out   every row queries the gallery that it is itself in, and is never its own answer
-    write_index, read_index what every index of the course writes to a file, and reads
-
 An index has `fit(gallery)`, `search(queries, k) -> distances, neighbours`, `save(path)`, `load(path)` and `nbytes`.
-distances are float32 (q, k), ascending; neighbours are int64 (q, k) gallery rows; equal distances go by lower row (in
-the approximate ones: among the rows that they find). Every query gets k different rows, never padded with -1.
-
-metric "cosine": rows are scaled to length 1; distances are 1 - cosine, 0 to 2.
-metric "l2":     distances are Euclidean, in the unit of the embeddings (not squared, as FAISS has them).
+distances are float32 (q, k), ascending: 1 - cosine, 0 to 2, by metric "cosine"; Euclidean, not squared, by "l2".
+neighbours are int64 (q, k) gallery rows, k different ones for every query; equal distances go by lower row (in the
+approximate indexes: among the rows that they find).
 
 FAISS uses all cores, or as many as faiss.omp_set_num_threads says. With several, two graphs of the same rows differ.
 
@@ -54,10 +40,8 @@ class _Index:
     def __init__(self, metric="cosine", **settings):
         if metric not in self.metrics:
             raise ValueError(f"metric must be one of {', '.join(map(repr, self.metrics))}, got {metric!r}")
-        self.metric = metric
-        self.settings = {
-            name: None if value is None else vectors.checked_count(value, name) for name, value in settings.items()
-        }
+        self.metric, count = metric, vectors.checked_count
+        self.settings = {name: None if value is None else count(value, name) for name, value in settings.items()}
 
     def fit(self, gallery):
         """Index the gallery (n, d), replacing an earlier one. Returns the index itself."""
@@ -70,8 +54,7 @@ class _Index:
     def search(self, queries, k):
         """The k nearest gallery rows of each query: distances float32 (q, k), neighbours int64 (q, k).
 
-        ValueError: k above the gallery, another dimension than the gallery's, NaN, infinity, and for cosine rows of
-        zeros, which have no direction.
+        ValueError: k above the gallery, another dimension than its, NaN, infinity, and for cosine rows of zeros.
         """
         n, d = self._shape()
         queries, squared_lengths = vectors.checked_with_lengths(queries, "queries", self.metric, n_columns=d)
@@ -84,16 +67,31 @@ class _Index:
         return found[0] if len(found) == 1 else tuple(map(np.concatenate, zip(*found, strict=True)))
 
     def save(self, path):
-        """Write the index to one file: first a header with a digest, then its contents. No pickle.
-
-        The file appears under its name only once it is complete.
-        """
-        write_index(path, self._header(), self._payload().tobytes())
+        """Write the index to one file, whole or not at all: a header with a digest, then its contents. No pickle."""
+        path, payload = Path(path), self._payload().tobytes()
+        unfinished = path.with_name(f"{path.name}.{uuid4().hex}.unfinished")
+        try:
+            with open(unfinished, "xb") as file:
+                file.write(_head(self._header(), payload) + payload)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(unfinished, path)
+        finally:
+            unfinished.unlink(missing_ok=True)
 
     @classmethod
     def load(cls, path):
-        """Read what `save` wrote. ValueError that names the file, if it is damaged or holds another kind of index."""
-        header, payload = read_index(path, cls.kind)
+        """Read what `save` wrote. ValueError if the file is damaged or holds another kind of index."""
+        with open(path, "rb") as file:
+            if file.read(len(_MAGIC)) != _MAGIC:
+                raise ValueError(f"{path}: not an index file (its first line is not {_MAGIC.decode().strip()!r})")
+            digest, header_line, payload = file.readline().strip(), file.readline(), file.read()
+        if digest != _digest(header_line, payload):
+            cut = f"{len(payload)} bytes after its header"
+            raise ValueError(f"{path}: damaged or cut short ({cut}), build the index again")
+        header = json.loads(header_line)
+        if header["kind"] != cls.kind:
+            raise ValueError(f"{path}: expected an index of kind {cls.kind!r}, got {header['kind']!r}")
         index = cls(header["metric"], **header["settings"])
         index._hold(index._restored(np.frombuffer(payload, dtype=np.uint8), header))
         return index
@@ -140,7 +138,9 @@ class _Index:
 
 
 class _ExactIndex(_Index):
-    """Search that misses no row, with ties by lower row. Each defines `_among`, the nearest among `n_asked` rows."""
+    """Search that misses no row, with ties by lower row. Each defines `_among`: the k nearest among the `n_asked` rows
+    that a search returns, and bool (b,): whether no row outside of these can be among them.
+    """
 
     def _nearest(self, queries, k):
         # A search may leave out any of several rows at the same distance as the last. So ask for some more than k: once
@@ -167,7 +167,7 @@ class FlatIndex(_ExactIndex):
 
     kind = "flat"
 
-    def __init__(self, metric="cosine"):
+    def __init__(self, metric="cosine"):  # no settings
         super().__init__(metric)
 
     def _built(self, gallery):
@@ -175,10 +175,11 @@ class FlatIndex(_ExactIndex):
         return self._add(faiss.IndexFlatIP(d) if self.metric == "cosine" else faiss.IndexFlatL2(d), gallery)
 
     def _hold(self, index):
-        self._index, self._longest = index, _longest(index)
+        rows = faiss.rev_swig_ptr(index.get_xb(), index.ntotal * index.d).reshape(index.ntotal, index.d)  # no copy
+        self._index = index
+        self._longest = float(np.sqrt(np.einsum("nd,nd->n", rows, rows, dtype=np.float64).max()))
 
     def _among(self, queries, k, n_asked):
-        """Distances and neighbours (b, k), and bool (b,): whether no row outside the n_asked can be among them."""
         index = self._index
         approximate, candidates = vectors.search_flat(index, queries, n_asked)
         # FAISS may go through a matrix product, whose rounding depends on the place of a row: equal rows could differ.
@@ -199,8 +200,7 @@ class KDTreeIndex(_ExactIndex):
 
     A query goes down to its leaf of about `leaf_size` rows, then looks into every box that may hold a nearer row than
     those found: few boxes in 2 dimensions, nearly all of them in 50. One thread. The file holds the rows, from which
-    `load` builds the same tree; `tree_nbytes` is the size of the tree in memory: float64 rows, their order, and two
-    corners of each box.
+    `load` builds the same tree, which is larger: float64 rows, their order, and two corners of each box.
 
     >>> index = KDTreeIndex("l2").fit(np.array([[0, 0], [3, 4], [0, 0]], dtype=np.float32))
     >>> index.search(np.array([[0, 0]], dtype=np.float32), k=3)[1].tolist()
@@ -211,11 +211,6 @@ class KDTreeIndex(_ExactIndex):
 
     def __init__(self, metric="cosine", leaf_size=40):
         super().__init__(metric, leaf_size=leaf_size)
-
-    @property
-    def tree_nbytes(self):
-        """Bytes of the tree in memory."""
-        return sum(np.asarray(array).nbytes for array in self._fitted().get_arrays())
 
     def _built(self, gallery):
         return KDTree(self._prepared(gallery), leaf_size=self.settings["leaf_size"])
@@ -244,8 +239,8 @@ class LSHIndex(_Index):
     """Locality-sensitive hashing: rows on the same side of most random planes are near (Charikar 2002).
 
     `n_bits` planes through the origin (FAISS: nbits) give each row as many bits. The share of different bits estimates
-    the angle, and the distance is 1 - cosine of that angle. All codes are compared, 64 bits at a time. cosine only: a
-    plane through the origin does not see lengths. Of rows tied for the last place, any may be returned.
+    the angle, and the distance is 1 - cosine of that angle. All codes are compared. cosine only: a plane through the
+    origin does not see lengths. Of rows tied for the last place, any may be returned.
 
     >>> index = LSHIndex(n_bits=64).fit(np.array([[1, 0], [0, 1], [-1, 0]], dtype=np.float32))
     >>> distances, neighbours = index.search(np.array([[2, 0]], dtype=np.float32), k=3)
@@ -271,8 +266,7 @@ class HNSWIndex(_Index):
 
     Each row is linked to about `n_links` others (FAISS: M; twice as many on the lowest level), found by a search that
     keeps `build_width` candidates (efConstruction). A query keeps the best `search_width` rows on its way (efSearch),
-    at least k: a larger width finds more and takes longer. A query for which the graph yields fewer than k rows is
-    compared with the whole gallery, which the index holds.
+    at least k. A query for which the graph yields fewer than k rows is compared with the whole gallery.
 
     >>> index = HNSWIndex("l2").fit(np.array([[0, 0], [3, 4], [0, 0]], dtype=np.float32))
     >>> index.search(np.array([[0, 0]], dtype=np.float32), k=3)[0].tolist()
@@ -301,12 +295,11 @@ class HNSWIndex(_Index):
 class IVFPQIndex(_Index):
     """Inverted lists of product-quantised rows: few lists are read, a few bytes a row (Jegou, Douze, Schmid 2011).
 
-    k-means finds `n_lists` centres (FAISS: nlist), and each row goes into the list of its nearest. The difference to
-    that centre is cut into `n_bytes` parts (M), each stored as the number of the nearest of 256 typical parts; to these
-    the distances are estimated. A query reads `n_probe` lists (nprobe), and more where they hold fewer than k rows.
-
-    Default `n_lists`: 4 times the square root of the gallery, but at least 39 rows a list. Default `n_bytes`: the most
-    that divide the dimension into parts of 4 or more coordinates. The gallery needs 256 rows or more.
+    k-means finds `n_lists` centres (FAISS: nlist; by default 4 times the square root of the gallery, but at least 39
+    rows a list), and each row goes into the list of its nearest. The difference to that centre is cut into `n_bytes`
+    parts (M; by default the most that leave 4 or more coordinates a part), each stored as the number of the nearest of
+    256 typical parts; to these the distances are estimated. A query reads `n_probe` lists (nprobe), and more where they
+    hold fewer than k rows. The gallery needs 256 rows or more.
     """
 
     kind = "ivf-pq"
@@ -347,8 +340,6 @@ KINDS = {index.kind: index for index in (FlatIndex, KDTreeIndex, LSHIndex, HNSWI
 def recall_of_neighbours(found, exact):
     """The share of the exact neighbours (q, k) that are among those found (q, k), in any order: float64 (q,).
 
-    Of two equally distant rows, only the one in `exact` counts as found.
-
     >>> recall_of_neighbours([[3, 1, 7, 0]], [[1, 2, 3, 4]]).tolist()  # 1 and 3 of four
     [0.5]
     """
@@ -362,14 +353,12 @@ def recall_of_neighbours(found, exact):
 def benchmark(index, gallery, queries, k, exact=None, threads=1, n_single=100, n_rounds=5, clock=time.perf_counter):
     """Fit the index, search it, and measure what that costs: a dict, one row of a table.
 
-    kind, metric, n, d, k, n_queries, threads; build_s: seconds of `fit`; index_bytes: `nbytes`; recall: mean over
-    queries of the share of the `exact` neighbours (q, k) that were found (by default those of a FlatIndex of the same
-    metric). single_ms, single_p99_ms: milliseconds of a single query, median and 99th percentile of `n_single`
-    searches, which go through the queries again where there are fewer. batch_ms, batch_p99_ms: the same of a query when
-    all are searched together, over `n_rounds` searches. Each search is warmed up; the time of its checks is included.
-    Libraries are held to `threads` threads while this runs. The default clock is that of the wall. With one thread
-    time.process_time, which stands still while other programs have the core, tells the same on a quiet machine, and
-    nearly the same on a busy one.
+    build_s: seconds of `fit`; index_bytes: `nbytes`; recall: mean share of the `exact` neighbours (q, k) that were
+    found (by default those of a FlatIndex of the same metric). single_ms, single_p99_ms: milliseconds of a single
+    query, median and 99th percentile of `n_single` searches; batch_ms, batch_p99_ms: the same of a query when all are
+    searched together, over `n_rounds` searches. Each search is warmed up; the time of its checks is included. Libraries
+    are held to `threads` threads. With one, the clock time.process_time stands still while other programs have the
+    core; the default is that of the wall.
 
     >>> rows = np.eye(3, dtype=np.float32)
     >>> costs = benchmark(FlatIndex(), rows, rows, k=2, n_single=3)
@@ -401,10 +390,7 @@ def benchmark(index, gallery, queries, k, exact=None, threads=1, n_single=100, n
 def seconds_in_turns(searches, n_rounds, clock=time.process_time):
     """Seconds that each of `searches` (called without arguments) took: float64 (n_rounds, n_searches), one thread.
 
-    Every search takes its turn in every round, after a round that is not counted.
-
-    >>> seconds_in_turns([lambda: None, lambda: None], n_rounds=3).shape
-    (3, 2)
+    Every search takes its turn in every round, after a round that is not counted, so that other load affects all alike.
     """
     with threadpool_limits(1):
         rounds = [[_timed(clock, search)[0] for search in searches] for _ in range(n_rounds + 1)]
@@ -414,8 +400,7 @@ def seconds_in_turns(searches, n_rounds, clock=time.process_time):
 def search_leave_self_out(embeddings, k, rows=None, metric="cosine"):
     """The k nearest other rows, of every row or of `rows`: distances float32 (q, k), neighbours int64 (q, k).
 
-    The gallery is embeddings (n, d) as a whole, whichever rows are asked for. A query is never its own answer; a copy
-    of it at another row is. k is at most n - 1.
+    The gallery is embeddings (n, d) as a whole. A query is never its own answer; a copy of it at another row is.
 
     >>> points = np.array([[0.0], [1.0], [3.0]], dtype=np.float32)
     >>> search_leave_self_out(points, k=2, metric="l2")[1].tolist()
@@ -436,51 +421,15 @@ def search_leave_self_out(embeddings, k, rows=None, metric="cosine"):
     return distances[others].reshape(-1, k), neighbours[others].reshape(-1, k)
 
 
-# ------------------------------------------------------------------------------------- what the indexes share
-
-
-def write_index(path, header, payload):
-    """Write header (a dict for JSON) and payload (bytes) to path, with the digest of both, all or nothing."""
-    path = Path(path)
-    unfinished = path.with_name(f"{path.name}.{uuid4().hex}.unfinished")
-    try:
-        with open(unfinished, "xb") as file:
-            file.write(_head(header, payload))
-            file.write(payload)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
-def read_index(path, kind):
-    """header and payload that `write_index` wrote. ValueError if the file is damaged, or of another kind."""
-    with open(path, "rb") as file:
-        if file.read(len(_MAGIC)) != _MAGIC:
-            raise ValueError(f"{path}: not an index file (its first line is not {_MAGIC.decode().strip()!r})")
-        digest, header_line, payload = file.readline().strip(), file.readline(), file.read()
-    expected = hashlib.sha256(header_line)
-    expected.update(payload)
-    if digest != expected.hexdigest().encode():
-        raise ValueError(f"{path}: damaged or cut short ({len(payload)} bytes after its header), build the index again")
-    header = json.loads(header_line)
-    if header["kind"] != kind:
-        raise ValueError(f"{path}: expected an index of kind {kind!r}, got {header['kind']!r}")
-    return header, payload
-
-
 def _head(header, payload):
     line = json.dumps(header, sort_keys=True).encode() + b"\n"
+    return _MAGIC + _digest(line, payload) + b"\n" + line
+
+
+def _digest(line, payload):
     digest = hashlib.sha256(line)
     digest.update(payload)
-    return _MAGIC + digest.hexdigest().encode() + b"\n" + line
-
-
-def _longest(index):
-    """The length of the longest row of a FAISS flat index, without a copy of it."""
-    vectors = faiss.rev_swig_ptr(index.get_xb(), index.ntotal * index.d).reshape(index.ntotal, index.d)
-    return float(np.sqrt(np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64).max()))
+    return digest.hexdigest().encode()
 
 
 def _ties_ordered(distances, candidates):

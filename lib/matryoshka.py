@@ -1,15 +1,7 @@
 """Coarse first, fine later: search with the first coordinates of nested embeddings, then judge the best by all of them.
 
-Contents
-    truncate               the first d coordinates, scaled to length 1
-    shortlist_and_rerank   a shortlist by the first coordinates, in the order of the whole embedding
-    funnel                 the same in several steps, each with more coordinates and fewer rows
-    Funnel                 both for repeated use: `fit(gallery)` once, then `search(queries, k)`
-    plan                   which measured way fits so many milliseconds, megabytes and so much mAP, and why
-
 Embeddings whose first 8, 16, 32, ... coordinates are embeddings themselves come from the nested loss (Kusupati et al.,
 Matryoshka Representation Learning, 2022). Any embedding can be cut here; one trained otherwise loses more.
-
 distances are 1 - cosine at full width, float32 (q, k), ascending; neighbours are int64 (q, k) gallery rows. Ties go by
 lower row, also at the last place of each shortlist. With a shortlist as long as the gallery the search is exact.
 
@@ -44,10 +36,8 @@ def truncate(embeddings, d):
 def shortlist_and_rerank(gallery, queries, shortlist_d, shortlist, k):
     """The k best of a shortlist: `shortlist` rows by the first shortlist_d coordinates, ordered by the cosine of all.
 
-    gallery (n, width), queries (q, width). shortlist is k at least and n at most, shortlist_d 1 to width. For a second
-    search in the same gallery keep a `Funnel`, which need not be fitted again.
-
-    Rows 0 and 1 look alike by the first coordinate; by all three, row 1 is the nearer:
+    gallery (n, width), queries (q, width). shortlist is k at least and n at most, shortlist_d 1 to width. A `Funnel`
+    need not be fitted again for a second search. Rows 0 and 1 are alike by the first coordinate; by all, 1 is nearer:
 
     >>> gallery = np.array([[3, 0, 4], [3, 4, 0], [-5, 0, 0]], dtype=np.float32)
     >>> query = np.array([[3, 4, 0]], dtype=np.float32)
@@ -71,9 +61,8 @@ class Funnel:
     """Search in steps of more coordinates and fewer rows, the last of them at full width. cosine.
 
     The first step compares all rows (FAISS, flat); each later one only the rows that are left, pair by pair. The index
-    holds the rows in full and their first coordinates for the first step, both scaled to length 1; later steps read
-    their coordinates from the full rows. Like the indexes of `indexes.py`, but not written to a file: `fit`, `search`,
-    `nbytes`, `kind`, `metric`.
+    holds the rows in full and their first coordinates for the first step, both scaled to length 1. It is used as the
+    indexes of `indexes.py` are, but not written to a file.
 
     >>> index = Funnel([(1, 2)]).fit(np.array([[3, 4, 0], [3, 0, 4], [-5, 0, 0]], dtype=np.float32))
     >>> index.search(np.array([[3, 4, 0]], dtype=np.float32), k=1)[1].tolist(), index.multiply_adds
@@ -98,13 +87,14 @@ class Funnel:
         """Index the gallery (n, width), replacing an earlier one. Returns the index itself."""
         gallery = vectors.checked_embeddings(gallery, "gallery", "cosine")
         n, width = gallery.shape
+        first_d, shortlist = self.steps[0]
         if n == 0:
             raise ValueError("expected a gallery of 1 row or more, got 0")
         if self.steps[-1][0] > width:
             raise ValueError(f"d of a step must be at most {width}, the gallery's dimensions, got {self.steps[-1][0]}")
-        if self.steps[0][1] > n:
-            raise ValueError(f"the shortlist must be at most {n} rows, the whole gallery, got {self.steps[0][1]}")
-        self._first, self._full = faiss.IndexFlatIP(self.steps[0][0]), faiss.IndexFlatIP(width)
+        if shortlist > n:
+            raise ValueError(f"the shortlist must be at most {n} rows, the whole gallery, got {shortlist}")
+        self._first, self._full = faiss.IndexFlatIP(first_d), faiss.IndexFlatIP(width)
         self._lengths = {d: np.empty(n, dtype=np.float32) for d, _ in self.steps[1:]}
         step = vectors.rows_a_batch(width)
         for start in range(0, n, step):
@@ -116,10 +106,7 @@ class Funnel:
         return self
 
     def search(self, queries, k):
-        """The k nearest rows of what the steps leave: distances float32 (q, k), neighbours int64 (q, k).
-
-        ValueError: k above the rows of the last step, another width than the gallery's, NaN, infinity, rows of zeros.
-        """
+        """The k nearest rows of what the steps leave: distances float32 (q, k), neighbours int64 (q, k)."""
         width = self._fitted().d
         queries = vectors.checked_embeddings(queries, "queries", "cosine", n_columns=width)
         k = vectors.checked_k(k, self.steps[-1][1], "the shortlist")
@@ -139,8 +126,7 @@ class Funnel:
     @property
     def nbytes(self):
         """Bytes of what is held, float32: full rows, first coordinates, a length a row for later steps."""
-        n, width = self._fitted().ntotal, self._full.d
-        return 4 * n * (width + self._first.d + len(self._lengths))
+        return 4 * self._fitted().ntotal * (self._full.d + self._first.d + len(self._lengths))
 
     @property
     def multiply_adds(self):
@@ -179,11 +165,10 @@ def plan(table, ms=None, megabytes=None, wanted_map=None):
     """Choose a way to search from a measured table, within so many milliseconds and megabytes, with at least that mAP.
 
     table: a DataFrame, or a list of dicts, one row a way that was measured: structure, dimensions, shortlist (0 for
-    none), ms (a query), megabytes, mAP. Limits that are None are not asked for.
-
-    Of the rows that keep every limit: where a mAP is wanted, the fastest; where none is, the one of the highest mAP.
-    Ties go by mAP, then milliseconds, then megabytes, then the earlier row. If no row keeps every limit, `fits` is
-    False and the row is that whose worst breach is least, counted as a factor: twice the milliseconds, half the mAP.
+    none), ms (a query), megabytes, mAP. Limits that are None are not asked for. Of the rows that keep every limit:
+    where a mAP is wanted, the fastest; where none is, the one of the highest mAP; ties go by mAP, then milliseconds,
+    then megabytes, then the earlier row. If no row keeps every limit, `fits` is False and the row is that whose worst
+    breach is least, counted as a factor: twice the milliseconds, half the mAP.
 
     >>> measured = [
     ...     {"structure": "flat", "dimensions": 512, "shortlist": 0, "ms": 8.0, "megabytes": 200, "mAP": 0.40},
@@ -221,9 +206,6 @@ def plan(table, ms=None, megabytes=None, wanted_map=None):
     broken = ", ".join(f"{name} by a factor of {factor:.3g}" for name, factor in breaches[nearest].items())
     why = f"None of {len(rows)} ways fits. Nearest: {_described(rows[nearest], limits)}; it misses {broken}."
     return Plan(False, rows[nearest], why)
-
-
-# ---------------------------------------------------------------------------------------------------- within a step
 
 
 def _nearest(index, queries, n_rows):
@@ -264,9 +246,6 @@ def _described(row, limits):
         parts.append(units[name].format(row[name]) + asked)
     shortlist = f", shortlist of {row['shortlist']}" if row["shortlist"] else ""
     return f"{row['structure']} at {row['dimensions']} dimensions{shortlist}: {', '.join(parts)}"
-
-
-# ----------------------------------------------------------------------------------------------------------- checks
 
 
 def _unit_rows(embeddings, name, first=0):

@@ -1,14 +1,12 @@
 """The figures that the course draws again and again: neighbours of a query, curves, rankings, differences.
 
-Contents: `retrieval_grid` (queries, images or captions, and what was found for them, right and wrong marked), `curves`
-(a value over another, with intervals), `ranked` (methods from best to worst, with intervals and the line of chance),
-`intervals` (effects as points with their intervals, beside the line of no difference).
-
-All are as wide as a notebook's column and no taller than they need be. What colour says is always said a second time,
-by a sign, a marker or a line style, so that a figure can be read in grey and by the colour-blind. Each function returns
-a matplotlib Figure that pyplot no longer holds: as the last expression of a cell it is shown once, assigned to a
-variable it is not shown, and `figure.savefig(path)` works in both cases. No other figure is touched. Chinese, Japanese
-and Korean names are written in a font that has them, where one is installed (Noto Sans CJK, for instance).
+All are as wide as a notebook's column. What colour says is said a second time by a sign, a marker or a line style, so
+that a figure can be read in grey and by the colour-blind. Each function returns a matplotlib Figure that pyplot no
+longer holds: as the last expression of a cell it is shown once, assigned to a variable it is not shown, and
+`figure.savefig(path)` works in both cases. Chinese, Japanese and Korean names are written in a font that has them,
+where one is installed (Noto Sans CJK, for instance). Tables are DataFrames, and columns are given by their names. A
+ValueError says what of the arguments does not fit: columns that are not there, values that are not finite, intervals
+that do not hold their value, rows that come twice, an empty table.
 
 Needs numpy, pandas, matplotlib and seaborn. Copy this file alone.
 """
@@ -47,15 +45,13 @@ _CROSS = Shape([(-0.7, -0.7), (0.7, 0.7), (-0.7, 0.7), (0.7, -0.7)], [1, 2, 1, 2
 def retrieval_grid(queries, neighbours_images, relevance=None, query_titles=None, neighbour_titles=None, title=None):
     """One row a query: its image or its caption in a dark frame, then its k neighbours, best first.
 
-    queries             uint8 (q, h, w, 3), or a list of q images of any size; or a list of q texts, wrapped to the
-                        size of their frame and, where too long for it, shortened with an ellipsis
-    neighbours_images   uint8 (q, k, h, w, 3), as `gallery_images[neighbours]`, or q lists of k images
+    queries             uint8 (q, h, w, 3), or a list of q images of any size; or a list of q texts. These and titles
+                        that are too long for their place are shortened with an ellipsis
+    neighbours_images   uint8 (q, k, h, w, 3), as `gallery_images[neighbours]`, or q lists of k images; k up to 20
     relevance           (q, k) of bool, or of graded relevance where above 0 counts as right. A right answer has a dark
                         frame and a tick, a wrong one a light dashed frame and a cross; None marks nothing
-    query_titles        q texts below the queries; neighbour_titles: q lists of k texts. Long ones are wrapped to two
-                        lines and then shortened with an ellipsis
-    Returns a Figure with q * (k + 1) axes, row by row. ValueError for shapes that do not fit each other, no query, no
-    neighbour, more than 20 neighbours, images that are not uint8 (h, w, 3).
+    query_titles        q texts below the queries; neighbour_titles: q lists of k texts
+    Returns a Figure with q * (k + 1) axes, row by row.
 
     >>> images = np.zeros((6, 8, 8, 3), np.uint8)
     >>> figure = retrieval_grid(images[:2], images[[[2, 3, 4], [4, 5, 2]]], [[True, False, True], [False, True, True]])
@@ -67,19 +63,19 @@ def retrieval_grid(queries, neighbours_images, relevance=None, query_titles=None
     if relevance is not None:
         relevance = np.asarray(relevance)
         if relevance.shape != (n_queries, k) or relevance.dtype.kind not in "bif" or np.isnan(relevance).any():
-            raise ValueError(
-                f"expected relevance ({n_queries}, {k}) of numbers, got {relevance.shape} {relevance.dtype}"
-            )
+            got = f"{relevance.shape} {relevance.dtype}"
+            raise ValueError(f"expected relevance ({n_queries}, {k}) of numbers, got {got}")
     query_titles = [""] * n_queries if query_titles is None else query_titles
     neighbour_titles = [[""] * k] * n_queries if neighbour_titles is None else neighbour_titles
     n_titles = [len(titles) for titles in neighbour_titles]
     if len(query_titles) != n_queries or n_titles != [k] * n_queries:
-        raise ValueError(
-            f"expected {n_queries} query titles and {k} neighbour titles a row, got {len(query_titles)} and {n_titles}"
+        expected, got = (
+            f"{n_queries} query titles and {k} neighbour titles a row",
+            f"{len(query_titles)} and {n_titles}",
         )
-    grid = _Grid(
-        queries, neighbours_images, query_titles, neighbour_titles, has_head=bool(title) or relevance is not None
-    )
+        raise ValueError(f"expected {expected}, got {got}")
+    has_head = bool(title) or relevance is not None
+    grid = _Grid(queries, neighbours_images, query_titles, neighbour_titles, has_head)
     with _new_figure((grid.width, grid.height), "white") as figure:
         for row in range(n_queries):
             for column in range(k + 1):
@@ -87,9 +83,8 @@ def retrieval_grid(queries, neighbours_images, relevance=None, query_titles=None
                 if column == 0 and are_texts:
                     _write_caption(ax, queries[row], grid.widths[0], grid.heights[0])
                 else:
-                    ax.imshow(
-                        queries[row] if column == 0 else neighbours_images[row][column - 1], interpolation="nearest"
-                    )
+                    image = queries[row] if column == 0 else neighbours_images[row][column - 1]
+                    ax.imshow(image, interpolation="nearest")
                 ax.set(xticks=[], yticks=[])
                 _write_beside(ax, grid.titles[row][column], below=True, fontsize=8, linespacing=1.05)
                 if row == 0:
@@ -108,12 +103,7 @@ def retrieval_grid(queries, neighbours_images, relevance=None, query_titles=None
 class _Grid:
     """Where the cells of a retrieval grid are, and their texts cut to fit. All lengths in inches."""
 
-    gap, query_gap, margin, line = (
-        0.14,
-        0.34,
-        0.14,
-        0.14,
-    )  # between cells, after the query, around all, of a title's text
+    gap, query_gap, margin, line = 0.14, 0.34, 0.14, 0.14  # between cells, after the query, around all, of a text line
     largest_cell, caption_width, least_caption_height, least_width = 1.5, 1.6, 0.75, 4.5
     key_width, key_places = 2.2, (2.1, 1.15)  # of the signs' key, and where its two signs are, from the right
 
@@ -146,7 +136,6 @@ class _Grid:
 
 
 def _write_caption(ax, text, width, height):
-    """A caption in its frame, as much of it as fits."""
     lines = _fitted(text, width - 0.2, int((height - 0.1) / 0.15), fontsize=9)
     ax.annotate(
         lines, (0, 1), xytext=(7, -6), textcoords="offset points", va="top", xycoords="axes fraction",
@@ -182,12 +171,10 @@ def curves(
 ):  # fmt: skip
     """A value over another, one curve for each value of `hue`, with the intervals as bands.
 
-    table: a DataFrame with one row a point; x, y, low, high, hue: names of its columns. low and high come together.
-    x_label, y_label: with units; by default the names of the columns. log_x: a logarithmic axis, with the measured
-    values as its ticks where there is room. chance: a value of y that guessing reaches, drawn as a dashed line.
-    Curves have their own colour, marker and line style, in the order of first appearance in the table; eight at most.
-    ValueError for an empty table, columns that are not there, values that are not finite, intervals that do not hold
-    their value, two points of one curve at the same x, and values of 0 or less on a logarithmic axis.
+    table: one row a point. low and high come together. x_label, y_label: with units; by default the names of the
+    columns. log_x: a logarithmic axis, with the measured values as its ticks where there is room. chance: a value of y
+    that guessing reaches, drawn as a dashed line. Curves have their own colour, marker and line style, in the order of
+    first appearance in the table; eight at most.
 
     >>> table = pd.DataFrame({"d": [8, 16, 8, 16], "mAP": [0.2, 0.4, 0.3, 0.5], "way": ["cut", "cut", "PCA", "PCA"]})
     >>> axes = curves(table, "d", "mAP", hue="way", x_label="dimensions", log_x=True).axes[0]
@@ -222,9 +209,7 @@ def curves(
             ax.xaxis.get_major_locator().set_params(integer=True)  # no epoch 1.25
         if log_y:
             ax.set_yscale("log")
-            _plain_ticks(
-                ax.yaxis, [table[y].min(), table[y].max()] if low is None else [table[low].min(), table[high].max()]
-            )
+            _plain_ticks(ax.yaxis, [table[low or y].min(), table[high or y].max()])
         ax.set_xlabel(_label(x if x_label is None else x_label), parse_math=False)
         ax.set_ylabel(_wrapped(_label(y if y_label is None else y_label), 34), parse_math=False)
         _set_title(ax, title)
@@ -240,10 +225,8 @@ def ranked(
 ):  # fmt: skip
     """Methods from best (top) to worst: a bar from 0 to the value, its interval, and the number written out.
 
-    table: a DataFrame with one row a method; value, low, high, name: names of its columns. low and high come together.
-    label: of the axis, with the unit; by default the column's name. chance: what guessing reaches, a dashed line.
-    number: how a value is written. Equal values keep the order of the table. ValueError for an empty table, columns
-    that are not there, values that are not finite, intervals that do not hold their value, a method that comes twice.
+    table: one row a method. low and high come together. label: of the axis, with the unit; by default the column's
+    name. chance: what guessing reaches, a dashed line. number: how a value is written.
 
     >>> table = pd.DataFrame({"method": ["colour", "HOG"], "mAP": [0.1, 0.3]})
     >>> [text.get_text() for text in ranked(table, "mAP").axes[0].get_yticklabels()]  # from the top
@@ -263,9 +246,8 @@ def ranked(
         ends = table[value].clip(lower=0)
         if low is not None:
             ax.hlines(rows, table[low], table[high], color=QUERY_COLOUR, linewidth=1.6)
-            ax.plot(
-                table[low], rows, "|", table[high], rows, "|", color=QUERY_COLOUR, markersize=8, markeredgewidth=1.6
-            )
+            for end in (low, high):
+                ax.plot(table[end], rows, "|", color=QUERY_COLOUR, markersize=8, markeredgewidth=1.6)
             ends = table[high].clip(lower=0)
         # Room on the right for the numbers, about 0.6 inch of the 6 that the bars have.
         least = min(0.0, table[value if low is None else low].min(), chance or 0.0)
@@ -287,18 +269,14 @@ def ranked(
 def intervals(table, value, low, high, name="method", hue=None, label=None, title=None, line=0.0):
     """Effects as points with their intervals, one row a `name`, in the order of the table; several colours by `hue`.
 
-    table: a DataFrame with one row an effect; value, low, high, name, hue: names of its columns. label: of the axis,
-    with the unit; by default the column's name. line: where there is no effect, a vertical line; None draws none. Each
-    hue has its own colour and marker, one above the other; eight at most. ValueError for an empty table, columns that
-    are not there, values that are not finite, intervals that do not hold their value, an effect that comes twice.
+    table: one row an effect. label: of the axis, with the unit; by default the column's name. line: where there is no
+    effect, a vertical line; None draws none. Each hue has its own colour and marker; eight at most.
 
     >>> table = pd.DataFrame({"method": ["margin 0.2", "margin 1"], "points": [2, -1], "low": [1, -3], "high": [3, 1]})
     >>> [text.get_text() for text in intervals(table, "points", "low", "high").axes[0].get_yticklabels()]
     ['margin 0.2', 'margin 1']
     """
-    _check_table(table, [value], low, high, value, name)
-    if hue is not None and hue not in table:
-        raise ValueError(f"no column {hue!r}; the table has: {', '.join(map(str, table.columns))}")
+    _check_table(table, [value], low, high, value, name, hue)
     if table.duplicated([name] if hue is None else [name, hue]).any():
         raise ValueError(f"expected each {name!r} once{'' if hue is None else f' a {hue!r}'}, got one twice")
     hues, places = _names_of_hue(table, hue), {text: i for i, text in enumerate(dict.fromkeys(table[name]))}
@@ -322,10 +300,7 @@ def intervals(table, value, low, high, name="method", hue=None, label=None, titl
 
 @contextmanager
 def _new_figure(size, style, layout=None):
-    """A figure in the course's style that pyplot forgets when it is drawn.
-
-    It is made by pyplot all the same: that is what makes a notebook able to show it.
-    """
+    """A figure in the course's style: made by pyplot, so that a notebook can show it, then forgotten by it."""
     fonts = {"font.family": _font_families()}
     with sns.axes_style(style), sns.plotting_context("notebook", font_scale=0.9), plt.rc_context(fonts):
         figure = plt.figure(figsize=size, layout=layout)
@@ -405,8 +380,7 @@ def _sign(parent, x, y, is_right, transform, size=13.0):
 
 
 def _label(text):
-    """A column's name as words: `search_ms` -> search ms."""
-    return str(text).replace("_", " ")
+    return str(text).replace("_", " ")  # a column's name as words: search_ms -> search ms
 
 
 def _wrapped(text, n_letters):
@@ -429,12 +403,9 @@ def _fitted(text, inches, n_lines, fontsize):
     if words:
         lines[-1] = " ".join([lines[-1], *words])
     for i, line in enumerate(lines):
-        if is_wide(line):
-            # The longest beginning that fits with its ellipsis, by bisection.
-            n_letters = bisect_left(
-                range(1, len(line)), True, key=lambda n, line=line: is_wide(line[:n].rstrip() + "…")
-            )
-            lines[i] = line[:n_letters].rstrip() + "…"
+        if is_wide(line):  # the longest beginning that fits with its ellipsis, by bisection
+            n = bisect_left(range(1, len(line)), True, key=lambda n, line=line: is_wide(line[:n].rstrip() + "…"))
+            lines[i] = line[:n].rstrip() + "…"
     return "\n".join(lines)
 
 
@@ -457,7 +428,7 @@ def _plain_ticks(axis, values):
     axis.set_minor_locator(NullLocator())
 
 
-def _check_table(table, columns, low, high, value, name):
+def _check_table(table, columns, low, high, value, *names):
     """ValueError unless these columns are there, finite, and each interval holds its value."""
     if not isinstance(table, pd.DataFrame) or not len(table):
         got = "an empty table" if isinstance(table, pd.DataFrame) else type(table).__name__
@@ -465,7 +436,7 @@ def _check_table(table, columns, low, high, value, name):
     if (low is None) != (high is None):
         raise ValueError(f"expected both low and high or neither, got low={low!r} and high={high!r}")
     columns = [*columns, *([low, high] if low is not None else [])]
-    missing = [column for column in (*columns, name) if column is not None and column not in table]
+    missing = [column for column in (*columns, *names) if column is not None and column not in table]
     if missing:
         has = ", ".join(map(str, table.columns))
         raise ValueError(f"no column {', '.join(map(repr, missing))}; the table has: {has}")

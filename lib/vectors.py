@@ -1,9 +1,5 @@
 """What the search modules share: embeddings checked, scaled to length 1, and compared by FAISS.
 
-Contents: `checked_embeddings`, `checked_k`, `checked_count`, `unit_rows`, `rows_a_batch`,
-`search_flat` (FAISS's flat search, fast for few queries too), `nearest_among` (candidates compared pair
-by pair), `ordered` (ties by lower row), `enlarged` (a larger gallery to time on, with the statistics of a small one).
-
 Needs numpy and faiss. Copy this file alone.
 """
 
@@ -41,13 +37,12 @@ def checked_with_lengths(embeddings, name, metric, n_columns=None):
     is_fine = (squared_lengths > least) & (squared_lengths < most)  # False for NaN too
     if not is_fine.all():
         is_finite = np.isfinite(squared_lengths)
-        what = (
-            "of zeros, which have no direction (cosine)" if metric == "cosine" else "too long for float32 squares (l2)"
-        )
-        is_bad, what = (~is_fine, what) if is_finite.all() else (~is_finite, "with NaN or infinite values")
-        raise ValueError(
-            f"{name} has {is_bad.sum()} of {len(embeddings)} rows {what}, the first is row {is_bad.argmax()}"
-        )
+        of_zeros, too_long = "of zeros, which have no direction (cosine)", "too long for float32 squares (l2)"
+        is_bad, what = ~is_fine, of_zeros if metric == "cosine" else too_long
+        if not is_finite.all():
+            is_bad, what = ~is_finite, "with NaN or infinite values"
+        n_bad, first = is_bad.sum(), is_bad.argmax()
+        raise ValueError(f"{name} has {n_bad} of {len(embeddings)} rows {what}, the first is row {first}")
     return embeddings, squared_lengths
 
 
@@ -66,11 +61,7 @@ def checked_count(value, name):
 
 
 def unit_rows(embeddings, squared_lengths=None):
-    """The embeddings (n, d) scaled to length 1, C-contiguous; squared_lengths (n,) saves computing them again.
-
-    >>> unit_rows(np.array([[3, 4]], np.float32)).tolist()
-    [[0.6000000238418579, 0.800000011920929]]
-    """
+    """The embeddings (n, d) scaled to length 1, C-contiguous; squared_lengths (n,) saves computing them again."""
     if squared_lengths is None:
         squared_lengths = np.einsum("nd,nd->n", embeddings, embeddings, dtype=np.float64)
     lengths = np.sqrt(squared_lengths)[:, None]
@@ -121,8 +112,8 @@ def enlarged(embeddings, labels, n, mix=0.6, seed=0):
     """A gallery of n rows of the same classes: (embeddings float32 (n, d), labels (n,)), the given rows first.
 
     A new row is its class's mean, plus the deviations from it of two random rows of the class, weighted sqrt(1 - mix^2)
-    and mix: so the class keeps its mean and its covariance. mix is 0 (copies) to 1. With n below the rows given, the
-    first n. It serves to time a search and to compare ways of searching; it says nothing about how good an embedding is.
+    and mix (0, copies, to 1): so the class keeps its mean and its covariance. With n below the rows given, the first n.
+    It serves to compare ways of searching; it says nothing about how good an embedding is.
 
     >>> rows, labels = enlarged(np.array([[0], [2], [9]], np.float32), np.array(["a", "a", "b"]), n=6)
     >>> rows[:3].ravel().tolist(), sorted(set(labels[3:].tolist()) - {"a", "b"})

@@ -2,10 +2,8 @@
 
 What is in it
     one value a query   average_precision_at_k, precision_at_k, recall_at_k, hit_rate_at_k, reciprocal_rank, ndcg_at_k,
-                        rank_of_first
-    labels of an image  label_scores, threshold_by_f1
-    masks of an image   mask_iou
-    what chance gives   chance_average_precision
+                        rank_of_first; what chance gives: chance_average_precision
+    one value an image  label_scores, threshold_by_f1; mask_iou
 
 Two arrays go in: ``relevance`` (q, k), best answer first, and ``n_relevant`` (q,), how many relevant items the whole
 gallery holds. The second is asked for everywhere, since a ranking cut at k does not know what it has missed.
@@ -30,9 +28,6 @@ class LabelScores(NamedTuple):
     recall: np.ndarray
 
 
-# ---------------------------------------------------------------------------------------------------- one value a query
-
-
 def average_precision_at_k(relevance, n_relevant, k=None, divisor="min(k, R)"):
     """Average precision of the first k answers: float64 (q,), NaN for a query without a relevant item.
 
@@ -45,7 +40,6 @@ def average_precision_at_k(relevance, n_relevant, k=None, divisor="min(k, R)"):
     k defaults to all columns. The order is taken as given, so ties are the search's affair.
 
     Hits at ranks 1 and 3, five relevant items in the gallery: (1/1 + 2/3) / min(3, 5) = 5/9.
-
     >>> float(average_precision_at_k([[True, False, True]], [5]).round(4)[0])
     0.5556
     """
@@ -74,7 +68,6 @@ def recall_at_k(relevance, n_relevant, k=None):
     """Share of all relevant items that is among the first k: float64 (q,), NaN for a query without a relevant item.
 
     Metric learning often says "Recall@k" for what is here `hit_rate_at_k`.
-
     >>> recall_at_k([[True, False, True, False]], [8]).tolist()
     [0.25]
     """
@@ -93,9 +86,7 @@ def hit_rate_at_k(relevance, n_relevant, k=None):
 
 
 def reciprocal_rank(relevance, n_relevant, k=None):
-    """One over the rank of the first relevant answer, 0.0 if none is among the first k: float64 (q,).
-
-    NaN for a query without a relevant item.
+    """One over the rank of the first relevant answer, 0.0 if none is among the first k: float64 (q,), NaN without any.
 
     >>> reciprocal_rank([[False, True, True], [False, False, False]], [2, 2]).tolist()
     [0.5, 0.0]
@@ -109,7 +100,6 @@ def rank_of_first(relevance, n_relevant, k=None):
 
     Infinity where none is among the first k: the rank is beyond what was ranked. A median may hold infinity, a mean may
     not, so rank the whole gallery for a mean (`relevance.match_ranks` does, without ever holding the whole ranking).
-
     >>> rank_of_first([[False, True, True], [False, False, False]], [2, 2]).tolist()
     [2.0, inf]
     """
@@ -127,15 +117,13 @@ def ndcg_at_k(gains, gallery_gains, k=None):
     and if the answers gain more than the ideal, which means that gallery_gains is not the whole gallery.
 
     Gains 1, 2 where 2, 1 was possible: (1 + 2 / log2(3)) / (2 + 1 / log2(3)).
-
     >>> float(ndcg_at_k([[1, 2]], [[2, 0, 1]]).round(4)[0])
     0.8597
     """
     gains, gallery_gains = _gains(gains, "gains"), _gains(gallery_gains, "gallery_gains")
     if len(gains) != len(gallery_gains):
-        raise ValueError(
-            f"gains and gallery_gains must be of the same queries, got {len(gains)} and {len(gallery_gains)}"
-        )
+        sizes = f"{len(gains)} and {len(gallery_gains)}"
+        raise ValueError(f"gains and gallery_gains must be of the same queries, got {sizes}")
     k = _depth(k, gains.shape[1])
     n_best = min(k, gallery_gains.shape[1])  # a gallery smaller than k has only zeros after its end
     discounts = 1.0 / np.log2(np.arange(2, k + 2))
@@ -152,9 +140,6 @@ def ndcg_at_k(gains, gallery_gains, k=None):
     return np.divide(found, ideal, out=np.full(len(gains), np.nan), where=ideal > 0)
 
 
-# ----------------------------------------------------------------------------------------- labels and masks of an image
-
-
 def label_scores(predicted_sets, true_sets, zero_division=0.0):
     """Example-wise F1, accuracy, precision and recall of predicted label sets: four float64 (n,), 0 to 1.
 
@@ -165,7 +150,6 @@ def label_scores(predicted_sets, true_sets, zero_division=0.0):
     prediction for an image without labels. Their means are scikit-learn's scores with average="samples".
 
     Predicted shirt and hat, true shirt and shoe: one of two is right, one of two is found, one of three is shared.
-
     >>> scores = label_scores([[1, 1, 0]], [[1, 0, 1]])
     >>> scores.f1.tolist(), scores.accuracy.round(3).tolist()
     ([0.5], [0.333])
@@ -181,12 +165,8 @@ def label_scores(predicted_sets, true_sets, zero_division=0.0):
     def share(part, whole):
         return np.divide(part, whole, out=np.full(len(true), float(zero_division)), where=whole > 0)
 
-    return LabelScores(
-        f1=share(2 * shared, n_predicted + n_true),
-        accuracy=share(shared, n_predicted + n_true - shared),
-        precision=share(shared, n_predicted),
-        recall=share(shared, n_true),
-    )
+    f1, accuracy = share(2 * shared, n_predicted + n_true), share(shared, n_predicted + n_true - shared)
+    return LabelScores(f1, accuracy, precision=share(shared, n_predicted), recall=share(shared, n_true))
 
 
 def threshold_by_f1(probabilities, true_sets, thresholds=None):
@@ -196,18 +176,16 @@ def threshold_by_f1(probabilities, true_sets, thresholds=None):
     equal ones the first is taken. The F1 is flattering where it is of the images on which the threshold was chosen.
 
     At 0.05 to 0.4 both labels are predicted for the second image, from 0.45 on only the right one.
-
     >>> threshold_by_f1([[0.9, 0.1], [0.6, 0.4]], [[1, 0], [1, 0]])
     (0.45, 1.0)
     """
     probabilities = finite_numbers(probabilities, "probabilities")
     thresholds = (
-        np.arange(1, 20) / 20 if thresholds is None else np.atleast_1d(finite_numbers(thresholds, "thresholds"))
+        np.arange(1, 20) / 20 if thresholds is None else finite_numbers(np.atleast_1d(thresholds), "thresholds")
     )
-    if thresholds.size == 0 or len(probabilities) == 0:
-        raise ValueError(
-            f"expected at least one threshold and one image, got {thresholds.size} and {len(probabilities)}"
-        )
+    n = len(probabilities)
+    if thresholds.size == 0 or n == 0:
+        raise ValueError(f"expected at least one threshold and one image, got {thresholds.size} and {n}")
     f1 = [label_scores(probabilities >= threshold, true_sets).f1.mean() for threshold in thresholds]
     best = int(np.argmax(f1))
     return float(thresholds[best]), float(f1[best])
@@ -219,7 +197,6 @@ def mask_iou(predicted_masks, true_masks):
     Both (n, h, w), bool or whole numbers; what is not 0 lies inside. NaN for an image with nothing inside either.
 
     Two pixels each, one shared: 1 / 3.
-
     >>> mask_iou([[[1, 1, 0]]], [[[0, 1, 1]]]).round(3).tolist()
     [0.333]
     """
@@ -229,11 +206,8 @@ def mask_iou(predicted_masks, true_masks):
     if predicted.dtype.kind not in "biu" or true.dtype.kind not in "biu":
         raise ValueError(f"masks must hold bool or integers, got {predicted.dtype} and {true.dtype}")
     predicted, true = predicted != 0, true != 0
-    shared = (predicted & true).sum(axis=(1, 2))
-    return _known(shared / np.maximum((predicted | true).sum(axis=(1, 2)), 1), (predicted | true).sum(axis=(1, 2)))
-
-
-# ---------------------------------------------------------------------------------------------------- what chance gives
+    union = (predicted | true).sum(axis=(1, 2))
+    return _known((predicted & true).sum(axis=(1, 2)) / np.maximum(union, 1), union)
 
 
 def chance_average_precision(n_relevant, n_gallery, k=None, divisor="min(k, R)"):
@@ -246,7 +220,6 @@ def chance_average_precision(n_relevant, n_gallery, k=None, divisor="min(k, R)")
     is the sum above for R = h, N = k; h follows the hypergeometric distribution.
 
     One relevant item of two: 1 with probability 1/2, else 1/2.
-
     >>> chance_average_precision([1], 2).tolist()
     [0.75]
     """
@@ -272,9 +245,6 @@ def chance_average_precision(n_relevant, n_gallery, k=None, divisor="min(k, R)")
     return _known(total / np.maximum(parts[divisor], 1), n_relevant)
 
 
-# --------------------------------------------------------------------------------------------------------------- checks
-
-
 def _ranking(relevance, n_relevant, k):
     """Checked bool (q, k), int64 (q,), int."""
     relevance = np.asarray(relevance)
@@ -282,24 +252,21 @@ def _ranking(relevance, n_relevant, k):
         raise ValueError(f"relevance must have shape (queries, neighbours), got {relevance.shape}")
     n_relevant = _counts(n_relevant)
     if len(n_relevant) != len(relevance):
-        raise ValueError(
-            f"relevance and n_relevant must be of the same queries, got {len(relevance)} and {len(n_relevant)}"
-        )
+        sizes = f"{len(relevance)} and {len(n_relevant)}"
+        raise ValueError(f"relevance and n_relevant must be of the same queries, got {sizes}")
     if relevance.dtype != bool:
         relevance = finite_numbers(relevance, "relevance")
         other = (relevance != 0) & (relevance != 1)
         if other.any():
-            raise ValueError(
-                f"relevance must hold 0 and 1, got {relevance[other][0]} (for graded relevance use ndcg_at_k)"
-            )
+            got = f"{relevance[other][0]} (for graded relevance use ndcg_at_k)"
+            raise ValueError(f"relevance must hold 0 and 1, got {got}")
         relevance = relevance.astype(bool)
     k = _depth(k, relevance.shape[1])
     n_found = relevance.sum(axis=1)
     above = np.flatnonzero(n_found > n_relevant)
     if len(above):
-        raise ValueError(
-            f"query {above[0]} has {n_found[above[0]]} relevant neighbours, but n_relevant says {n_relevant[above[0]]}"
-        )
+        found, said = n_found[above[0]], n_relevant[above[0]]
+        raise ValueError(f"query {above[0]} has {found} relevant neighbours, but n_relevant says {said}")
     return relevance[:, :k], n_relevant, k
 
 

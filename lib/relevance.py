@@ -1,10 +1,9 @@
 """Who is relevant? By equal labels, shared labels, the tree of classes, attributes and words, or the one right item.
 
 What is in it
-    by class            judge -> Judged(relevance, n_relevant), average_precision, same_class, count_relevant
-    by degrees          label_iou, hierarchy_similarity, label_similarity
-    from embeddings     match_ranks, the rank of the nearest right item
-    by a similarity     most_similar_average_precision, against the k items most similar by it
+    by class      judge -> Judged(relevance, n_relevant), average_precision, same_class, count_relevant
+    by degrees    label_iou, hierarchy_similarity, label_similarity; most_similar_average_precision judges by them
+    by rank       match_ranks, the rank of the nearest right item by its embedding
 
 ``neighbours`` (q, k) holds gallery rows, best answer first, as every search of indexes.py returns them.
 
@@ -26,22 +25,15 @@ class Judged(NamedTuple):
     n_relevant: np.ndarray  # int64 (q,), in the whole gallery
 
 
-# ------------------------------------------------------------------------------------------------------------- by class
-
-
 def judge(neighbours, query_labels, gallery_labels, self_in_gallery=False):
     """Which neighbours carry their query's label, and how many such items the gallery holds: Judged.
 
-    The two that every metric asks for: `metrics.recall_at_k(*judge(neighbours, labels, labels, True), k)`.
-    The arguments are those of `same_class` and `count_relevant`.
-
+    As every metric asks: `metrics.recall_at_k(*judge(neighbours, labels, labels, True), k)`. See the two functions.
     >>> judge([[2, 0]], ["shoe"], ["hat", "hat", "shoe"])
     Judged(relevance=array([[ True, False]]), n_relevant=array([1]))
     """
-    return Judged(
-        same_class(neighbours, query_labels, gallery_labels),
-        count_relevant(query_labels, gallery_labels, self_in_gallery),
-    )
+    relevance = same_class(neighbours, query_labels, gallery_labels)
+    return Judged(relevance, count_relevant(query_labels, gallery_labels, self_in_gallery))
 
 
 def average_precision(neighbours, query_labels, gallery_labels, k=None, self_in_gallery=False, divisor="min(k, R)"):
@@ -51,7 +43,6 @@ def average_precision(neighbours, query_labels, gallery_labels, k=None, self_in_
     `metrics.DIVISORS`. With self_in_gallery, every query is a gallery item and must not be among its own neighbours.
 
     A hit at rank 2, of two hats: (1 / 2) / 2.
-
     >>> average_precision([[2, 0]], ["hat"], ["hat", "hat", "shoe"]).tolist()
     [0.25]
     """
@@ -64,7 +55,6 @@ def same_class(neighbours, query_labels, gallery_labels):
 
     neighbours (q, k) holds gallery rows; query_labels (q,) and gallery_labels (n,) are both numbers or both text.
     ValueError for a row outside the gallery (some searches return -1 where they found nothing).
-
     >>> same_class([[2, 0], [1, 2]], ["shoe", "hat"], ["hat", "hat", "shoe"]).tolist()
     [[True, False], [True, False]]
     """
@@ -77,7 +67,6 @@ def count_relevant(query_labels, gallery_labels, self_in_gallery=False):
     """How many gallery items carry each query's label: int64 (q,).
 
     With self_in_gallery, every query is itself a gallery item and is not counted as its own answer.
-
     >>> count_relevant(["shoe", "hat", "bag"], ["hat", "hat", "shoe"]).tolist()
     [1, 2, 0]
     """
@@ -87,25 +76,18 @@ def count_relevant(query_labels, gallery_labels, self_in_gallery=False):
     known, inverse = np.unique(np.concatenate([gallery_labels, query_labels]), return_inverse=True)
     counts = np.bincount(inverse[: len(gallery_labels)], minlength=len(known))[inverse[len(gallery_labels) :]]
     if self_in_gallery:
-        missing = counts == 0
-        if missing.any():
-            raise ValueError(
-                f"self_in_gallery needs every query's label in the gallery, got {missing.sum()} without, "
-                f"the first {query_labels[missing][0]!r}"
-            )
+        missing = query_labels[counts == 0]
+        if len(missing):
+            without = f"got {len(missing)} without, the first {missing[0]!r}"
+            raise ValueError(f"self_in_gallery needs every query's label in the gallery, {without}")
         counts = counts - 1
     return counts.astype(np.int64)
-
-
-# ----------------------------------------------------------------------------------------------------------- by degrees
 
 
 def label_iou(query_label_sets, gallery_label_sets, neighbours):
     """Intersection over union of the label sets of query and neighbour: float64 (q, k), 0 to 1.
 
-    The label sets are bool, (q, L) and (n, L). Two empty sets share nothing: 0. The sets are packed into bits, so the
-    temporary array is 8 bytes a neighbour for every 64 labels.
-
+    The label sets are bool, (q, L) and (n, L). Two empty sets share nothing: 0.
     >>> label_iou([[1, 1, 0]], [[1, 1, 0], [1, 0, 0], [0, 1, 1]], [[0, 1, 2]]).round(3).tolist()
     [[1.0, 0.5, 0.333]]
     """
@@ -125,9 +107,7 @@ def label_iou(query_label_sets, gallery_label_sets, neighbours):
 
 
 def hierarchy_similarity(query_labels, gallery_labels, hierarchy, neighbours=None):
-    """How far down the tree of classes query and neighbour go together: float64 (q, k), 0 to 1.
-
-    Without neighbours, query and every gallery row: (q, n).
+    """How far down the tree of classes query and neighbour go together: float64 (q, k), 0 to 1; by default (q, n).
 
     Depth of the lowest common ancestor over the depth of the two leaves (their mean, where they differ: Wu and Palmer,
     1994). The root has depth 0, so two classes with only the root in common score 0, and equal classes score 1.
@@ -161,47 +141,35 @@ def label_similarity(query_attributes, gallery_attributes, query_words, gallery_
     query_attributes (q, a) and gallery_attributes (n, a) are tables of numbers or text (one column may be (q,), (n,));
     what is missing is written as a value and is equal to itself. query_words (q, w) and gallery_words (n, w) are bool:
     which word of a vocabulary each name has. A query without a word is similar to nothing. It is not symmetric: the
-    words counted are the query's. The whole q x n table is made, so hand in some queries at a time, as
-    `most_similar_average_precision` does.
-
-    After the code of "Boosting image retrieval with accurately labeled small data".
+    words counted are the query's. The whole q x n table is made, so hand in some queries at a time. After the code of
+    "Boosting image retrieval with accurately labeled small data".
 
     A red shoe called "light shoe", against a red "light boot", a red "old hat" and a blue "light shoe":
-
     >>> has = [[1, 0, 0, 1, 0], [0, 1, 1, 0, 0], [1, 0, 0, 0, 1]]  # light, old, hat, boot, shoe
     >>> label_similarity([["red"]], [["red"], ["red"], ["blue"]], [[1, 0, 0, 0, 1]], has).tolist()
     [[0.5, 0.0, 0.0]]
     """
-    query_words, gallery_words = (
-        metrics.bool_sets(query_words, "query_words"),
-        metrics.bool_sets(gallery_words, "gallery_words"),
-    )
-    if query_words.shape[1] != gallery_words.shape[1]:
-        raise ValueError(
-            f"expected as many words in both vocabularies, got {query_words.shape[1]} and {gallery_words.shape[1]}"
-        )
-    columns = []
-    for attributes, words, name in (
-        (query_attributes, query_words, "query_attributes"),
-        (gallery_attributes, gallery_words, "gallery_attributes"),
-    ):
-        attributes = np.asarray(attributes)
-        attributes = attributes[:, None] if attributes.ndim == 1 else attributes
-        if attributes.ndim != 2 or len(attributes) != len(words):
-            raise ValueError(f"{name} must have shape ({len(words)} items, attributes), got {attributes.shape}")
-        columns.append(attributes)
-    ours, theirs = columns
+    words, more_words = metrics.bool_sets(query_words, "query_words"), metrics.bool_sets(gallery_words, "gallery_words")
+    if words.shape[1] != more_words.shape[1]:
+        raise ValueError(f"expected as many words in both vocabularies, got {words.shape[1]} and {more_words.shape[1]}")
+    ours = _attributes(query_attributes, len(words), "query_attributes")
+    theirs = _attributes(gallery_attributes, len(more_words), "gallery_attributes")
     if ours.shape[1] != theirs.shape[1]:
         raise ValueError(f"expected as many attributes in both tables, got {ours.shape[1]} and {theirs.shape[1]}")
     equal = np.ones((len(ours), len(theirs)), dtype=bool)
     for column in range(ours.shape[1]):
         ours_here, theirs_here = _labels_pair(ours[:, column], theirs[:, column])
         equal &= ours_here[:, None] == theirs_here[None, :]
-    shared = query_words.astype(np.float32) @ gallery_words.T.astype(np.float32)  # (q, n), whole numbers: exact
-    return np.where(equal, shared / np.maximum(query_words.sum(axis=1), 1)[:, None], 0.0)
+    shared = words.astype(np.float32) @ more_words.T.astype(np.float32)  # (q, n), whole numbers: exact
+    return np.where(equal, shared / np.maximum(words.sum(axis=1), 1)[:, None], 0.0)
 
 
-# ------------------------------------------------------------------------------------------------------ from embeddings
+def _attributes(attributes, n, name):
+    attributes = np.asarray(attributes)
+    attributes = attributes[:, None] if attributes.ndim == 1 else attributes
+    if attributes.ndim != 2 or len(attributes) != n:
+        raise ValueError(f"{name} must have shape ({n} items, attributes), got {attributes.shape}")
+    return attributes
 
 
 def match_ranks(queries, gallery, query_labels, gallery_labels, metric="cosine", self_in_gallery=False):
@@ -213,22 +181,18 @@ def match_ranks(queries, gallery, query_labels, gallery_labels, metric="cosine",
     With self_in_gallery the queries are the gallery, and row i is never its own answer.
 
     Ties count as in a shuffled gallery. Of w wrong items and m right ones at the same distance, w / (m + 1) wrong ones
-    stand before the first right one on average, so
-        rank = 1 + (wrong items that are nearer) + w / (m + 1),
-    which need not be whole. An embedding that is the same for all items gets the rank of chance, never rank 1.
-    At most a few rows of all distances are in memory at a time.
+    stand before the first right one on average: rank = 1 + (wrong items that are nearer) + w / (m + 1), which need not
+    be whole. An embedding that is the same for all items gets the rank of chance, never rank 1.
 
     The two wrong items are as near as the right one: rank 1, 2 or 3, on average 2.
-
     >>> match_ranks([[1, 0]], [[2, 0], [1, 0], [3, 0], [0, 1]], ["a"], ["a", "b", "c", "d"]).tolist()
     [2.0]
     """
     query_labels, gallery_labels = _labels_pair(query_labels, gallery_labels)
     queries, gallery = _embeddings(queries, query_labels, "queries"), _embeddings(gallery, gallery_labels, "gallery")
     if len(queries) and len(gallery) and queries.shape[1] != gallery.shape[1]:
-        raise ValueError(
-            f"expected queries of {gallery.shape[1]} dimensions, as the gallery has, got {queries.shape[1]}"
-        )
+        d = gallery.shape[1]
+        raise ValueError(f"expected queries of {d} dimensions, as the gallery has, got {queries.shape[1]}")
     if self_in_gallery and not (np.array_equal(queries, gallery) and np.array_equal(query_labels, gallery_labels)):
         raise ValueError("self_in_gallery is set, but queries and gallery are not the same rows with the same labels")
     if metric == "cosine":
@@ -254,9 +218,6 @@ def match_ranks(queries, gallery, query_labels, gallery_labels, metric="cosine",
     return ranks
 
 
-# ------------------------------------------------------------------------------------------------------ by a similarity
-
-
 def most_similar_average_precision(neighbours, similarity, n_similar=10, own_rows=None):
     """Average precision of the answers, relevant being the `n_similar` items most similar to the query: float64 (q,).
 
@@ -264,20 +225,17 @@ def most_similar_average_precision(neighbours, similarity, n_similar=10, own_row
     by; or a function that gives it for a slice of queries, similarity(rows) -> (b, n), so that the whole table need
     never be held. own_rows (q,) says which gallery row each query itself is: no answer, and never relevant.
 
-    Ties at the last place. Where more items are as similar as the last one than there are places left, any of them
-    could be relevant, and which of them are would otherwise hang on the order of rows. Here each choice is as likely as
-    another, and the value is the expected average precision over all of them, computed exactly: with m places for t
-    tied items, one of them is relevant with probability m / t, two are with m (m - 1) / (t (t - 1)). Without such ties
-    it is the plain average precision. An item of similarity 0 is never relevant. So R, the number relevant, is below
-    `n_similar` where fewer items are similar at all; the divisor is min(k, R), and NaN stands where R is 0.
+    Ties at the last place. Where more items are as similar as the last one than there are places left, each choice of
+    them is as likely as another, and the value is the expected average precision over all, computed exactly: with m
+    places for t tied items, one of them is relevant with probability m / t, two are with m (m - 1) / (t (t - 1)). An
+    item of similarity 0 is never relevant, so R, the number relevant, may be below `n_similar`; the divisor is
+    min(k, R), and NaN stands where R is 0.
 
     One place for two tied items, the answers being one of them and an item that is not similar: 1 or 0, as likely.
-
     >>> most_similar_average_precision([[0, 2]], [[0.5, 0.5, 0.0]], n_similar=1).tolist()
     [0.5]
     """
-    n_similar = metrics.positive_int(n_similar, "n_similar")
-    n_queries = len(neighbours)
+    n_similar, n_queries = metrics.positive_int(n_similar, "n_similar"), len(neighbours)
     similarity_of = similarity if callable(similarity) else np.asarray(similarity).__getitem__
     n_gallery = np.shape(similarity_of(slice(0, min(1, n_queries))))[-1]
     neighbours = _neighbours(neighbours, n_queries, n_gallery)
@@ -318,9 +276,6 @@ def _expected_average_precision(neighbours, truth, place):
     return np.where(n_relevant > 0, (hits / ranks).sum(axis=1) / divisor, np.nan)
 
 
-# --------------------------------------------------------------------------------------------------------------- checks
-
-
 def _labels_pair(query_labels, gallery_labels):
     pair = []
     for labels, name in ((query_labels, "query_labels"), (gallery_labels, "gallery_labels")):
@@ -335,9 +290,8 @@ def _labels_pair(query_labels, gallery_labels):
             raise ValueError(f"{name} must hold text or integers, got {labels.dtype}")
         pair.append(labels)
     if len(pair[0]) and len(pair[1]) and (pair[0].dtype.kind in "US") != (pair[1].dtype.kind in "US"):
-        raise ValueError(
-            f"query_labels and gallery_labels must be of one kind, got {pair[0].dtype} and {pair[1].dtype}"
-        )
+        kinds = f"{pair[0].dtype} and {pair[1].dtype}"
+        raise ValueError(f"query_labels and gallery_labels must be of one kind, got {kinds}")
     return pair
 
 
@@ -349,10 +303,9 @@ def _neighbours(neighbours, n_queries, n_gallery):
         return neighbours.astype(np.int64)
     if not np.issubdtype(neighbours.dtype, np.integer):
         raise ValueError(f"neighbours must hold integers, got {neighbours.dtype}")
-    if neighbours.min() < 0 or neighbours.max() >= n_gallery:
-        raise ValueError(
-            f"neighbours must be gallery rows 0 to {n_gallery - 1}, got {neighbours.min()} to {neighbours.max()}"
-        )
+    low, high = neighbours.min(), neighbours.max()
+    if low < 0 or high >= n_gallery:
+        raise ValueError(f"neighbours must be gallery rows 0 to {n_gallery - 1}, got {low} to {high}")
     return neighbours
 
 

@@ -11,13 +11,12 @@ a value is NaN (under every seed), is left out of a mean, and is counted there. 
 belongs to (its photo, its class): the queries of a cluster are not independent, so clusters are resampled whole.
 
 How the intervals are made
-    Queries, or whole clusters, are drawn again with replacement (Efron, 1979). Three seeds are too few to draw again
-    (they have ten different samples), so their share is drawn from a normal distribution with their variance: a
-    smoothed second level. The arms of the percentile interval are then lengthened until they match t * SE. SE adds up
-    the variance between queries and that between seeds, less the part counted in both (two-way random effects); t is
-    Student's, a mixture of one for the queries and one for the seeds, each by its share in the variance (close to
-    Cochran, 1964). So the interval keeps the skewness of the bootstrap and has the width that 3 seeds or 10 queries
-    deserve: 95 % intervals cover the truth in 93 to 97 % of simulated studies (tests/lib/test_significance.py).
+    Queries, or whole clusters, are drawn again with replacement (Efron, 1979). Three seeds are too few to draw again,
+    so their share is drawn from a normal distribution with their variance. The arms of the percentile interval are then
+    lengthened until they match t * SE. SE adds up the variance between queries and that between seeds, less the part
+    counted in both (two-way random effects); t is Student's, a mixture of one for the queries and one for the seeds,
+    each by its share in the variance (close to Cochran, 1964). So the interval keeps the skewness of the bootstrap, and
+    95 % intervals cover the truth in 93 to 97 % of simulated studies (tests/lib/test_significance.py).
 
 Needs numpy alone. Copy this file alone.
 """
@@ -63,13 +62,8 @@ class _Spread(NamedTuple):
     seeds_df: float = math.inf
 
 
-# ------------------------------------------------------------------------------------------- means and intervals
-
-
 def mean_over_queries(values):
-    """The mean of the queries that have a value, how many they are, and how many (NaN) were left out.
-
-    values (q,) or (seeds, q). NaN if no query has a value.
+    """The mean of the queries that have a value (NaN if none), how many they are, and how many (NaN) were left out.
 
     >>> mean_over_queries([0.25, 0.75, float("nan")])
     QueryMean(mean=0.5, n_queries=2, n_left_out=1)
@@ -97,10 +91,8 @@ def bootstrap_interval(values, clusters=None, level=0.95, seed=0, n_resamples=50
 def median_interval(values, clusters=None, level=0.95, seed=0, n_resamples=2000):
     """Between which two medians do `level` of the resampled sets of queries lie? (low, high), the percentile bootstrap.
 
-    values (q,), one a query; NaN are left out, infinite ones (a rank beyond what was ranked) are allowed. The queries
-    of a cluster, such as the captions of one photo, are drawn together, since five captions of one photo are not five
-    independent queries. Of an even number of values the lower one in the middle counts. ValueError if no query has a
-    value.
+    values (q,), one a query; NaN are left out, infinite ones (a rank beyond what was ranked) are allowed. Of an even
+    number of values the lower one in the middle counts. ValueError if no query has a value.
 
     >>> median_interval([3, 3, 3, np.inf], clusters=["a", "a", "b", "b"])
     (3.0, 3.0)
@@ -125,9 +117,6 @@ def median_interval(values, clusters=None, level=0.95, seed=0, n_resamples=2000)
     return float(low), float(high)
 
 
-# ----------------------------------------------------------------------------------------------------- a against b
-
-
 def paired_difference(a, b, clusters=None, margin=0.0, paired_seeds=False, level=0.95, seed=0, n_resamples=5000):
     """How much better is a than b on the same queries? Effect(mean of a - b, low, high, p_value, n, margin).
 
@@ -144,7 +133,6 @@ def paired_difference(a, b, clusters=None, margin=0.0, paired_seeds=False, level
     statistic on which the interval rests.
 
     Three queries, a better in each: only + + + and - - - of the 8 patterns are as extreme.
-
     >>> paired_difference([0.9, 0.8, 0.7], [0.5, 0.4, 0.3]).p_value
     0.25
     """
@@ -153,9 +141,8 @@ def paired_difference(a, b, clusters=None, margin=0.0, paired_seeds=False, level
         raise ValueError(f"a and b must be of the same queries, got {a.shape[1]} and {b.shape[1]}")
     unpaired = np.isnan(a[0]) != np.isnan(b[0])
     if unpaired.any():
-        raise ValueError(
-            f"query {np.argmax(unpaired)} is the first of {unpaired.sum()} with a value in only one of a and b"
-        )
+        first = np.argmax(unpaired)
+        raise ValueError(f"query {first} is the first of {unpaired.sum()} with a value in only one of a and b")
     if paired_seeds and len(a) != len(b):
         raise ValueError(f"paired_seeds needs as many seeds in a as in b, got {len(a)} and {len(b)}")
     sample = _sample([a - b] if paired_seeds or len(a) == len(b) == 1 else [a, -b], clusters)
@@ -172,9 +159,6 @@ def paired_difference(a, b, clusters=None, margin=0.0, paired_seeds=False, level
     return Effect(spread.mean, low, high, p_value, len(sample.members), margin)
 
 
-# --------------------------------------------------------------------------------------- many claims, the decision
-
-
 def holm(p_values):
     """The p-values of several claims, corrected for their number (Holm, 1979): float64, in the same order.
 
@@ -183,7 +167,6 @@ def holm(p_values):
     counted and stay NaN.
 
     Of two: 0.01 * 2, then 0.04 * 1.
-
     >>> holm([0.04, None, 0.01]).tolist()
     [0.04, nan, 0.02]
     """
@@ -192,19 +175,16 @@ def holm(p_values):
     bad = (p_values[known] < 0) | (p_values[known] > 1)
     if bad.any():
         raise ValueError(f"a p-value must lie between 0 and 1, got {p_values[known][bad][0]:g}")
-    order = known[np.argsort(p_values[known], kind="stable")]
-    factors = np.arange(len(order), 0, -1)
-    corrected = p_values.copy()
-    corrected[order] = np.minimum(np.maximum.accumulate(p_values[order] * factors), 1.0)
+    order, corrected = known[np.argsort(p_values[known], kind="stable")], p_values.copy()
+    corrected[order] = np.minimum(np.maximum.accumulate(p_values[order] * np.arange(len(order), 0, -1)), 1.0)
     return corrected
 
 
 def p_value_against(effect, margin=0.0):
     """The two-sided p-value of an effect against `margin`; for a pair (low, high), against the end nearer to the mean.
 
-    effect is an Effect, whose own p-value is taken where it is against this margin, or (value, low, high) with a 95 %
-    interval. Then it is from the normal approximation: the standard error is the interval's width over 2 * 1.96.
-
+    An Effect's own p-value is taken where it is against this margin. Otherwise, and for (value, low, high) with a 95 %
+    interval, it is from the normal approximation: the standard error is the interval's width over 2 * 1.96.
     >>> round(p_value_against((1.0, 0.0, 2.0)), 3)
     0.05
     """
@@ -223,7 +203,6 @@ def equivalence(effect, within):
 
     within is a number m, for -m to m, or a pair (low, high). Doubled, it is below 0.05 where the 95 % interval lies
     inside; undoubled that would be the 90 % interval, which nobody is shown. 1 where the mean is outside.
-
     >>> equivalence((0.0, -1.0, 1.0), within=0.9) > 0.05 > equivalence((0.0, -1.0, 1.0), within=1.1)
     True
     """
@@ -264,8 +243,8 @@ def the_relation(above=None, below=None, within=None):
     >>> the_relation(within=0.03)
     ('within', (-0.03, 0.03))
     """
-    given = {"above": above, "below": below, "within": within}
-    given = {name: margin for name, margin in given.items() if margin is not None}
+    every = {"above": above, "below": below, "within": within}
+    given = {name: margin for name, margin in every.items() if margin is not None}
     if len(given) != 1:
         raise ValueError(f"expected one of above, below and within, got {', '.join(given) or 'none of them'}")
     [(name, margin)] = given.items()
@@ -274,9 +253,6 @@ def the_relation(above=None, below=None, within=None):
     if np.ndim(margin) or not np.isfinite(margin):
         raise ValueError(f"{name} must be a finite number, got {margin!r}")
     return name, float(margin)
-
-
-# ---------------------------------------------------------------------------------------------------- the machinery
 
 
 def _sample(parts, clusters):
@@ -337,7 +313,8 @@ def _interval(sample, level, seed, n_resamples):
     drawn_error = means.std()
     if drawn_error <= 1e-12 * np.abs(whole).max():  # all values are alike
         return spread.mean, spread.mean
-    longer = _t_quantile(spread, tail) * spread.error / (NormalDist().inv_cdf(1 - tail) * drawn_error)
+    t, tails = _tails(spread)
+    longer = np.interp(-tail, -tails, t) * spread.error / (NormalDist().inv_cdf(1 - tail) * drawn_error)
     low, high = spread.mean + (np.quantile(means, [tail, 1 - tail]) - spread.mean) * longer
     return float(min(low, spread.mean)), float(max(high, spread.mean))
 
@@ -362,31 +339,20 @@ def _sign_flip(distances, seed, n_resamples):
 
 def _t_test(spread, margin):
     distance = abs(spread.mean - margin)
-    if distance == 0:
-        return 1.0
-    if spread.error == 0:
-        return 0.0
-    t, tails = _tails(spread)
-    return float(2 * np.interp(distance / spread.error, t, tails, right=0.0))
-
-
-def _t_quantile(spread, tail):
-    t, tails = _tails(spread)
-    return float(np.interp(-tail, -tails, t))
+    if distance == 0 or spread.error == 0:
+        return float(distance == 0)
+    return float(2 * np.interp(distance / spread.error, *_tails(spread), right=0.0))
 
 
 def _tails(spread):
     """Values of t from 0 up, and the upper tail of the reference distribution beyond each."""
-    t, tails = _student_tails(spread.queries_df)
+    of_queries = _student_tails(spread.queries_df)
     if spread.seeds_share == 0:
-        return t, tails
-    of_seeds_t, of_seeds = _student_tails(spread.seeds_df)
-    both = np.union1d(t, of_seeds_t)
-    mixed = [
-        weight * np.interp(both, x, y, right=0.0)
-        for weight, x, y in ((spread.seeds_share, of_seeds_t, of_seeds), (1 - spread.seeds_share, t, tails))
-    ]
-    return both, mixed[0] + mixed[1]
+        return of_queries
+    of_seeds = _student_tails(spread.seeds_df)
+    t = np.union1d(of_queries[0], of_seeds[0])
+    seeds, queries = (np.interp(t, *each, right=0.0) for each in (of_seeds, of_queries))
+    return t, spread.seeds_share * seeds + (1 - spread.seeds_share) * queries
 
 
 def _student_tails(df):
@@ -398,9 +364,6 @@ def _student_tails(df):
     steps = (density[1:] + density[:-1]) / 2
     tails = np.append(np.cumsum(steps[::-1])[::-1], 0.0)  # summed from the far end: small ones keep their digits
     return math.sqrt(df) * np.tan(angles), tails / (2 * tails[0])
-
-
-# ----------------------------------------------------------------------------------------------------------- checks
 
 
 def _values(values, name):

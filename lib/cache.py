@@ -5,7 +5,6 @@ An entry is a folder whose name is the digest of everything the numbers depend o
     data/features/<digest of key and n>/key.json                     the key, readable
     data/features/<digest of key and n>/rows-00000000-00000512.<digest>.npy    rows 0 to 511, float32
     data/features/<digest of key>/images-<digest>.npz    embeddings filed by image, shared by all who use the same key
-    data/models/<digest of key and start>/key.json
     data/models/<digest of key and start>/<digest>.safetensors       the weights, with the training's history
     data/models/<digest of key and start>/unfinished.pt              only during training: the loop's own checkpoint
 
@@ -14,11 +13,9 @@ was killed resumes where it stopped, a damaged file is noticed, reported and rep
 same entry at once do some work twice but both end with a sound entry. No pickle is read.
 
 Contents
-    embeddings       read embeddings from the cache, or compute and store them
-    by_image         the same, filed by image: whoever asks for some of the images finds those that others computed
-    trained          load trained weights from the cache, or train and store them
+    embeddings, by_image, trained    read from the cache, or compute and store
     digest_files, digest_array, digest_weights    what to put into a key
-    entries, clear   list entries of a folder, and remove them
+    entries, clear                   list entries of a folder, and remove them
 
 Needs numpy and tqdm; `trained` and `digest_weights` also need torch, pandas and safetensors, which are imported only
 there, so that a notebook without torch can use the rest. Copy this file alone.
@@ -37,8 +34,6 @@ from pathlib import Path
 
 import numpy as np
 from tqdm.auto import tqdm
-
-__all__ = ["by_image", "clear", "digest_array", "digest_files", "digest_weights", "embeddings", "entries", "trained"]
 
 
 def embeddings(folder, key, compute, n, part=512, progress=True):
@@ -71,7 +66,7 @@ def embeddings(folder, key, compute, n, part=512, progress=True):
     n, part = int(n), int(part)
     entry = _entry(folder, "features", {"key": _checked_key(key), "n": n})
     rows = None
-    with tqdm(total=n, desc="embeddings", unit="row", leave=False, disable=not _bar_is_shown(progress)) as bar:
+    with _bar(n, "row", progress) as bar:
         for start in range(0, n, part):
             stop = min(start + part, n)
             new = _stored_rows(entry, start, stop)
@@ -101,7 +96,6 @@ def by_image(folder, key, paths, compute, part=512, progress=True):
     progress  show a bar, in a terminal or a notebook
 
     A damaged file, a key that JSON cannot hold and unusable embeddings: as `embeddings`.
-
     >>> place = Path(tempfile.mkdtemp())
     >>> paths = [place / name for name in "abc"]
     >>> _ = [path.write_text(path.name) for path in paths]
@@ -118,8 +112,7 @@ def by_image(folder, key, paths, compute, part=512, progress=True):
     known, names = _stored_images(entry), _image_digests(paths)
     first = {name: row for row, name in reversed(list(enumerate(names)))}  # of equal files the first is computed
     missing = np.array([row for name, row in sorted(first.items(), key=lambda item: item[1]) if name not in known], int)
-    with tqdm(total=len(missing), desc="embeddings", unit="image", leave=False,
-              disable=not _bar_is_shown(progress)) as bar:  # fmt: skip
+    with _bar(len(missing), "image", progress) as bar:
         for start in range(0, len(missing), part):
             rows = missing[start : start + part]
             new = _checked_rows(compute(rows), 0, len(rows))
@@ -146,7 +139,6 @@ def trained(folder, key, model, train):
 
     `history.attrs` is stored too. A file whose bytes have changed is removed with a UserWarning, and the training is
     done again. ValueError for a key that JSON cannot hold.
-
     >>> import pandas as pd
     >>> from torch import nn
     >>> line, place = nn.Linear(1, 1, bias=False), tempfile.mkdtemp()
@@ -161,11 +153,9 @@ def trained(folder, key, model, train):
     (3.0, [0.1])
     """
     entry = _entry(folder, "models", {**_checked_key(key), "starts from": digest_weights(model)})
-    stored = _stored_training(entry)
-    if stored is not None:
-        weights, history = stored
-        model.load_state_dict(weights)
-        return history
+    if (stored := _stored_training(entry)) is not None:
+        model.load_state_dict(stored[0])
+        return stored[1]
     unfinished = entry / "unfinished.pt"
     history = train(checkpoint=unfinished)
     _store_training(entry, model, history)
@@ -176,9 +166,8 @@ def trained(folder, key, model, train):
 def digest_files(paths):
     """SHA-256 (hex) of the bytes of these files, in this order; file names play no part.
 
-    The digest of a collection's images is `digest_files(collection.paths)`: it changes with any pixel, with the order
-    and with the choice of images, and not with a label, since embeddings do not depend on labels. All bytes are read,
-    because size and date would miss an image that was replaced. FileNotFoundError for a missing file.
+    For a collection's images, `digest_files(collection.paths)`: it changes with any pixel, with the order and with the
+    choice of images, and not with a label. All bytes are read. FileNotFoundError for a missing file.
 
     >>> path = Path(tempfile.mkdtemp()) / "a.txt"
     >>> _ = path.write_bytes(b"a")
@@ -192,10 +181,7 @@ def digest_files(paths):
 
 
 def digest_array(array):
-    """SHA-256 (hex) of an array: its dtype, its shape and its values.
-
-    The memory layout plays no part. ValueError for an array of Python objects.
-
+    """SHA-256 (hex) of an array: its dtype, shape and values, in any memory layout. ValueError for Python objects.
     >>> a = np.arange(6).reshape(2, 3)
     >>> digest_array(a) == digest_array(a.T.copy().T), digest_array(a) == digest_array(a.reshape(3, 2))
     (True, False)
@@ -203,26 +189,15 @@ def digest_array(array):
     array = np.asarray(array)
     if array.dtype.hasobject:
         raise ValueError(f"expected an array of numbers or of fixed-width text, got dtype {array.dtype}")
-    whole = hashlib.sha256(f"{array.dtype.str} {array.shape} ".encode())
-    whole.update(np.ascontiguousarray(array).tobytes())
-    return whole.hexdigest()
+    return hashlib.sha256(f"{array.dtype.str} {array.shape} ".encode() + array.tobytes()).hexdigest()
 
 
 def digest_weights(model):
-    """SHA-256 (hex) of all numbers of a torch network, with their names, dtypes and shapes.
-
-    >>> from torch import nn
-    >>> line = nn.Linear(2, 1)
-    >>> before = digest_weights(line)
-    >>> _ = nn.init.zeros_(line.bias)
-    >>> digest_weights(line) == before, digest_weights(line) == digest_weights(line)
-    (False, True)
-    """
+    """SHA-256 (hex) of all numbers of a torch network, with their names, dtypes and shapes."""
     digest = hashlib.sha256()
     for name, tensor in model.state_dict().items():
         array = tensor.detach().cpu().contiguous().numpy()
-        digest.update(f"{name} {array.dtype.str} {array.shape} ".encode())
-        digest.update(array.tobytes())
+        digest.update(f"{name} {array.dtype.str} {array.shape} ".encode() + array.tobytes())
     return digest.hexdigest()
 
 
@@ -230,7 +205,6 @@ def entries(folder=None):
     """Entries of a cache folder: a list of dicts digest, key, n, n_stored (rows stored so far), bytes; largest first.
 
     Embeddings filed by image have n None, trainings also n_stored. `folder` None: that of the embeddings.
-
     >>> entries(tempfile.mkdtemp())
     []
     """
@@ -315,24 +289,20 @@ def _checked_rows(rows, start, stop):
     """The computed rows as float32 (stop - start, d), or ValueError."""
     rows = np.asarray(rows)
     if rows.ndim != 2 or len(rows) != stop - start or not rows.shape[1] or not np.issubdtype(rows.dtype, np.floating):
-        raise ValueError(
-            f"compute({start}, {stop}) must return floating point ({stop - start}, d), got {rows.dtype} {rows.shape}"
-        )
+        got = f"{rows.dtype} {rows.shape}"
+        raise ValueError(f"compute({start}, {stop}) must return floating point ({stop - start}, d), got {got}")
     with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite, and is refused as such
         rows = np.ascontiguousarray(rows, np.float32)
     broken = start + np.flatnonzero(~np.isfinite(rows).all(axis=1))
     if broken.size:
         some = ", ".join(map(str, broken[:10])) + (", ..." if broken.size > 10 else "")
-        raise ValueError(
-            f"expected finite embeddings, got NaN or infinite values in {broken.size} of the rows {start} to "
-            f"{stop - 1}: {some}"
-        )
+        where = f"{broken.size} of the rows {start} to {stop - 1}: {some}"
+        raise ValueError(f"expected finite embeddings, got NaN or infinite values in {where}")
     return rows
 
 
 def _store_rows(entry, start, stop, rows):
-    buffer = io.BytesIO()
-    np.save(buffer, rows, allow_pickle=False)
+    np.save(buffer := io.BytesIO(), rows, allow_pickle=False)
     data = buffer.getvalue()
     _write(entry / f"{_part_name(start, stop)}.{_digest(data)}.npy", data)
 
@@ -352,8 +322,7 @@ def _stored_images(entry):
 
 
 def _store_images(entry, ids, rows):
-    buffer = io.BytesIO()
-    np.savez(buffer, images=ids, rows=rows)
+    np.savez(buffer := io.BytesIO(), images=ids, rows=rows)
     data = buffer.getvalue()
     _write(entry / f"images-{_digest(ids.tobytes())}.{_digest(data)}.npz", data)
 
@@ -400,7 +369,8 @@ def _write(path, data):
         os.replace(temporary, path)
 
 
-def _bar_is_shown(progress):
+def _bar(total, unit, progress):
     """Shown when asked for, in a terminal or a notebook, unless TQDM_DISABLE is set (which notebook bars ignore)."""
     watched = sys.stderr.isatty() or "ipykernel" in sys.modules
-    return progress and watched and os.environ.get("TQDM_DISABLE", "0") in ("", "0")
+    shown = progress and watched and os.environ.get("TQDM_DISABLE", "0") in ("", "0")
+    return tqdm(total=total, desc="embeddings", unit=unit, leave=False, disable=not shown)

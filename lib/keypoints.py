@@ -1,9 +1,5 @@
 """Local descriptors: keypoints, the words they are quantised to, and whether matched ones fit a common geometry.
 
-Contents: `Keypoints`, `keypoints` (`sift`, `orb`, `dense_sift`), `root_sift`; `BagOfVisualWords` and `VLAD`, which
-turn the keypoints of an image into one row; `mark_empty_rows` for images without a keypoint; `match`,
-`count_inliers`, `geometric_rerank`.
-
 An image without a keypoint has no words: its row is zero, which a cosine search refuses, and a `NoKeypointsWarning`
 names it. ORB descriptors are 256 bits, packed into 32 bytes. For words they are unpacked to 256 numbers of 0 and 1,
 whose squared Euclidean distance is the Hamming distance.
@@ -197,10 +193,9 @@ class VLAD:
     """Residuals of descriptors from their nearest words, summed by word: float32 (n, n_words * d), rows of length 1.
 
     `transform(keypoints)` sums, for each word, the differences between the descriptors nearest to it and the word; then
-    x becomes sign(x) * |x|^`power` (0.5 tames bursts: a brick wall repeats one word a hundred times); with `intra` the
-    sum of each word is scaled to length 1; at last the row is. A few dozen words are enough, since a row says where
-    around a word the image lies. `fit`, `seed`, `n_sample`, `words` and the errors are those of `BagOfVisualWords`.
-    Jegou et al., CVPR 2010 and PAMI 2012 (power); Arandjelovic and Zisserman, CVPR 2013 (intra).
+    x becomes sign(x) * |x|^`power` (0.5 tames bursts: a brick wall repeats one word a hundred times). A few dozen words
+    are enough, since a row says where around a word the image lies. `fit`, `seed`, `n_sample`, `words` and the errors
+    are those of `BagOfVisualWords`. Jegou et al., CVPR 2010 and PAMI 2012 (power).
 
     >>> image = Keypoints(np.zeros((2, 2)), np.array([[1, 0], [5, 3]], np.float32), 10, 10)
     >>> vlad = VLAD(1, power=1.0).fit([image])  # its word is the mean, 3 and 1.5
@@ -209,10 +204,10 @@ class VLAD:
     [[0.6 0.8]]
     """
 
-    def __init__(self, n_words, power=0.5, intra=False, seed=0, n_sample=100_000):
+    def __init__(self, n_words, power=0.5, seed=0, n_sample=100_000):
         if n_words < 1 or power <= 0:
             raise ValueError(f"n_words must be at least 1, power above 0, got {n_words}, {power}")
-        self.n_words, self.power, self.intra, self.seed, self.n_sample = n_words, power, intra, seed, n_sample
+        self.n_words, self.power, self.seed, self.n_sample = n_words, power, seed, n_sample
 
     def fit(self, keypoints):
         self.words = _vocabulary(keypoints, self.n_words, self.seed, self.n_sample)
@@ -226,8 +221,7 @@ class VLAD:
             for row, one, nearest in zip(range(batch.start, batch.stop), keypoints[batch], words_of, strict=True):
                 belongs = (nearest == np.arange(self.n_words)[:, None]).astype(np.float32)  # (n_words, m)
                 sums = belongs @ (_as_numbers(one.descriptors) - self.words[nearest])  # (n_words, d)
-                sums = np.sign(sums) * np.abs(sums) ** self.power
-                rows[row] = (_unit_rows(sums) if self.intra else sums).ravel()
+                rows[row] = (np.sign(sums) * np.abs(sums) ** self.power).ravel()
         return _unit_rows(rows)
 
 

@@ -45,21 +45,14 @@ def shortlist_and_rerank(gallery, queries, shortlist_d, shortlist, k):
     >>> neighbours.tolist(), (25 * distances).round().tolist()  # cosines 25/25 and 9/25
     ([[1, 0]], [[0.0, 16.0]])
     """
-    return funnel(gallery, queries, [(shortlist_d, shortlist)], k)
-
-
-def funnel(gallery, queries, steps, k):
-    """The k best after several steps: `Funnel(steps).fit(gallery).search(queries, k)`.
-
-    steps: (d, rows that stay) one after the other, with more coordinates and fewer rows each time: [(16, 400), (64,
-    100)] keeps 400 rows by 16 coordinates and 100 of them by 64, which are then ordered by all.
-    """
-    return Funnel(steps).fit(gallery).search(queries, k)
+    return Funnel([(shortlist_d, shortlist)]).fit(gallery).search(queries, k)
 
 
 class Funnel:
     """Search in steps of more coordinates and fewer rows, the last of them at full width. cosine.
 
+    steps: (d, rows that stay) one after the other, with more coordinates and fewer rows each time: [(16, 400), (64,
+    100)] keeps 400 rows by 16 coordinates and 100 of them by 64, which are then ordered by all.
     The first step compares all rows (FAISS, flat); each later one only the rows that are left, pair by pair. The index
     holds the rows in full and their first coordinates for the first step, both scaled to length 1. It is used as the
     indexes of `indexes.py` are, but not written to a file.

@@ -1,13 +1,5 @@
 """Captions as vectors: counted words, learned words, learned captions, sentence encoders.
 
-    tokens, flatten    the words of a text; captions a photo -> one caption a row
-    TfIdf              counts of words, the rare ones weighing more (scikit-learn), sparse
-    WordVectors        word2vec and fastText, learned from the captions themselves (gensim)
-    Pooling, pool      the vectors of its words -> one vector a caption: mean, sum, TF-IDF weights, SIF
-    DocVectors         doc2vec: a vector learned for each caption as a whole (gensim)
-    sentence_encoder   a pretrained network that reads whole sentences (sentence-transformers, by name or from a folder)
-    coverage           how many words a model does not know, and how many captions that leaves empty
-
 Texts are lists of str. Embeddings are float32 (n, d), one row a text; a text without a known word has a row of zeros.
 What is learned repeats to the last digit on one machine: one worker, hashes that do not change from process to process.
 
@@ -35,11 +27,6 @@ try:
 except ModuleNotFoundError:  # copied beside this file
     import weights
 
-__all__ = [
-    "Coverage", "DocVectors", "MissingEncoder", "Pooling", "TfIdf", "WordVectors", "coverage", "flatten", "pool",
-    "sentence_encoder", "tokens",
-]  # fmt: skip
-
 KINDS = ("word2vec", "fasttext")
 POOLINGS = ("mean", "sum", "tf-idf", "sif")
 SIF_A = 1e-3  # Arora et al. (2017); they found 1e-4 to 1e-2 much alike
@@ -50,8 +37,8 @@ _BATCH_WORDS = 1000  # that gensim hands to its worker at a time: with 10,000 a 
 def tokens(text):
     """The words of a text, in lower case: letters and digits, and hyphens between them.
 
-    A possessive 's is left out, any other apostrophe too, so that "men's" is "men" and "don't" is "dont". Signs that
-    Unicode has in two forms (an accent of its own or within its letter) become one. No stop word is left out.
+    A possessive 's is left out, any other apostrophe too. Signs that Unicode has in two forms (an accent of its own or
+    within its letter) become one. No stop word is left out.
 
     >>> tokens("Men's T-shirts, size 42 - don't iron!")
     ['men', 't-shirts', 'size', '42', 'dont', 'iron']
@@ -122,8 +109,8 @@ class WordVectors:
 
     kind        "word2vec" (Mikolov et al., 2013): a word that `fit` did not see min_count times has no vector.
                 "fasttext" (Bojanowski et al., 2017): a word is the mean of its own vector and those of its n-grams of 3
-                to 6 letters, so an unseen word has a vector too, from those n-grams that were seen. (gensim would add
-                the random vectors of unseen ones.) It is unknown only if none was seen
+                to 6 letters, so an unseen word has a vector too, unless none of its n-grams was seen (those unseen are
+                left out, where gensim would add their random vectors)
     skip_gram   True: from a word guess those around it. False, CBOW: from those around it guess the word
     window      so many words to each side are around it, at most; dimension: of the vectors; epochs: over the captions
 
@@ -200,9 +187,9 @@ class Pooling:
     `transform` gives float32 (n, d); a caption without a known word is a row of zeros (`coverage` counts them).
 
     >>> vectors = WordVectors(dimension=4, epochs=1, min_count=1).fit(["a red shirt", "a blue shirt"])
-    >>> rows = Pooling("mean").fit(vectors, ["a red shirt"]).transform(["red shirt", "", "green"])
-    >>> rows[1:].tolist(), np.allclose(rows[0], vectors.lookup(["red", "shirt"]).mean(axis=0))
-    ([[0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]], True)
+    >>> rows = Pooling("mean").fit(vectors, ["a red shirt"]).transform(["red shirt", ""])
+    >>> rows[1].tolist(), np.allclose(rows[0], vectors.lookup(["red", "shirt"]).mean(axis=0))
+    ([0.0, 0.0, 0.0, 0.0], True)
     """
 
     def __init__(self, how="mean"):
@@ -248,13 +235,6 @@ class Pooling:
         if self.how == "sif":
             return SIF_A / (SIF_A + self._counts[word] / self._n_words)
         return 1.0
-
-
-def pool(vectors, captions, how="mean", training_captions=None):
-    """`Pooling` in one call: float32 (n, d); "tf-idf" and "sif" need training captions, for their weights."""
-    if how in ("tf-idf", "sif") and training_captions is None:
-        raise ValueError(f"how is {how!r}, which needs training_captions; it must not be learned from what is pooled")
-    return Pooling(how).fit(vectors, [] if training_captions is None else training_captions).transform(captions)
 
 
 class DocVectors:

@@ -7,7 +7,11 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from lib import vectors
-from lib.matryoshka import Funnel, funnel, plan, shortlist_and_rerank, truncate
+from lib.matryoshka import Funnel, plan, shortlist_and_rerank, truncate
+
+
+def funnel(gallery, queries, steps, k):
+    return Funnel(steps).fit(gallery).search(queries, k)
 
 
 def nested(seed, n, d=64):

@@ -5,14 +5,10 @@ made by another network, by PCA or by a histogram. Its hidden layer then replace
 "Boosting image retrieval with accurately labeled small data".
 
 Contents
-    fit                 train on embeddings and a table of attributes, or names, or both -> Boosted
-    Options             the numbers of a training
-    Boosted             the result; `.embed(embeddings)` gives the boosted embeddings
-    boost_loss          the loss
-    sample_groups       draw rows of a table in groups of equal attributes
-    encode_attributes   a table as integer codes
-    encode_names        names as sequences of word codes
-    words_of, word_sets the words of a name; which name contains which word
+    fit, Options, Boosted, boost_loss   train on embeddings and attributes, or names, or both; its numbers and result
+    sample_groups                       draw rows of a table in groups of equal attributes
+    encode_attributes, encode_names     a table, and names, as integer codes
+    words_of, word_sets                 the words of a name; which name contains which word
 
 Needs numpy, pandas and torch.
 Copy with: networks.py, training.py
@@ -36,18 +32,6 @@ except ModuleNotFoundError:  # copied beside this file
     import networks
     import training
 
-__all__ = [
-    "Boosted",
-    "Options",
-    "boost_loss",
-    "encode_attributes",
-    "encode_names",
-    "fit",
-    "sample_groups",
-    "word_sets",
-    "words_of",
-]
-
 MISSING = -1  # the code of an unknown value, and of the padding after the end of a name
 END = 0  # the code of the end of a name
 
@@ -56,50 +40,38 @@ END = 0  # the code of the end of a name
 class Options:
     """The numbers of a training.
 
-    validation   share of the rows held back. Training stops after `patience` epochs in a row without a lower loss on
-                 them, and the weights of the best epoch are used. With 0, all rows are trained on until the training
-                 loss falls below `stop_below` (as in the source) or `epochs` have passed
-    stop_below   None, unless validation is 0
-    rate, weight_decay   of Adam, at a constant learning rate
-    n_recurrent  units of the GRU that writes names
-    min_count    the vocabulary holds the words that occur in at least this many names (6: more than 5)
+    Training stops after `patience` epochs in a row without a lower loss on the rows held back, and the weights of the
+    best epoch are used. With `validation` 0, all rows are trained on until the training loss falls below `stop_below`
+    (as in the source) or `epochs` have passed.
     """
 
-    validation: float = 0.1
+    validation: float = 0.1  # share of the rows held back
     epochs: int = 200
     patience: int = 10
-    stop_below: float | None = None
+    stop_below: float | None = None  # None, unless validation is 0
     batch_size: int = 128
-    rate: float = 1e-3
+    rate: float = 1e-3  # of Adam, constant
     weight_decay: float = 1e-5
-    n_recurrent: int = 512
-    min_count: int = 6
+    n_recurrent: int = 512  # units of the GRU that writes names
+    min_count: int = 6  # the vocabulary holds the words that occur in at least this many names
     seed: int = 0
 
     def __post_init__(self):
         if not 0 <= self.validation < 1:
             raise ValueError(f"validation must be at least 0 and below 1, got {self.validation}")
         if (self.stop_below is not None) != (self.validation == 0):
-            raise ValueError(
-                "stop_below must be given exactly when validation is 0, "
-                f"got stop_below {self.stop_below} and validation {self.validation}"
-            )
+            got = f"stop_below {self.stop_below} and validation {self.validation}"
+            raise ValueError(f"stop_below must be given exactly when validation is 0, got {got}")
 
 
 @dataclass(frozen=True, eq=False)
 class Boosted:
-    """What `fit` returns.
+    """What `fit` returns."""
 
-    head         the trained `networks.BoostHead`
-    values       attribute -> its values, in the order of the classifier's outputs
-    vocabulary   the words that names are written with, in the order of their codes from 1; empty without names
-    history      one row an epoch; `history.attrs["best_epoch"]` is the one whose weights the head has
-    """
-
-    head: torch.nn.Module
-    values: dict
-    vocabulary: list
-    history: pd.DataFrame
+    head: torch.nn.Module  # the trained `networks.BoostHead`
+    values: dict  # attribute -> its values, in the order of the classifier's outputs
+    vocabulary: list  # the words that names are written with, in the order of their codes from 1; empty without names
+    history: pd.DataFrame  # one row an epoch; `history.attrs["best_epoch"]` is the one whose weights the head has
 
     def embed(self, embeddings, batch_size=4096):
         """The boosted embeddings, rows of length 1: float32 (n, d), as wide as the embeddings given."""
@@ -119,10 +91,8 @@ class Boosted:
         device = next(self.head.parameters()).device
         with torch.inference_mode():
             logits, _ = self.head(torch.from_numpy(_checked(embeddings)).to(device))
-        best = (each.argmax(1).cpu().numpy() for each in logits)
-        return pd.DataFrame(
-            {name: np.array(known)[rows] for (name, known), rows in zip(self.values.items(), best, strict=True)}
-        )
+        best = {name: each.argmax(1).cpu().numpy() for name, each in zip(self.values, logits, strict=True)}
+        return pd.DataFrame({name: np.array(known)[best[name]] for name, known in self.values.items()})
 
 
 def fit(embeddings, attributes=None, names=None, options=Options(), watch=None, checkpoint=None, progress=True):
@@ -139,7 +109,6 @@ def fit(embeddings, attributes=None, names=None, options=Options(), watch=None, 
 
     ValueError for embeddings that are not finite (naming the rows), a table or names of another length, an attribute
     with one value or with no value that occurs twice, and names without a frequent word.
-
     >>> embeddings = np.random.default_rng(0).normal(size=(20, 4))
     >>> table = pd.DataFrame({"sign": np.where(embeddings[:, 0] > 0, "plus", "minus")})
     >>> boosted = fit(embeddings, table, options=Options(epochs=2), progress=False)
@@ -164,19 +133,11 @@ def fit(embeddings, attributes=None, names=None, options=Options(), watch=None, 
         n_done = int(optimiser.state[head.hidden.weight]["step"]) // len(batches)
         return found | {"training_loss": loss, "countdown": -math.inf if loss < options.stop_below else -n_done}
 
+    monitor, patience = ("validation_loss", options.patience) if len(held_out) else ("validation_countdown", 1)
     history = training.train(
-        head,
-        _step,
-        batches,
-        optimiser,
-        options.epochs,
-        validate=validate,
-        monitor="validation_loss" if len(held_out) else "validation_countdown",
-        patience=options.patience if len(held_out) else 1,
-        checkpoint=checkpoint,
-        seed=options.seed,
-        progress=progress,
-    )
+        head, _step, batches, optimiser, options.epochs, validate=validate, monitor=monitor, patience=patience,
+        checkpoint=checkpoint, seed=options.seed, progress=progress,
+    )  # fmt: skip
     return Boosted(head.eval(), values, vocabulary, history)
 
 
@@ -187,7 +148,6 @@ def boost_loss(attribute_logits, word_logits, codes, words):
     None; words int64 (n, length). Codes of -1 are ignored. An attribute that no row of the batch has counts 0.
 
     Two undecided attributes of two values, the second unknown in all rows: (log 2 + 0) / 2.
-
     >>> undecided = torch.zeros(3, 2)
     >>> boost_loss([undecided, undecided], None, torch.tensor([[0, -1], [1, -1], [1, -1]]), None)
     tensor(0.3466)
@@ -218,10 +178,9 @@ def sample_groups(table, columns, n_groups=100, group_size=40, seed=0):
     groups = _columns(table, columns).reset_index(drop=True).groupby(list(columns), dropna=False, sort=True).indices
     large = [rows for rows in groups.values() if len(rows) >= group_size]
     if len(large) < n_groups:
-        raise ValueError(
-            f"expected {n_groups} groups of {group_size} rows by {', '.join(columns)}, got {len(large)} "
-            f"(the largest of {len(groups)} groups has {max(map(len, groups.values()), default=0)} rows)"
-        )
+        largest = f"the largest of {len(groups)} groups has {max(map(len, groups.values()), default=0)} rows"
+        wanted = f"{n_groups} groups of {group_size} rows by {', '.join(columns)}"
+        raise ValueError(f"expected {wanted}, got {len(large)} ({largest})")
     rng = np.random.default_rng(seed)
     chosen = rng.choice(len(large), n_groups, replace=False)
     rows = np.concatenate([rng.choice(large[group], group_size, replace=False) for group in chosen])
@@ -233,7 +192,6 @@ def encode_attributes(table, columns=None):
 
     A missing value (NaN, None, "") has code -1. `columns`: those to encode (None: all). ValueError for an unknown
     column (with the nearest names), an attribute with one value, or one in which no value occurs twice.
-
     >>> codes, values = encode_attributes(pd.DataFrame({"colour": ["red", "blue", None, "red"]}))
     >>> codes[:, 0].tolist(), values
     ([1, 0, -1, 1], {'colour': ['blue', 'red']})
@@ -260,7 +218,6 @@ def encode_names(names, min_count=6):
 
     Code i from 1 is vocabulary[i - 1]; 0 ends a name; -1 pads the row. Words in fewer than `min_count` names are left
     out. A name with no words left is missing: -1 throughout. ValueError if no word is left at all.
-
     >>> encode_names(["red shoe", "old shoe", "Red hat", ""], min_count=2)[0].tolist()
     [[1, 2, 0], [2, 0, -1], [1, 0, -1], [-1, -1, -1]]
     """
@@ -317,15 +274,11 @@ def _encoded(n, attributes, names, min_count):
 
 def _new_head(embeddings, values, vocabulary, options):
     """An untrained head for these embeddings, on the GPU if there is one."""
+    n_values, n_words = [len(known) for known in values.values()], len(vocabulary) + 1 if vocabulary else 0
+    scale = float(np.sqrt(np.mean(np.square(embeddings, dtype=np.float64))))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.seed)
-        head = networks.BoostHead(
-            embeddings.shape[1],
-            [len(known) for known in values.values()],
-            len(vocabulary) + 1 if vocabulary else 0,
-            options.n_recurrent,
-            scale=float(np.sqrt(np.mean(np.square(embeddings, dtype=np.float64)))),
-        )
+        head = networks.BoostHead(embeddings.shape[1], n_values, n_words, options.n_recurrent, scale=scale)
     return head.to("cuda" if torch.cuda.is_available() else "cpu")
 
 
@@ -342,8 +295,7 @@ def _cross_entropy(logits, codes):
 
 def _mean_loss(head, arrays, batch_size=1024):
     """The mean loss over all rows."""
-    device = next(head.parameters()).device
-    total = 0.0
+    device, total = next(head.parameters()).device, 0.0
     for start in range(0, len(arrays[0]), batch_size):
         rows = [torch.from_numpy(array[start : start + batch_size]).to(device) for array in arrays]
         total += len(rows[0]) * _step(head, rows).item()

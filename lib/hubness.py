@@ -5,14 +5,12 @@ hubs: they fill the answers to unrelated queries. The others are never found. Be
 their captions) the effect is stronger than within one, since one cloud of points may lie to one side of the other.
 
 Contents
-    k_occurrence               how often each gallery item is among the first k answers
-    hubness                    the skewness of these counts, that of chance, the largest hub, the share never found
-    csls_offsets               how close a gallery item is to queries in general, by the nearest ones (Conneau, 2018)
-    inverted_softmax_offsets   the same by all queries, weighted towards near ones (Smith, 2017)
-    lift                       an extra coordinate with which any Euclidean index searches by cosine minus the offset
+    k_occurrence, hubness   how often each gallery item is among the first k answers; how uneven these counts are
+    csls_offsets            how close a gallery item is to queries in general (Conneau, 2018)
+    lift                    an extra coordinate with which any Euclidean index searches by cosine minus the offset
 
-The offsets are measured against a `bank` of queries. Use training queries: offsets measured on the test queries would
-know which queries are coming, and a search engine does not.
+The offsets are measured against a `bank` of queries. Use training queries: a search engine does not know which queries
+are coming.
 
 Needs numpy. Copy this file alone.
 """
@@ -21,41 +19,34 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["Hubness", "csls_offsets", "hubness", "inverted_softmax_offsets", "k_occurrence", "lift"]
-
 _BATCH_ELEMENTS = 4_000_000  # of a temporary array: 16 MB of float32
 
 
 class Hubness(NamedTuple):
-    """Of the k-occurrences: skewness, that of a random search, the largest count, the share of items never found."""
-
-    skewness: float
-    chance: float
-    largest: int
-    never: float
+    skewness: float  # of the k-occurrences
+    chance: float  # the skewness of a random search
+    largest: int  # k-occurrence
+    never: float  # the share of items never found
 
 
 def k_occurrence(neighbours, n_gallery):
     """How often each gallery row occurs among the answers: int64 (n_gallery,), from neighbours (q, k).
 
     The sum is q * k, so the mean is q * k / n_gallery. ValueError for a row outside the gallery, or twice in an answer.
-
     >>> k_occurrence([[0, 1], [0, 2], [0, 1]], n_gallery=4).tolist()
     [3, 2, 1, 0]
     """
     neighbours = np.asarray(neighbours)
     if neighbours.ndim != 2 or 0 in neighbours.shape or not np.issubdtype(neighbours.dtype, np.integer):
-        raise ValueError(
-            f"neighbours must be integers (q, k) with q, k >= 1, got {neighbours.dtype} {neighbours.shape}"
-        )
+        got = f"{neighbours.dtype} {neighbours.shape}"
+        raise ValueError(f"neighbours must be integers (q, k) with q, k >= 1, got {got}")
     if neighbours.min() < 0 or neighbours.max() >= n_gallery:
         raise ValueError(f"neighbours must be rows 0 to {n_gallery - 1}, got {neighbours.min()} to {neighbours.max()}")
     ordered = np.sort(neighbours, axis=1)
     twice = (ordered[:, 1:] == ordered[:, :-1]).any(axis=1)
     if twice.any():
-        raise ValueError(
-            f"neighbours must be distinct, got {twice.sum()} queries with repeats, first {np.argmax(twice)}"
-        )
+        got = f"{twice.sum()} queries with repeats, first {np.argmax(twice)}"
+        raise ValueError(f"neighbours must be distinct, got {got}")
     return np.bincount(neighbours.ravel(), minlength=n_gallery).astype(np.int64)
 
 
@@ -69,7 +60,6 @@ def hubness(neighbours, n_gallery):
     rightly found more often.
 
     Counts 2, 0, 0, 0 about their mean 1/2: third moment (27 - 3) / 8 / 4 = 3/4, variance 3/4.
-
     >>> found = hubness([[0], [0]], n_gallery=4)
     >>> round(found.skewness, 4), round((3 / 4) / (3 / 4) ** 1.5, 4), found.largest, found.never
     (1.1547, 1.1547, 2, 0.75)
@@ -97,35 +87,13 @@ def csls_offsets(gallery, bank, k=10):
     gallery, bank = _unit_rows(gallery, "gallery"), _unit_rows(bank, "bank")
     if isinstance(k, bool | np.bool_) or not isinstance(k, int | np.integer) or not 1 <= k <= len(bank):
         raise ValueError(f"k must be an integer from 1 to {len(bank)} (the rows of the bank), got {k!r}")
-    offsets = np.empty(len(gallery), np.float32)
-    for rows, cosines in _cosines(gallery, bank):
+    if gallery.shape[1] != bank.shape[1]:
+        raise ValueError(f"expected rows of equal dimension, got {gallery.shape[1]} and {bank.shape[1]}")
+    offsets, step = np.empty(len(gallery), np.float32), max(1, _BATCH_ELEMENTS // len(bank))
+    for start in range(0, len(gallery), step):  # never the whole (n, m)
+        cosines = gallery[start : start + step] @ bank.T  # (b, m)
         nearest = np.partition(cosines, len(bank) - k, axis=1)[:, len(bank) - k :]  # (b, k)
-        offsets[rows] = nearest.mean(axis=1) / 2
-    return offsets
-
-
-def inverted_softmax_offsets(gallery, bank, temperature=0.1):
-    """temperature * log of the mean, over the bank, of exp(cosine / temperature), for each gallery row: float32 (n,).
-
-    Cosine minus these offsets (`lift`) ranks a gallery by the inverted softmax (Smith et al., 2017): the probability of
-    the query among all queries given the item, not of the item given the query. A small temperature considers only the
-    nearest row of the bank (the largest cosine), a large one all rows equally (the mean cosine). ValueError for a
-    temperature that is not above 0.
-
-    Two at cosine 1 and one at 0, temperature 1: log((e + e + 1) / 3).
-
-    >>> offset = float(inverted_softmax_offsets([[1, 0]], [[1, 0], [2, 0], [0, 1]], temperature=1.0)[0])
-    >>> round(offset, 4), round(float(np.log((2 * np.e + 1) / 3)), 4)
-    (0.7634, 0.7634)
-    """
-    if not (isinstance(temperature, int | float | np.number) and 0 < temperature < np.inf):
-        raise ValueError(f"temperature must be above 0 and finite, got {temperature!r}")
-    gallery, bank = _unit_rows(gallery, "gallery"), _unit_rows(bank, "bank")
-    offsets = np.empty(len(gallery), np.float32)
-    for rows, cosines in _cosines(gallery, bank):
-        largest = cosines.max(axis=1)  # taken out, so that no exponential overflows
-        mean = np.exp((cosines - largest[:, None]) / temperature, dtype=np.float64).mean(axis=1)
-        offsets[rows] = largest + temperature * np.log(mean)
+        offsets[start : start + step] = nearest.mean(axis=1) / 2
     return offsets
 
 
@@ -138,7 +106,6 @@ def lift(queries, gallery, offsets):
     ValueError for rows of zeros, NaN or infinity, or another number of offsets.
 
     By cosine the first row is nearer (1 against 0.8), but it is close to everything. With the offsets 0.5 and 0.1:
-
     >>> lifted_queries, lifted_gallery = lift([[1, 0]], [[1, 0], [0.8, 0.6]], offsets=[0.5, 0.1])
     >>> ((lifted_queries - lifted_gallery) ** 2).sum(axis=1).round(4)  # 0 + 2 (0.5 - 0.1), 0.4 + 0
     array([0.8, 0.4], dtype=float32)
@@ -151,16 +118,6 @@ def lift(queries, gallery, offsets):
     return np.pad(queries, ((0, 0), (0, 1))), np.concatenate([gallery, height[:, None]], axis=1)
 
 
-def _cosines(a, b):
-    """Slices of the rows of a and their cosines to all rows of b, a batch at a time, never the whole (n, m)."""
-    if a.shape[1] != b.shape[1]:
-        raise ValueError(f"expected rows of equal dimension, got {a.shape[1]} and {b.shape[1]}")
-    step = max(1, _BATCH_ELEMENTS // len(b))
-    for start in range(0, len(a), step):
-        rows = slice(start, min(start + step, len(a)))
-        yield rows, a[rows] @ b.T
-
-
 def _unit_rows(embeddings, name):
     embeddings = np.asarray(embeddings)
     if embeddings.ndim != 2 or 0 in embeddings.shape or embeddings.dtype.kind not in "fiu":
@@ -168,8 +125,6 @@ def _unit_rows(embeddings, name):
     lengths = np.sqrt(np.einsum("nd,nd->n", embeddings, embeddings, dtype=np.float64))
     broken = ~((lengths > 0) & np.isfinite(lengths))
     if broken.any():
-        raise ValueError(
-            f"{name} must have finite rows that are not all zeros, got {broken.sum()} of {len(embeddings)} that are "
-            f"not, first row {np.argmax(broken)}"
-        )
+        got = f"{broken.sum()} of {len(embeddings)} that are not, first row {np.argmax(broken)}"
+        raise ValueError(f"{name} must have finite rows that are not all zeros, got {got}")
     return (embeddings / lengths[:, None]).astype(np.float32)

@@ -133,16 +133,6 @@ def test_separation_is_the_share_of_pairs_in_the_right_order():
     assert collapse.separation(rows, labels, N_PAIRS) == pytest.approx(exact, abs=2 * TOLERANCE)
 
 
-def test_a_histogram_holds_every_pair_once():
-    rows, labels = classes()
-    edges, same, different = collapse.distance_histogram(rows, labels, bins=7)
-    pairs = collapse.pair_distances(rows, labels)
-    assert (len(edges), len(same), len(different)) == (8, 7, 7)
-    assert same.sum() == pytest.approx(1) and different.sum() == pytest.approx(1)
-    assert edges[0] == 0 and edges[-1] == max(each.max() for each in pairs)
-    assert same[0] == np.mean(pairs[0] < edges[1])
-
-
 def test_labels_may_be_words_and_rows_may_come_in_any_order():
     rows, labels = classes()
     words = np.array(["cup", "hat", "bag"])[labels]
@@ -190,7 +180,7 @@ def test_the_same_seed_draws_the_same_and_inputs_are_left_alone():
 
 
 @pytest.mark.parametrize("labels", [[0, 0, 0], [0, 1, 2]], ids=["one class", "all apart"])
-@pytest.mark.parametrize("signal", [collapse.pair_distances, collapse.separation, collapse.distance_histogram])
+@pytest.mark.parametrize("signal", [collapse.pair_distances, collapse.separation])
 def test_rows_without_both_kinds_of_pairs_are_refused(signal, labels):
     with pytest.raises(ValueError, match="expected a class of 2 rows and another class, got 3 rows in"):
         signal(np.eye(3), labels)
@@ -216,5 +206,3 @@ def test_labels_margins_and_numbers_that_do_not_fit_are_refused():
         collapse.mean_distance(rows, n_pairs=0)
     with pytest.raises(ValueError, match="n_pairs must be at least 1, got -1"):
         collapse.active_share(rows, labels, margin=1, n_pairs=-1)
-    with pytest.raises(ValueError, match="bins must be at least 1, got 0"):
-        collapse.distance_histogram(rows, labels, bins=0)

@@ -101,29 +101,12 @@ def test_csls_ranks_as_its_formula_written_as_a_loop():
     np.testing.assert_array_equal(neighbours, expected)
 
 
-def test_the_inverted_softmax_ranks_as_its_formula_written_as_a_loop():
-    queries, gallery, bank, temperature = rows(20), rows(60, seed=1), rows(40, seed=2), 0.2
-    s, to_bank = cosines(queries, gallery), cosines(gallery, bank)
-    probability = np.exp(s / temperature) / np.exp(to_bank / temperature).sum(axis=1)
-    neighbours = search(queries, gallery, 60, hubness.inverted_softmax_offsets(gallery, bank, temperature))
-    np.testing.assert_array_equal(neighbours, np.argsort(-probability, axis=1, kind="stable"))
-
-
-def test_the_temperature_goes_from_the_nearest_to_the_mean():
-    gallery, bank = rows(15), rows(30, seed=1)
-    s = cosines(gallery, bank)
-    np.testing.assert_allclose(hubness.inverted_softmax_offsets(gallery, bank, 1e-5), s.max(axis=1), atol=1e-3)
-    np.testing.assert_allclose(hubness.inverted_softmax_offsets(gallery, bank, 1e4), s.mean(axis=1), atol=1e-4)
-    np.testing.assert_allclose(hubness.csls_offsets(gallery, bank, 30), s.mean(axis=1) / 2, atol=1e-6)
-
-
-@pytest.mark.parametrize("offsets_of", [hubness.csls_offsets, hubness.inverted_softmax_offsets])
-def test_a_planted_hub_is_found_and_corrected(offsets_of):
+def test_a_planted_hub_is_found_and_corrected():
     queries, gallery = with_a_hub()
     bank, _ = with_a_hub(seed=7)  # other queries of the same kind
     right = np.arange(1, 201)[:, None]
     before = search(queries, gallery, 1)
-    after = search(queries, gallery, 1, offsets_of(gallery, bank))
+    after = search(queries, gallery, 1, hubness.csls_offsets(gallery, bank))
     assert hubness.hubness(before, 201).largest == (before == 0).sum() >= 50  # of 200
     assert (after == 0).sum() < (before == 0).sum() / 4
     assert hubness.hubness(after, 201).skewness < hubness.hubness(before, 201).skewness / 2
@@ -137,10 +120,10 @@ def test_equal_offsets_change_no_rank():
 
 def test_the_length_of_a_row_and_the_size_of_a_batch_change_nothing(monkeypatch):
     queries, gallery, bank = rows(17), rows(33, seed=1), rows(21, seed=2)
-    whole = [hubness.csls_offsets(gallery, bank), hubness.inverted_softmax_offsets(gallery, bank)]
+    whole = [hubness.csls_offsets(gallery, bank)]
     whole += hubness.lift(queries, gallery, whole[0])
     monkeypatch.setattr(hubness, "_BATCH_ELEMENTS", 64)  # two rows at a time
-    parts = [hubness.csls_offsets(3 * gallery, bank), hubness.inverted_softmax_offsets(gallery, 0.1 * bank)]
+    parts = [hubness.csls_offsets(3 * gallery, 0.1 * bank)]
     parts += hubness.lift(5 * queries, 2 * gallery, parts[0])
     for one, other in zip(whole, parts, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-3)  # a root of a rounded 0 is not 0
@@ -156,5 +139,3 @@ def test_what_does_not_fit_is_refused():
         hubness.csls_offsets(gallery, rows(5, d=6), 2)
     with pytest.raises(ValueError, match=r"gallery must have finite rows .* got 1 of .* first row 2"):
         hubness.lift(queries, np.where(np.arange(5)[:, None] == 2, 0, gallery), np.zeros(5))
-    with pytest.raises(ValueError, match="temperature must be above 0 and finite, got 0"):
-        hubness.inverted_softmax_offsets(gallery, bank, 0)

@@ -1,7 +1,4 @@
-"""Two views of the same items, such as captions and photos: the directions they share.
-
-Contents
-    CanonicalCorrelation   maps both views into one space in which matching rows are close
+"""Two views of the same items, such as captions and photos, and the directions they share: `CanonicalCorrelation`.
 
 Needs numpy and scikit-learn. Copy this file alone.
 """
@@ -9,8 +6,6 @@ Needs numpy and scikit-learn. Copy this file alone.
 import numpy as np
 from sklearn.cross_decomposition import PLSSVD
 from sklearn.decomposition import PCA
-
-__all__ = ["CanonicalCorrelation"]
 
 
 class CanonicalCorrelation:
@@ -27,7 +22,6 @@ class CanonicalCorrelation:
 
     n_x, n_y, n_shared are positive integers; ValueError otherwise, for x and y that do not match, and for rows that are
     all equal.
-
     >>> rng = np.random.default_rng(0)
     >>> shared = rng.normal(size=(500, 1))
     >>> x, y = np.hstack([shared, rng.normal(size=(500, 2))]), np.hstack([rng.normal(size=(500, 1)), -3 * shared])

@@ -1,13 +1,10 @@
 """Texts that search photos, judged the same way everywhere: which photos are searched, and what counts as found.
 
 Contents
-    split_by_combination   photos to train on, to choose on and to search, of seen and of new combinations
-    split_as_given         the same from the collection's own splits
-    recall_at, summary     is the right photo among the first k? Recall, mean reciprocal rank, median rank
-    read_phrases, said     what a caption says of its photo, by a table of phrases: {column: values}
-    fits                   which photos have everything that a caption says
-    found_fitting          the share of the first k answers that fit
-    ceilings               what a search that understands every word, and sees every attribute, would reach
+    split_by_combination, split_as_given   photos to train on, to choose on and to search
+    recall_at, summary           is the right photo among the first k? Recall, mean reciprocal rank, median rank
+    read_phrases, said           what a caption says of its photo, by a table of phrases: {column: values}
+    fits, found_fitting, ceilings    which photos have all that a caption says; their share; the best possible one
 
 Ranks come from `relevance.match_ranks`. Needs numpy. Copy this file alone.
 """
@@ -75,11 +72,7 @@ def split_as_given(splits, n_train, n_validation, n_test, seed=0):
 
 
 def recall_at(ranks, k):
-    """1.0 where the right item is among the first k, else 0.0: (q,). With one right item this is Recall@k.
-
-    >>> recall_at([1.0, 5.0, 7.5], 5).tolist()
-    [1.0, 1.0, 0.0]
-    """
+    """1.0 where the right item is among the first k, else 0.0: (q,). With one right item this is Recall@k."""
     return (np.asarray(ranks) <= k).astype(np.float64)
 
 

@@ -1,9 +1,9 @@
 """One measure and one claim: what a notebook found, as it is written to files, told in words and laid out in tables.
 
 What is in it
-    what is found   Measure, Claim: checked as they are made; `identity`, `to_dict`, `from_dict`
-    in words        measured, asked: "+3.2 points (+1.0 to +5.4)", "above 0 points"
-    in tables       rows_of_measures, rows_of_claims; as_html and as_text, whose cells wrap and are never cut
+    Measure, Claim      what is found, checked as they are made; `identity`, `to_dict`, `from_dict`
+    measured, asked     in words: "+3.2 points (+1.0 to +5.4)", "above 0 points"
+    rows_of_measures, rows_of_claims, as_html, as_text    in tables, whose cells wrap and are never cut
 
 results.py notes them while a notebook runs. Needs the standard library alone. Copy this file alone.
 """
@@ -19,12 +19,7 @@ RELATIONS = ("above", "below", "within")
 MEASURE_COLUMNS = ["notebook", "name", "value", "low", "high", "unit", "n", "data", "definition"]
 CLAIM_COLUMNS = ["notebook", "text", "verdict", "value", "low", "high", "p_value", "relation", "margin", "n", "unit"]
 CLAIM_COLUMNS += ["source", "evidence"]
-_TEXTS_OF_A_MEASURE = ("unit", "data", "definition")
-_TEXTS_OF_A_CLAIM = ("unit", "source", "evidence")
 _MARGINS = {"above": "one number", "below": "one number", "within": "a pair (low, high)", None: "None"}
-
-
-# -------------------------------------------------------------------------------------------------------- what is found
 
 
 @dataclass(frozen=True)
@@ -48,11 +43,13 @@ class Measure:
         low, high = _ends(self.low, self.high, value, name)
         reserved = sorted(set(self.more) & {*MEASURE_COLUMNS, "more"})
         if reserved:
-            raise ValueError(
-                f"measure {name!r}: {', '.join(reserved)} is set by the record itself; choose another word"
-            )
+            words = ", ".join(reserved)
+            raise ValueError(f"measure {name!r}: {words} is set by the record itself; choose another word")
         more = {key: _scalar(item, f"{key} of {name!r}") for key, item in self.more.items() if item is not None}
-        texts = {key: _text(getattr(self, key), f"{key} of {name!r}", optional=True) for key in _TEXTS_OF_A_MEASURE}
+        texts = {
+            key: _text(getattr(self, key), f"{key} of {name!r}", optional=True)
+            for key in ("unit", "data", "definition")
+        }
         _set(self, name=name, value=value, low=low, high=high, n=_count(self.n, f"n of {name!r}"), more=more, **texts)
 
     @property
@@ -61,9 +58,8 @@ class Measure:
         return self.notebook, self.name, self.data, self.definition, *sorted(self.more.items())
 
     def to_dict(self) -> dict:
-        return {"notebook": self.notebook, "name": self.name, **self.more} | {
-            key: getattr(self, key) for key in MEASURE_COLUMNS[2:]
-        }
+        rest = {key: getattr(self, key) for key in MEASURE_COLUMNS[2:]}
+        return {"notebook": self.notebook, "name": self.name, **self.more, **rest}
 
     @classmethod
     def from_dict(cls, entry: dict) -> "Measure":
@@ -118,7 +114,10 @@ class Claim:
                 raise ValueError(f"margin of {text!r} must be {_MARGINS[self.relation]}, got {self.margin!r}")
         if p_value is not None:
             p_value = number(p_value, f"the p_value of {text!r}")
-        texts = {key: _text(getattr(self, key), f"{key} of {text!r}", optional=True) for key in _TEXTS_OF_A_CLAIM}
+        texts = {
+            key: _text(getattr(self, key), f"{key} of {text!r}", optional=True)
+            for key in ("unit", "source", "evidence")
+        }
         n = _count(self.n, f"n of {text!r}")
         _set(self, text=text, value=value, low=low, high=high, margin=margin, p_value=p_value, n=n, **texts)
 
@@ -143,19 +142,13 @@ class Claim:
         pass
 
 
-# ------------------------------------------------------------------------------------------------------------- in words
-
-
 def measured(entry):
     """+3.2 points (+1.0 to +5.4)"""
     if entry.value is None:
         return ""
     sign = isinstance(entry, Claim) and (entry.unit == "points" or entry.margin == 0)
-    text, *ends = (
-        _figure(number, entry.unit, entry.value, sign)
-        for number in (entry.value, entry.low, entry.high)
-        if number is not None
-    )
+    numbers = [each for each in (entry.value, entry.low, entry.high) if each is not None]
+    text, *ends = (_figure(each, entry.unit, entry.value, sign) for each in numbers)
     text += f" {entry.unit}" if entry.unit else ""
     return f"{text} ({' to '.join(ends)})" if ends else text
 
@@ -186,15 +179,8 @@ def _figure(value, unit, decimals_of=None, sign=False):
     return text.replace("-", "−")
 
 
-# ------------------------------------------------------------------------------------------------------------ in tables
-
-
 def rows_of_measures(measures):
-    rows = [
-        {"name": each.name, **each.more, "value": measured(each), "n": each.n, "data": each.data,
-         "definition": each.definition}
-        for each in measures
-    ]  # fmt: skip
+    rows = [each.to_dict() | {"value": measured(each)} for each in measures]
     first = list(dict.fromkeys(["name", *(key for row in rows for key in row if key not in MEASURE_COLUMNS)]))
     return _filled(rows, [*first, "value", "n", "data", "definition"])
 
@@ -236,9 +222,6 @@ def _filled(rows, columns):
     """The rows as text, without columns that are empty in all of them."""
     rows = [{key: "" if row.get(key) is None else f"{row[key]}" for key in columns} for row in rows]
     return [{key: item for key, item in row.items() if any(other[key] for other in rows)} for row in rows]
-
-
-# --------------------------------------------------------------------------------------------------------------- checks
 
 
 def number(value, what):

@@ -4,10 +4,8 @@ Masks show what an embedding responds to: hide the background and compare; or pu
 background, and another product on the same background, and see which of the two is more similar.
 
 Contents
-    without_background   one colour outside the mask
-    without_product      the masked area filled in from its surroundings
-    on_background_of     the product of one image on the background of another
-    background_share     how much of the similarity of images comes from their backgrounds alone
+    without_background, without_product, on_background_of    new images
+    background_share    how much of the similarity of images comes from their backgrounds alone
 
 Images are uint8 (n, h, w, 3), masks (n, h, w), nonzero on the product. Needs numpy and opencv (cv2). Copy this file
 alone.
@@ -15,8 +13,6 @@ alone.
 
 import cv2
 import numpy as np
-
-__all__ = ["background_share", "on_background_of", "without_background", "without_product"]
 
 
 def without_background(images, masks, colour=(0, 0, 0)):
@@ -33,8 +29,7 @@ def without_product(images, masks, reach=3):
     """The images with the product filled in from its surroundings (Telea, 2004): uint8 (n, h, w, 3).
 
     `reach`, in pixels, is the radius of the neighbourhood that a pixel is filled from, and by how much the hole is
-    widened first, so that a rim of the product does not colour the filling. An image that is all product becomes grey,
-    since nothing of its background is known.
+    widened first, so that a rim of the product does not colour the filling. An image that is all product becomes grey.
 
     >>> image = np.full((1, 9, 9, 3), 50, np.uint8)
     >>> image[0, 4, 4] = 255
@@ -77,7 +72,6 @@ def background_share(images, same_product, same_ground, unrelated):
     that there is no similarity to divide.
 
     To the first embedding only the product counts, to the second both equally: (0 + 1/2) / (0 + 1/2 + 1 + 1/2).
-
     >>> image, other, between = [1.0, 0.0], [0.0, 1.0], [1.0, 3**0.5]
     >>> float(background_share([image] * 2, [image, between], [other, between], [other] * 2).mean().round(3))
     0.25

@@ -2,18 +2,13 @@
 
 A body embeds a photo; a head names its class from the first 8, 16, ... coordinates of the embedding at once, with one
 classifier for each size (MRL) or one for all (MRL-E), and the losses of all sizes are added up (Kusupati et al.,
-Matryoshka Representation Learning, 2022). With a single size this is ordinary training, and a body of that width is
-trained for that size alone: one function trains them all, so they differ only in what is asked of the first
-coordinates.
+Matryoshka Representation Learning, 2022). With a single size this is ordinary training.
 
 Contents
-    NestedSettings  the numbers of a training
-    Nested          a body and a nested head
-    train_nested    train it
-    Streamed        batches of photos read as they are needed, for more photos than fit in memory
-    class_scores    the logits of each size for given embeddings
-    groups_at       classes by their ancestors in a tree of classes
-    step_seconds    how long a step of several trainings takes, in turns
+    train_nested, NestedSettings, Nested    train a body and a nested head; the numbers of a training
+    Streamed                    batches of photos read as they are needed, for more photos than fit in memory
+    class_scores, groups_at     the logits of each size; classes by their ancestors in a tree of classes
+    step_seconds                how long a step of several trainings takes, in turns
 
 Under torchrun, call `train_nested` inside `with training.processes():`. Needs numpy, pandas and torch.
 Copy with: losses.py, training.py
@@ -35,17 +30,6 @@ except ModuleNotFoundError:  # copied beside this file
     import losses
     import training
 
-__all__ = [
-    "RECIPE",
-    "Nested",
-    "NestedSettings",
-    "Streamed",
-    "class_scores",
-    "groups_at",
-    "step_seconds",
-    "train_nested",
-]
-
 RECIPE = 2  # goes into cache keys; raise it with every change that alters the result of a training
 
 
@@ -62,12 +46,7 @@ class NestedSettings:
 
 
 class Nested(nn.Module):
-    """A body that embeds, float (n, 3, h, w) -> (n, d), and a head that gives the logits of each size: [(n, classes)].
-
-    >>> head = lambda embeddings: [embeddings[:, :2], embeddings]
-    >>> [tuple(logits.shape) for logits in Nested(nn.Flatten(), head)(torch.zeros(5, 1, 2, 2))]
-    [(5, 2), (5, 4)]
-    """
+    """A body that embeds, float (n, 3, h, w) -> (n, d), and a head that gives logits: [(n, classes)], one a size."""
 
     def __init__(self, body: nn.Module, head: Callable):
         super().__init__()
@@ -78,15 +57,9 @@ class Nested(nn.Module):
 
 
 def train_nested(
-    model: nn.Module,
-    batches: Iterable,
-    settings: NestedSettings,
-    *,
-    weights: Sequence[float] | None = None,
-    validate: Callable | None = None,
-    checkpoint=None,
-    progress: bool = False,
-) -> pd.DataFrame:
+    model: nn.Module, batches: Iterable, settings: NestedSettings, *, weights: Sequence[float] | None = None,
+    validate: Callable | None = None, checkpoint=None, progress: bool = False,
+) -> pd.DataFrame:  # fmt: skip
     """Train `model` (`Nested`) in place, and return the history (see training.train), one row an epoch.
 
     batches    of (photos float (b, 3, h, w), classes int64 (b,)), with a length: a `training.Batches` or `Streamed`
@@ -95,9 +68,7 @@ def train_nested(
     validate, checkpoint, progress    as in `training.train`
 
     ValueError for weights that are negative, not finite or all 0, and for another number of them than of sizes.
-
-    >>> model = Nested(nn.Flatten(), lambda rows: [rows[:, :2], rows])
-    >>> model.body = nn.Sequential(nn.Flatten(), nn.Linear(12, 4))
+    >>> model = Nested(nn.Sequential(nn.Flatten(), nn.Linear(12, 4)), lambda rows: [rows[:, :2], rows])
     >>> batches = training.Batches([torch.zeros(8, 3, 2, 2), torch.zeros(8, dtype=torch.int64)], size=4)
     >>> len(train_nested(model, batches, NestedSettings(epochs=2)))
     2
@@ -111,23 +82,13 @@ def train_nested(
         each = [1.0] * len(logits) if weights is None else weights
         return losses.nested_loss(logits, classes, [weight / sum(each) for weight in each])
 
-    n_steps = len(batches)
-    optimiser = _optimiser(model, settings)
+    n_steps, optimiser = len(batches), _optimiser(model, settings)
     n_warm_up = n_steps if settings.epochs > 1 else 0
+    schedule = training.warm_up_cosine(optimiser, settings.epochs * n_steps, n_warm_up)
     return training.train(
-        model,
-        step,
-        batches,
-        optimiser,
-        settings.epochs,
-        validate=validate,
-        schedule=training.warm_up_cosine(optimiser, settings.epochs * n_steps, n_warm_up),
-        schedule_each="batch",
-        clip_norm=settings.clip_norm,
-        checkpoint=checkpoint,
-        seed=settings.seed,
-        progress=progress,
-    )
+        model, step, batches, optimiser, settings.epochs, validate=validate, schedule=schedule, schedule_each="batch",
+        clip_norm=settings.clip_norm, checkpoint=checkpoint, seed=settings.seed, progress=progress,
+    )  # fmt: skip
 
 
 class Streamed:
@@ -141,7 +102,6 @@ class Streamed:
 
     Order, random numbers and shares are those of `training.Batches` with `drop_last`, so training from disk gives the
     same numbers as training from memory. ValueError for a size that does not fit.
-
     >>> batches = Streamed(lambda rows: np.zeros((len(rows), 2, 2, 3), np.uint8), np.arange(7), size=3)
     >>> len(batches), sorted(len(classes) for _, classes in batches)
     (2, [3, 3])
@@ -150,10 +110,8 @@ class Streamed:
     def __init__(self, read: Callable, labels: np.ndarray, size: int, transform: Callable | None = None, seed: int = 0):
         self.rank, self.world = training.rank_and_world()
         if not 1 <= size <= len(labels) or size % self.world:
-            raise ValueError(
-                f"size must be from 1 to {len(labels)} (the photos) and a multiple of {self.world} (the processes), "
-                f"got {size}"
-            )
+            wanted = f"from 1 to {len(labels)} (the photos) and a multiple of {self.world} (the processes)"
+            raise ValueError(f"size must be {wanted}, got {size}")
         self.read, self.labels, self.size, self.transform = read, np.asarray(labels), size, transform
         self.seed, self.epoch = seed, 0
 
@@ -223,13 +181,9 @@ def groups_at(hierarchy, classes: Sequence[str], level: int) -> np.ndarray:
 
 
 def step_seconds(
-    models: dict[str, nn.Module],
-    batch: tuple[Tensor, Tensor],
-    settings: NestedSettings,
-    n_rounds: int = 20,
-    n_warm_up: int = 3,
-    clock: Callable | None = None,
-) -> pd.DataFrame:
+    models: dict[str, nn.Module], batch: tuple[Tensor, Tensor], settings: NestedSettings, n_rounds: int = 20,
+    n_warm_up: int = 3, clock: Callable | None = None,
+) -> pd.DataFrame:  # fmt: skip
     """Seconds of one step of each training (forward, loss, backward, AdamW): one row a round, one column a model.
 
     In every round each model takes one step on the same `batch`, in every second round in reverse order, so that other
@@ -241,8 +195,7 @@ def step_seconds(
         raise ValueError(f"n_rounds must be at least 1, got {n_rounds}")
     optimisers = {name: _optimiser(model, settings) for name, model in models.items()}
     x, classes = batch
-    clock = clock or _clock_of(x.device)
-    rows = []
+    clock, rows = clock or _clock_of(x.device), []
     for number in range(n_warm_up + n_rounds):
         row = {}
         for name in list(models)[:: -1 if number % 2 else 1]:

@@ -68,20 +68,13 @@ class _Shown(significance.Effect):
         pass
 
 
-# --------------------------------------------------------------------------------------------- what a notebook calls
-
-
 def begin(notebook: str, profile: str = "quick", folder: str | Path | None = None) -> None:
-    """Start the notes of `notebook` (its file name without `.ipynb`); those of an earlier run are replaced.
-
-    `folder` is the reports folder (see above for where it is by default). The file is there from now on, still empty.
-    """
+    """Start the notes of `notebook` (its file name without `.ipynb`) in the reports folder, replacing earlier ones."""
     global _current
     for what, name in (("notebook", notebook), ("profile", profile)):
         if not isinstance(name, str) or not re.fullmatch(r"\w[\w.-]*", name) or name.endswith(".ipynb"):
-            raise ValueError(
-                f"{what} must be a plain name such as '01_descriptors' or 'quick', without a path; got {name!r}"
-            )
+            wanted = "a plain name such as '01_descriptors' or 'quick', without a path"
+            raise ValueError(f"{what} must be {wanted}; got {name!r}")
     path = Path(folder or _reports_folder()).resolve() / "results" / profile / f"{notebook}.json"
     record = Record(notebook, profile, {}, [], [])
     _write(record, path)
@@ -89,17 +82,11 @@ def begin(notebook: str, profile: str = "quick", folder: str | Path | None = Non
 
 
 def say(text: str) -> None:
-    """Show Markdown: in a notebook rendered, elsewhere printed.
-
-    >>> say("mAP **0.31**")
-    mAP **0.31**
-    """
+    """Show Markdown: in a notebook rendered, elsewhere printed."""
     _display({"text/markdown": text, "text/plain": text})
 
 
-def measure(
-    name, values, interval=None, n=None, data=None, definition=None, unit=None, clusters=None, **more
-) -> Measure:
+def measure(name, values, interval=None, n=None, data=None, definition=None, unit=None, clusters=None, **more):
     """Note a measured number, or the mean of values measured query by query, with its interval.
 
     name        of the quantity: "mAP@10", "search time"
@@ -125,7 +112,10 @@ def measure(
         values, n, _ = significance.mean_over_queries(values)
         interval = None if math.isnan(interval[0]) else interval
     value = findings.number(values, f"the value of {name!r}")
-    low, high = (None, None) if interval is None else _pair(interval, name)
+    ends = (None, None) if interval is None else tuple(interval)
+    if len(ends) != 2:
+        raise ValueError(f"the interval of {name!r} must be (low, high), got {len(ends)} numbers")
+    low, high = ends
     if unit == "points":
         value, low, high = _in_points(value, low, high, name)
     entry = Measure(record.notebook, name, value, low, high, unit, n, data, definition, more)
@@ -180,11 +170,8 @@ def claim(text, effect, above=None, below=None, within=None, source=None, eviden
     ...     claim("a truncated gallery flatters", 0.75 - 0.5, above=0, evidence="0.75 against 0.50").verdict
     'holds'
     """
-    if effect is None:
-        relation, margin = None, None
-        if (above, below, within) != (None, None, None):
-            relation, margin = significance.the_relation(above, below, within)
-    else:
+    relation, margin = None, None
+    if effect is not None or (above, below, within) != (None, None, None):
         relation, margin = significance.the_relation(above, below, within)
     return _record(text, effect, relation, margin, unit, source, evidence)
 
@@ -192,10 +179,8 @@ def claim(text, effect, above=None, below=None, within=None, source=None, eviden
 def show() -> None:
     """The closing tables: what was measured, and what was claimed with its final verdict. Long texts wrap."""
     record, _ = _running("show")
-    for title, rows in (
-        ("Measured", findings.rows_of_measures(record.measures)),
-        ("Claims", findings.rows_of_claims(record.claims)),
-    ):
+    measures, claims = findings.rows_of_measures(record.measures), findings.rows_of_claims(record.claims)
+    for title, rows in (("Measured", measures), ("Claims", claims)):
         if rows:
             _display({"text/html": findings.as_html(title, rows), "text/plain": findings.as_text(title, rows)})
 
@@ -218,22 +203,16 @@ def read(path: str | Path) -> Record:
         raise ValueError(f"{path} is not a file of results ({error}); run its notebook again") from error
 
 
-# ------------------------------------------------------------------------------------------------------- the record
-
-
 def _reports_folder() -> Path:
-    if os.environ.get("RETRIEVAL_REPORTS"):
-        return Path(os.environ["RETRIEVAL_REPORTS"])
     here = Path.cwd()
     home = next((folder for folder in (here, *here.parents) if (folder / "notebooks").is_dir()), here)
-    return home / "reports"
+    return Path(os.environ.get("RETRIEVAL_REPORTS") or home / "reports")
 
 
 def _running(caller):
     if _current is None:
-        raise RuntimeError(
-            f"results.{caller}() before results.begin(): say once which notebook this is, e.g. begin('00_metrics')"
-        )
+        wanted = "say once which notebook this is, e.g. begin('00_metrics')"
+        raise RuntimeError(f"results.{caller}() before results.begin(): {wanted}")
     return _current
 
 
@@ -253,9 +232,8 @@ def _claim_of(text, effect, relation, margin, unit):
         return Claim("", text, "not run", relation=relation, margin=margin, unit=unit)
     is_exact = np.ndim(effect) == 0
     if isinstance(effect, bool | np.bool_ | str) or (not is_exact and np.shape(effect) not in ((3,), (6,))):
-        raise ValueError(
-            f"claim {text!r}: the effect must be an Effect, (value, low, high), an exact number or None, got {effect!r}"
-        )
+        wanted = "an Effect, (value, low, high), an exact number or None"
+        raise ValueError(f"claim {text!r}: the effect must be {wanted}, got {effect!r}")
     value, low, high = (effect, None, None) if is_exact else effect[:3]
     value = findings.number(value, f"the effect of {text!r}")
     p_value = None if is_exact else significance.p_value_against(effect, margin)
@@ -285,30 +263,20 @@ def _decided(claims):
 
 def _put(entries, entry):
     """Append `entry`, or replace the one that names the same thing."""
-    same = [place for place, other in enumerate(entries) if other.identity == entry.identity]
-    if same:
-        entries[same[0]] = entry
-    else:
-        entries.append(entry)
+    place = next((i for i, other in enumerate(entries) if other.identity == entry.identity), len(entries))
+    entries[place : place + 1] = [entry]
 
 
 def _write(record, path):
     record.made_with.update(_made_with())
     content = record._asdict()
     content |= {key: [each.to_dict() for each in content[key]] for key in ("measures", "claims")}
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=".part")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(content, file, indent=1, ensure_ascii=False, allow_nan=False)
-            file.write("\n")
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".unfinished-") as place:
+        temporary = Path(place) / path.name
+        temporary.write_text(text, encoding="utf-8")
         os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-# ------------------------------------------------------------------------------------------------------------- shown
 
 
 def _display(bundle):
@@ -330,21 +298,10 @@ def _how_many(a, b, clusters, n):
     return text
 
 
-# ----------------------------------------------------------------------------------------------------------- checks
-
-
-def _pair(interval, name):
-    ends = list(interval)
-    if len(ends) != 2:
-        raise ValueError(f"the interval of {name!r} must be (low, high), got {len(ends)} numbers")
-    return ends
-
-
 def _in_points(value, low, high, name):
     if abs(value) > 1:
-        raise ValueError(
-            f"{name!r} in points must come as a share between -1 and 1, got {value:g}; or give another unit"
-        )
+        wanted = "a share between -1 and 1"
+        raise ValueError(f"{name!r} in points must come as {wanted}, got {value:g}; or give another unit")
     return tuple(None if number is None else 100 * number for number in (value, low, high))
 
 
@@ -379,9 +336,6 @@ def _gpu():
 
 
 def _cpu_model():
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:  # not Linux
-        lines = []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    path = Path("/proc/cpuinfo")  # of Linux
+    names = re.findall(r"^model name\s*: *(.+?)\s*$", path.read_text(encoding="utf-8"), re.M) if path.is_file() else []
     return names[0] if names else platform.processor() or platform.machine()

@@ -1,7 +1,4 @@
-"""Two towers: features of images and features of texts mapped into one space, for torch.
-
-Contents
-    TwoTower    a small network for each kind of features; their outputs have unit length
+"""Two towers, features of images and features of texts mapped into one space, for torch: `TwoTower`.
 
 Needs torch. Copy this file alone.
 """
@@ -10,8 +7,6 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 from torch.nn import functional
-
-__all__ = ["TwoTower"]
 
 
 class TwoTower(nn.Module):
@@ -32,15 +27,9 @@ class TwoTower(nn.Module):
     """
 
     def __init__(
-        self,
-        n_image: int,
-        n_text: int,
-        dimension: int = 512,
-        hidden: int = 512,
-        image_layers: int = 2,
-        text_layers: int = 3,
-        dropout: float | Sequence[float] = 0.0,
-    ):
+        self, n_image: int, n_text: int, dimension: int = 512, hidden: int = 512, image_layers: int = 2,
+        text_layers: int = 3, dropout: float | Sequence[float] = 0.0,
+    ):  # fmt: skip
         super().__init__()
         of_images, of_texts = dropout if isinstance(dropout, Sequence) else (dropout, dropout)
         self.image_tower = _tower(n_image, dimension, hidden, image_layers, of_images)

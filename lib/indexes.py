@@ -72,7 +72,8 @@ class _Index:
         unfinished = path.with_name(f"{path.name}.{uuid4().hex}.unfinished")
         try:
             with open(unfinished, "xb") as file:
-                file.write(_head(self._header(), payload) + payload)
+                file.write(_head(self._header(), payload))
+                file.write(payload)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(unfinished, path)

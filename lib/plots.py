@@ -31,7 +31,7 @@ QUERY_COLOUR, CHANCE_COLOUR, _BAR_COLOUR = "#1A1A1A", "#555555", "#8DBAD9"
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 LINE_STYLES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1)), (0, (1, 1)), (0, (8, 2)))
 
-_TEXT_TO_PATH = TextToPath()
+_PALETTE, _TEXT_TO_PATH = sns.color_palette("colorblind", len(MARKERS)), TextToPath()
 _ASIAN_FONTS = (  # with Chinese, Japanese and Korean letters, on Linux, macOS and Windows
     "Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans CJK KR", "Noto Sans SC", "WenQuanYi Zen Hei",
     "WenQuanYi Micro Hei", "Droid Sans Fallback", "Arial Unicode MS", "PingFang SC", "Hiragino Sans", "SimHei",
@@ -81,7 +81,11 @@ def retrieval_grid(queries, neighbours_images, relevance=None, query_titles=None
             for column in range(k + 1):
                 ax = figure.add_axes(grid.place(row, column))
                 if column == 0 and are_texts:
-                    _write_caption(ax, queries[row], grid.widths[0], grid.heights[0])
+                    lines = _fitted(queries[row], grid.widths[0] - 0.2, int((grid.heights[0] - 0.1) / 0.15), 9)
+                    ax.annotate(
+                        lines, (0, 1), xytext=(7, -6), textcoords="offset points", va="top", xycoords="axes fraction",
+                        fontsize=9, parse_math=False, linespacing=1.1,
+                    )  # fmt: skip
                 else:
                     image = queries[row] if column == 0 else neighbours_images[row][column - 1]
                     ax.imshow(image, interpolation="nearest")
@@ -135,14 +139,6 @@ class _Grid:
         return left / self.width, bottom / self.height, width / self.width, height / self.height
 
 
-def _write_caption(ax, text, width, height):
-    lines = _fitted(text, width - 0.2, int((height - 0.1) / 0.15), fontsize=9)
-    ax.annotate(
-        lines, (0, 1), xytext=(7, -6), textcoords="offset points", va="top", xycoords="axes fraction",
-        fontsize=9, parse_math=False, linespacing=1.1,
-    )  # fmt: skip
-
-
 def _write_beside(ax, text, below, **style):
     """A centred text just below or just above an axes."""
     ax.annotate(
@@ -191,7 +187,7 @@ def curves(
         raise ValueError(f"expected one point a curve at each {x!r}, got {int(is_repeated.sum())} more")
     with _new_figure((WIDTH, 3.4), "whitegrid", layout="constrained") as figure:
         ax = figure.add_subplot()
-        for colour, marker, style, name in zip(_palette(), MARKERS, LINE_STYLES, names, strict=False):
+        for colour, marker, style, name in zip(_PALETTE, MARKERS, LINE_STYLES, names, strict=False):
             points = (table if hue is None else table[table[hue] == name]).sort_values(x)
             if low is not None:
                 ax.fill_between(points[x], points[low], points[high], color=colour, alpha=0.18, linewidth=0)
@@ -283,7 +279,7 @@ def intervals(table, value, low, high, name="method", hue=None, label=None, titl
     height = (0.18 * len(hues) + 0.2) * len(places) + 0.75 + (0.3 if title else 0.0)
     with _new_figure((WIDTH, height), "whitegrid", layout="constrained") as figure:
         ax = figure.add_subplot()
-        for i, (colour, marker, each) in enumerate(zip(_palette(), MARKERS, hues, strict=False)):
+        for i, (colour, marker, each) in enumerate(zip(_PALETTE, MARKERS, hues, strict=False)):
             part = table if hue is None else table[table[hue] == each]
             y = part[name].map(places) + 0.7 * ((i + 0.5) / len(hues) - 0.5)
             ax.errorbar(
@@ -352,10 +348,6 @@ def _draw_chance(ax, chance, number, most):
         textcoords="offset points", ha="left" if chance < most / 2 else "right", va="bottom", fontsize=9,
         color=CHANCE_COLOUR,
     )  # fmt: skip
-
-
-def _palette():
-    return sns.color_palette("colorblind", len(MARKERS))
 
 
 def _frame(ax, colour, width, style):

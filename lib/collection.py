@@ -315,7 +315,8 @@ def _has_photos(folder):
 
 def _read_folder(folder):
     """The table of a collection with its `split` column, and for each row the folder its file names are relative to."""
-    folders = sorted(_folders_in(folder), key=lambda child: (_split_order(child), child.name))
+    order = {name: i for i, name in enumerate(SPLIT_FOLDERS)}
+    folders = sorted(_folders_in(folder), key=lambda child: (order.get(child.name.lower(), len(order)), child.name))
     splits = [child for child in folders if (child / "metadata.csv").is_file()]
     at_root = (folder / "metadata.csv").is_file()
     if at_root and splits:
@@ -402,10 +403,6 @@ def _expected_photos(others):
 def _folders_in(folder):
     """The folders in a folder, except hidden ones, those that systems leave behind (__MACOSX)."""
     return [child for child in folder.iterdir() if child.is_dir() and not child.name.startswith((".", "_"))]
-
-
-def _split_order(folder):
-    return SPLIT_FOLDERS.index(folder.name.lower()) if folder.name.lower() in SPLIT_FOLDERS else len(SPLIT_FOLDERS)
 
 
 def _photos(folder, left_out):

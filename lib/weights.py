@@ -1,13 +1,8 @@
 """Checkpoints: find the file of a pretrained network, check it, read its tensors, and fit them into a network.
 
-in_folders    in the folders of $RETRIEVAL_WEIGHTS
-packaged      in installed packages that hold nothing but weights: only the data file is opened, after its digest was
-              checked; no code of the package runs
-downloaded    in torch hub's cache, else from its address, checked by the digest in its name
-from_hub      in the cache of the Hugging Face hub, else from the hub
-read_state    .pth and .safetensors -> name -> tensor. No pickle of anything else is ever loaded
-fit           into a network, or an error that says which names and shapes stand in the way
-unpack        the files of a packaged sentence encoder, each checked, into a folder
+Looked for in the folders of $RETRIEVAL_WEIGHTS, in installed packages that hold nothing but weights (only the data file
+is opened, after its digest was checked; no code of the package runs), in torch hub's cache and that of the Hugging Face
+hub; else downloaded, and checked by a digest. No pickle of anything but tensors is ever loaded.
 
 What is not there is a `MissingWeights`, which says what was looked for, where, and how to get it.
 Needs torch and safetensors where tensors are read, huggingface_hub for the hub. Copy this file alone.
@@ -23,11 +18,6 @@ import urllib.request
 import zipfile
 from pathlib import Path
 from typing import NamedTuple
-
-__all__ = [
-    "PACKAGES", "MissingWeights", "Package", "digest_state", "downloaded", "file", "fit", "folders", "from_hub",
-    "in_folders", "missing", "packaged", "read_state", "sha256", "to_install", "unpack",
-]  # fmt: skip
 
 SUFFIXES = (".pth", ".safetensors")
 _HARMLESS = {  # what the pickle in a .pth file may call: a dict and its tensors

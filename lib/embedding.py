@@ -1,11 +1,5 @@
 """Images through a network, a batch at a time: preprocessing, precision, and convolutions fused for the CPU.
 
-    Preprocess, DetectorPreprocess   images uint8 -> what a network takes
-    embed                            all images -> embeddings float32 (n, d)
-    precision_of                     what "auto" means for a network here
-    fused                            the same network, its batch norms folded, its activations and sums inside of the
-                                     convolutions that they follow
-
 On a CPU, `embed` computes with the fused network where there is one, else with the network as it is. The weights are
 folded anew at every call, so that a network in training is never embedded with the weights that it had.
 
@@ -34,8 +28,6 @@ from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 from torchvision.transforms import v2
 from tqdm.auto import tqdm
-
-__all__ = ["DetectorPreprocess", "Preprocess", "embed", "fused", "let_waiting_threads_sleep", "precision_of"]
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 
@@ -117,12 +109,8 @@ def _checked(images, first=0):
 
 def _batches(images, batch_size):
     """Lists or arrays of at most batch_size images, each checked."""
-    if isinstance(images, np.ndarray):
-        if images.ndim != 4:
-            raise ValueError(f"expected images uint8 (n, h, w, 3), RGB, got {images.dtype} {images.shape}")
-        for start in range(0, len(images), batch_size):
-            yield _checked(images[start : start + batch_size], start)
-        return
+    if isinstance(images, np.ndarray) and images.ndim != 4:
+        raise ValueError(f"expected images uint8 (n, h, w, 3), RGB, got {images.dtype} {images.shape}")
     if hasattr(images, "image") and hasattr(images, "__len__"):  # a collection
         images = map(images.image, range(len(images)))
     singles = itertools.chain.from_iterable(item if np.ndim(item) == 4 else [item] for item in images)
@@ -349,7 +337,8 @@ def _fuse_from(node, network, modules, place):
     if activation[0] == "none" and follower is not None:
         if follower.op == "call_function" and follower.target in (operator.add, operator.iadd, torch.add):
             added = next((term for term in follower.args if term is not last), None)
-            if _comes_before(added, node, place) and len(follower.args) == 2 and not follower.kwargs:
+            is_map = isinstance(added, fx.Node) and added.op in ("call_module", "call_function")  # or a sum of maps
+            if is_map and place[added] < place[node] and len(follower.args) == 2 and not follower.kwargs:
                 last, follower = follower, _only_follower(follower)
             else:
                 added, follower = None, None
@@ -389,8 +378,3 @@ def _activation(module):
         return "none", []
     known = {nn.ReLU: ("relu", []), nn.ReLU6: ("hardtanh", [0.0, 6.0]), nn.SiLU: ("swish", [])}
     return known.get(type(module))
-
-
-def _comes_before(term, node, place):
-    """Is this the result of a module or a sum (a map, then), and computed before the node?"""
-    return isinstance(term, fx.Node) and term.op in ("call_module", "call_function") and place[term] < place[node]

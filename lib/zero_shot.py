@@ -1,10 +1,5 @@
 """CLIP and SigLIP: photos and texts as vectors in one space, so that a sentence can stand for a class or a query.
 
-    load                  a model by its name on the Hugging Face hub, or from a folder (transformers)
-    PairedEncoder         embed_images, embed_texts -> float32 (n, d), rows of length 1: their products are cosines
-    class_embeddings      one vector a class, from its name in several prompts
-    scores                images against classes, without a training image: (n, classes)
-
 The weights, from safetensors only, are a download of 150 MB to 1 GB; where they are absent, `load` raises
 `MissingWeights`.
 
@@ -25,8 +20,6 @@ except ModuleNotFoundError:  # copied beside this file
 
 import torch
 from tqdm.auto import tqdm
-
-__all__ = ["PROMPTS", "MissingWeights", "PairedEncoder", "class_embeddings", "load", "scores"]
 
 MissingWeights = weights.MissingWeights
 KINDS = ("clip", "siglip", "siglip2")

@@ -76,9 +76,8 @@ def info_nce(
     >>> info_nce(torch.eye(2), torch.eye(2), temperature=1)
     tensor(0.3133)
     """
-    _check_matching(queries, keys)
     _check_positive(temperature, "temperature")
-    logits = functional.normalize(queries) @ functional.normalize(keys).T / temperature  # (n, n)
+    logits = _cosines(queries, keys) / temperature
     own = torch.arange(len(logits), device=logits.device)
     loss = functional.cross_entropy(logits, own)
     return (loss + functional.cross_entropy(logits.T, own)) / 2 if symmetric else loss
@@ -91,16 +90,15 @@ def sigmoid_loss(
 
     -1/n * sum over i and j of log sigmoid(z_ij * (scale * cos(q_i, k_j) + bias)), z_ij = 1 if i = j else -1
 
-    The loss of SigLIP (Zhai et al., Sigmoid Loss for Language Image Pre-Training, 2023). Both are float (n, dimension),
-    of any length. Since n² - n pairs of n² do not match, a bias of -10 starts near their share; the source learns the
-    bias and the logarithm of the scale, so both may be tensors with gradients. ValueError for other shapes or no rows.
+    The loss of SigLIP (Zhai et al., 2023). Both are float (n, dimension), of any length. Most pairs do not match, hence
+    the bias; the source learns it and the logarithm of the scale, so both may be tensors with gradients. ValueError for
+    other shapes or no rows.
 
     Two pairs at right angles, scale 1, bias 0: 2 pairs cost log(1 + 1/e) = 0.3133, 2 cost log 2 = 0.6931; half the sum:
     >>> sigmoid_loss(torch.eye(2), torch.eye(2), scale=1.0, bias=0.0)
     tensor(1.0064)
     """
-    _check_matching(queries, keys)
-    logits = scale * (functional.normalize(queries) @ functional.normalize(keys).T) + bias  # (n, n)
+    logits = scale * _cosines(queries, keys) + bias  # (n, n)
     signs = 2 * torch.eye(len(logits), dtype=logits.dtype, device=logits.device) - 1
     return -functional.logsigmoid(signs * logits).sum() / len(logits)
 
@@ -112,8 +110,8 @@ def supcon(embeddings: torch.Tensor, labels: torch.Tensor, temperature: float = 
     temperature)), where P(i) are the other rows of the class of i, and a runs over all rows but i
 
     This is L_out of Khosla et al., Supervised Contrastive Learning, 2020. embeddings float (n, dimension), of any
-    length; labels int (n,). Rows without another of their class are not anchors, but others are told from them; the
-    loss of no anchors is 0. ValueError for other shapes or a temperature that is not above 0.
+    length; labels int (n,). Rows without another of their class are no anchors; the loss of no anchors is 0. ValueError
+    for other shapes or a temperature that is not above 0.
 
     Two equal rows of one class, and one at a right angle to them, temperature 1: log((e + 1) / e) = 0.3133 for both.
     >>> supcon(torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]), torch.tensor([0, 0, 1]), temperature=1)
@@ -138,10 +136,9 @@ def proxy_anchor(
     mean over classes p of the batch of log(1 + sum over rows x of p of exp(-scale * (cos(x, p) - margin)))
     + mean over all classes p of log(1 + sum over other rows x of exp(scale * (cos(x, p) + margin)))
 
-    Kim et al., Proxy Anchor Loss for Deep Metric Learning, 2020. embeddings float (n, dimension); labels int (n,), from
-    0 to n_classes - 1; proxies float (n_classes, dimension), parameters that the optimiser must be given (the source
-    trains them at 100 times the rate of the network). Lengths do not matter. ValueError for other shapes, no rows, a
-    label without a proxy, a negative margin, or a scale that is not above 0.
+    Kim et al., Proxy Anchor Loss, 2020. embeddings float (n, dimension); labels int (n,), from 0 to n_classes - 1;
+    proxies float (n_classes, dimension), parameters for the optimiser (in the source at 100 times the rate of the
+    network). ValueError for other shapes, no rows, a label without a proxy, a negative margin, or a scale not above 0.
 
     One row at the first of two proxies, which are at a right angle; margin 0, scale 1: log(1 + 1/e) + (0 + log 2) / 2.
     >>> proxy_anchor(torch.tensor([[1.0, 0.0]]), torch.tensor([0]), torch.eye(2), margin=0.0, scale=1.0)
@@ -180,13 +177,11 @@ def mine(
     is_different bool (n, n), True where column j is a negative of row i; default: everything but the positives
     generator    of random numbers, on the device of the embeddings; default: torch's own
 
-    Ties go to the lower row. Anchors without a positive or without a negative are left out; if none remain, all three
-    are empty (and `triplet` of them is 0). ValueError for other shapes, names, or numbers that are not finite.
+    Ties go to the lower row. Anchors without a positive or without a negative are left out; all three may be empty.
+    ValueError for other shapes, names, or numbers that are not finite.
 
-    On a line at 0, 1, 1.5 and 3, the first two of one class. Anchor 0: positive 1, nearest negative 2. Anchor 1:
-    positive 0 at distance 1; row 2 at 0.5 is the hardest negative; row 3 at 2 is farther than the positive, but not by
-    less than the margin.
-
+    On a line, the first two of one class. Row 2 is the hardest negative of both; of row 1 no negative is semi-hard, as
+    row 3, at 2, is farther than the positive at 1, but not by less than the margin.
     >>> line, labels = torch.tensor([[0.0], [1.0], [1.5], [3.0]]), torch.tensor([0, 0, 1, 2])
     >>> [rows.tolist() for rows in mine(line, labels, "batch-hard")]
     [[0, 1], [1, 0], [2, 2]]
@@ -260,8 +255,7 @@ def nested_loss(
     sizes, another number of weights, or a weight that is negative or not finite.
 
     Two sizes, both classifiers undecided between two classes: log 2 + log 2.
-    >>> undecided = torch.zeros(3, 2)
-    >>> nested_loss([undecided, undecided], torch.tensor([0, 1, 1]))
+    >>> nested_loss([torch.zeros(3, 2)] * 2, torch.tensor([0, 1, 1]))
     tensor(1.3863)
     """
     if len(logits) == 0:
@@ -319,9 +313,10 @@ def _log_one_plus_sum(exponents):
     return functional.pad(exponents, (0, 0, 1, 0)).logsumexp(0)  # the row of zeros is the 1
 
 
-def _check_matching(queries, keys):
+def _cosines(queries, keys):
     if queries.ndim != 2 or queries.shape != keys.shape or len(queries) == 0:
         raise ValueError(f"queries and keys must both be (n, dimension) with n >= 1, got {_shapes(queries, keys)}")
+    return functional.normalize(queries) @ functional.normalize(keys).T  # (n, n)
 
 
 def _check_labels(embeddings, labels):

@@ -4,8 +4,7 @@
     Triplets    which of two images shares more labels with a third? The triplet loss
     Rotation    by how many quarter turns was the image turned? No label at all (Gidaris et al. 2018)
 
-`train_task` trains them all alike, with Adam, a learning rate divided by 10 when the held-out loss stops falling, and
-early stopping; so two embeddings differ only in the task and the weights they started from.
+`train_task` trains them all alike, so two embeddings differ only in the task and the weights they started from.
 
 Contents
     Photos, TaskSettings, Supervised    what is trained on, the numbers of a training, the network
@@ -13,10 +12,8 @@ Contents
     embed_photos, label_probabilities   its embeddings and its probabilities of labels
     normalised, crop_and_flip, turned, similar_and_different    the parts of the tasks
 
-A training is cached by `cache.trained`, which need not be copied along:
-
-    given = task, network, photos, held_out, settings
-    history = cache.trained(None, task_key(*given), network, functools.partial(train_task, *given))
+A training is cached by `cache.trained(None, task_key(*given), network, functools.partial(train_task, *given))`, given
+being task, network, photos, held_out and settings.
 
 Needs numpy, pandas and torch.
 Copy with: losses.py, training.py
@@ -107,8 +104,7 @@ class _Task:
         return x, targets
 
     def scores(self, outputs, targets):
-        """More columns of the history."""
-        return {}
+        return {}  # more columns of the history
 
 
 @dataclass(frozen=True)
@@ -127,15 +123,14 @@ class Labels(_Task):
 class Triplets(_Task):
     """Bring images that share many labels nearer than images that share few, by a margin that grows.
 
-    The positives and negatives of an image in its batch are those of `similar_and_different`; `losses.mine` chooses
-    among them by `how`. The embedding is the head's output, of `dimension` coordinates. The margin grows from `start`
-    to `margin` over `growing` epochs; held-out photos are judged at its final value.
+    The positives and negatives of an image in its batch are those of `similar_and_different`. Held-out photos are
+    judged at the final margin.
     """
 
-    dimension: int = 128
-    how: str = "random"
+    dimension: int = 128  # of the embedding, the head's output
+    how: str = "random"  # of `losses.mine`
     start: float = 0.2
-    margin: float = 1.0
+    margin: float = 1.0  # reached after `growing` epochs
     growing: int = 10
     augment: bool = True
     embeds = "head"
@@ -213,8 +208,7 @@ def similar_and_different(label_sets: Tensor, n_similar: float = 0.1, n_differen
     sets = label_sets.float()
     shared = sets @ sets.T
     union = sets.sum(1)[:, None] + sets.sum(1) - shared
-    overlap = shared / union.clamp(min=1)  # (n, n)
-    n = len(sets)
+    overlap, n = shared / union.clamp(min=1), len(sets)  # (n, n)
     is_self = torch.eye(n, dtype=torch.bool, device=sets.device)
     others = overlap[~is_self].view(n, max(n - 1, 0)).sort(dim=1).values  # (n, n - 1), ascending
     if n < 3:
@@ -231,9 +225,8 @@ def train_task(
 ) -> pd.DataFrame:  # fmt: skip
     """Train `network` in place for `task`, and return the history (see training.train), one row an epoch.
 
-    The validation loss is the task's on `held_out`, which is never trained on: on whole images, with triplets drawn
-    from a fixed seed and image i turned by i quarter turns. The network ends with the weights of its best epoch.
-    `checkpoint` and `progress` are those of `training.train`.
+    The validation loss is the task's on `held_out`: on whole images, with triplets drawn from a fixed seed and image i
+    turned by i quarter turns. The network ends with the weights of its best epoch.
 
     >>> photos = Photos(np.zeros((8, 4, 4, 3), np.uint8), np.eye(8, 2, dtype=bool))
     >>> network = Supervised(nn.Flatten(), 48, n_outputs=2)
@@ -269,21 +262,23 @@ def train_task(
 
 
 def task_key(task, network: Supervised, photos: Photos, held_out: Photos, settings: TaskSettings) -> dict:
-    """Everything the result of `train_task` with these arguments depends on, except the weights it starts from.
+    """Everything the result of `train_task` depends on but the weights it starts from: a key for `cache.trained`.
 
-    A key for `cache.trained`, which adds the weights.
     >>> photos = Photos(np.zeros((8, 4, 4, 3), np.uint8), np.eye(8, 2, dtype=bool))
-    >>> network = Supervised(nn.Flatten(), 48, n_outputs=2)
-    >>> task_key(Labels(2), network, photos, photos, TaskSettings())["task"]
+    >>> task_key(Labels(2), Supervised(nn.Flatten(), 48, 2), photos, photos, TaskSettings())["task"]
     {'name': 'Labels', 'n_labels': 2, 'augment': True}
     """
+
+    def digest(array):
+        return hashlib.sha256(f"{array.dtype.str} {array.shape} ".encode() + array.tobytes()).hexdigest()
+
     return {
         "recipe": RECIPE,
         "task": {"name": type(task).__name__, **vars(task)},
         "settings": asdict(settings),
         "fixed statistics": network.fixed_statistics,
         "body": type(network.body).__name__,
-        "photos": [[_digest(array) for array in part] for part in (photos, held_out)],
+        "photos": [[digest(np.ascontiguousarray(array)) for array in part] for part in (photos, held_out)],
     }
 
 
@@ -325,8 +320,3 @@ def embed_photos(network: Supervised, images: np.ndarray, embeds: str = "body", 
 def label_probabilities(network: Supervised, images: np.ndarray) -> np.ndarray:
     """The probability of each label by a network trained for `Labels`: float32 (n, L), 0 to 1."""
     return torch.sigmoid(torch.from_numpy(embed_photos(network, images, "head"))).numpy()
-
-
-def _digest(array):
-    array = np.ascontiguousarray(array)
-    return hashlib.sha256(f"{array.dtype.str} {array.shape} ".encode() + array.tobytes()).hexdigest()

@@ -5,16 +5,12 @@ share: progress, validation, early stopping at the best epoch, learning-rate sch
 precision, checkpoints that resume to the same numbers, several processes.
 
 Contents
-    train             train; returns the history, one row an epoch
-    Batches           arrays in memory as shuffled batches; each process gets its share
-    warm_up_cosine    a schedule: linear warm-up, constant, then half a cosine down to 0
-    processes         `with processes():` joins the processes that torchrun started
-    rank_and_world    the number of this process, and how many there are
+    train, Batches, warm_up_cosine    the loop, arrays in memory as shuffled batches, a schedule
+    processes, rank_and_world         the processes that torchrun started
 
-Random numbers. Every epoch begins by seeding torch, numpy and random from (seed, epoch), so an epoch depends only on
-the weights and on these two numbers: a killed run resumes to the same numbers. The caller's own generators are restored
-afterwards. Initial weights are the caller's: call `torch.manual_seed` before making the network. On one machine and
-with the same number of threads, the CPU reproduces its numbers; a GPU may need
+Every epoch begins by seeding torch, numpy and random from (seed, epoch), so a killed run resumes to the same numbers;
+the caller's own generators are restored afterwards. Initial weights are the caller's: call `torch.manual_seed` before
+making the network. On one machine and with the same number of threads, the CPU reproduces its numbers; a GPU may need
 `torch.use_deterministic_algorithms(True)`.
 
 Needs numpy, pandas, torch and tqdm. Copy this file alone.
@@ -70,7 +66,6 @@ def train(
     network; FloatingPointError with epoch and batch for a loss that is not finite.
 
     Five steps from 0 towards 1 at learning rate 1/4: each halves the distance.
-
     >>> line = nn.Linear(1, 1, bias=False)
     >>> _ = nn.init.zeros_(line.weight)
     >>> square = lambda model, batch: (model(batch) - 1).square().mean()
@@ -117,10 +112,9 @@ class Batches:
     `arrays` (equally long; numpy or torch) are cut into batches of `size` rows. `transform(*tensors, rng)` may change a
     batch, with its own random numbers. The order depends on (seed, epoch); `set_epoch` sets the epoch.
 
-    Under several processes, whose number must divide `size`, the rows of every batch are dealt out in turn, so that
-    together the processes see the batches that one alone would see. An incomplete last batch is left out with
-    `drop_last`; otherwise it is shortened to a multiple of the number of processes. ValueError for arrays of different
-    lengths, or a size that does not fit.
+    Several processes, whose number must divide `size`, together see the batches that one alone would see. An incomplete
+    last batch is left out with `drop_last`, else shortened to a multiple of the number of processes. ValueError for
+    arrays of different lengths, or a size that does not fit.
 
     >>> [batch.tolist() for (batch,) in Batches([np.arange(5)], size=2, shuffle=False)]
     [[0, 1], [2, 3], [4]]
@@ -165,9 +159,7 @@ def warm_up_cosine(
 ) -> lr_scheduler.LambdaLR:
     """A schedule: the rate rises linearly for `n_warm_up` steps, stays for `n_hold`, then falls to 0 at `n_steps`.
 
-    It falls along half a cosine. For `train(..., schedule_each="batch")`, with the steps of all epochs. ValueError if
-    nothing is left to fall.
-
+    Along half a cosine, for `train(..., schedule_each="batch")`. ValueError if nothing is left to fall.
     >>> optimiser = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=8.0)
     >>> schedule, rates = warm_up_cosine(optimiser, n_steps=7, n_warm_up=4, n_hold=1), []
     >>> for _ in range(7):
@@ -193,7 +185,7 @@ def processes():
     """Connect the processes that torchrun started, inside a `with`; yields (rank, number of processes).
 
     `torchrun --nproc-per-node 2 script.py` runs the script twice; they are connected over gloo on CPUs and NCCL on
-    GPUs, one GPU a process. Make the `Batches` and call `train` inside. Without torchrun it yields (0, 1) and does nothing.
+    GPUs, one GPU a process. Make the `Batches` and call `train` inside. Without torchrun nothing happens.
     """
     if "WORLD_SIZE" not in os.environ or distributed.is_initialized():
         yield rank_and_world()
@@ -249,8 +241,7 @@ class _Run:
         _, world = rank_and_world()
         for buffer in self.model.buffers() if world > 1 else ():
             distributed.broadcast(buffer, 0)  # the batch-norm statistics of the first; each has seen its own batches
-        rate = float(self.optimiser.param_groups[0]["lr"])
-        return {"epoch": number, **means.over(world), "learning_rate": rate}
+        return {"epoch": number, **means.over(world), "learning_rate": float(self.optimiser.param_groups[0]["lr"])}
 
     def descend(self, loss, clip_norm):
         self.optimiser.zero_grad()
@@ -407,8 +398,7 @@ def _seed_epoch(seed, epoch, batches):
 
 
 @contextlib.contextmanager
-def _own_random_numbers(device):
-    """Restore the global generators afterwards."""
+def _own_random_numbers(device):  # restores the global generators afterwards
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         try:

@@ -6,9 +6,8 @@ What is in it
     one value an image  label_scores, threshold_by_f1; mask_iou
 
 Two arrays go in: ``relevance`` (q, k), best answer first, and ``n_relevant`` (q,), how many relevant items the whole
-gallery holds. The second is asked for everywhere, since a ranking cut at k does not know what it has missed.
-relevance.py makes both from labels. A query without a relevant item has no value: it gets NaN and is left out of a
-mean; significance.py has means, intervals and tests over queries.
+gallery holds; relevance.py makes both from labels. A query without a relevant item has no value: it gets NaN and is
+left out of a mean; significance.py has means, intervals and tests over queries.
 
 Needs numpy alone. Copy this file alone.
 """
@@ -33,9 +32,8 @@ def average_precision_at_k(relevance, n_relevant, k=None, divisor="min(k, R)"):
 
     The sum, over the relevant answers i <= k, of the precision at i, divided by what `divisor` names; R is n_relevant:
         "min(k, R)"  the most hits that k answers can hold: a perfect ranking scores 1 at any k
-        "R"          all that could be found: with k < R even a perfect ranking stays below 1 (k = R: MAP@R of
-                     Musgrave and others, 2020)
-        "k"          the answers shown: with R < k even a perfect ranking stays below 1
+        "R"          all that could be found: a perfect ranking stays below 1 for k < R (k = R: MAP@R, Musgrave, 2020)
+        "k"          the answers shown: a perfect ranking stays below 1 for R < k
         "hits"       the hits that were found: blind to what was missed (torchmetrics; scikit-learn at full depth)
     k defaults to all columns. The order is taken as given, so ties are the search's affair.
 
@@ -98,8 +96,7 @@ def reciprocal_rank(relevance, n_relevant, k=None):
 def rank_of_first(relevance, n_relevant, k=None):
     """The rank of the first relevant answer, from 1: float64 (q,), NaN for a query without a relevant item.
 
-    Infinity where none is among the first k: the rank is beyond what was ranked. A median may hold infinity, a mean may
-    not, so rank the whole gallery for a mean (`relevance.match_ranks` does, without ever holding the whole ranking).
+    Infinity where none is among the first k; for a mean, rank the whole gallery (`relevance.match_ranks`).
     >>> rank_of_first([[False, True, True], [False, False, False]], [2, 2]).tolist()
     [2.0, inf]
     """
@@ -112,9 +109,8 @@ def ndcg_at_k(gains, gallery_gains, k=None):
 
     After Järvelin and Kekäläinen (2002). gains (q, >= k) are those of the answers, best first; the gain at rank i is
     divided by log2(i + 1). gallery_gains (q, n) are the gains of the whole gallery in any order (each query's k largest
-    are enough): the ideal ranking comes from them, not from what was found. Gains are used as they are; for the form
-    with 2^grade - 1, pass 2.0**grade - 1. NaN for a query whose gallery holds no gain. ValueError for negative gains,
-    and if the answers gain more than the ideal, which means that gallery_gains is not the whole gallery.
+    are enough), for the ideal ranking. For the form with 2^grade - 1, pass 2.0**grade - 1. NaN for a query whose
+    gallery holds no gain. ValueError for negative gains, and if the answers gain more than the ideal.
 
     Gains 1, 2 where 2, 1 was possible: (1 + 2 / log2(3)) / (2 + 1 / log2(3)).
     >>> float(ndcg_at_k([[1, 2]], [[2, 0, 1]]).round(4)[0])
@@ -146,8 +142,8 @@ def label_scores(predicted_sets, true_sets, zero_division=0.0):
     predicted_sets and true_sets are bool (n, L). With P and T the labels predicted for an image and its true ones:
         precision |P and T| / |P|         recall |P and T| / |T|
         accuracy  |P and T| / |P or T|    F1     2 |P and T| / (|P| + |T|)
-    (Godbole and Sarawagi, 2004). Where a divisor is 0 the value is `zero_division`: 0, or 1 to praise an empty
-    prediction for an image without labels. Their means are scikit-learn's scores with average="samples".
+    (Godbole and Sarawagi, 2004). Where a divisor is 0 the value is `zero_division`, 0 or 1. Their means are
+    scikit-learn's scores with average="samples".
 
     Predicted shirt and hat, true shirt and shoe: one of two is right, one of two is found, one of three is shared.
     >>> scores = label_scores([[1, 1, 0]], [[1, 0, 1]])
@@ -216,8 +212,7 @@ def chance_average_precision(n_relevant, n_gallery, k=None, divisor="min(k, R)")
     n_relevant (q,) of n_gallery items are relevant. In a shuffled gallery of N items, rank i holds a relevant one with
     probability R / N, and then i - 1 ranks before it hold a relevant one with probability (R - 1) / (N - 1) each. So
         E[sum of precisions] = R / N * (H + (R - 1) / (N - 1) * (k - H)),   H = 1 + 1/2 + ... + 1/k,
-    divided by `divisor`. With "hits" the divisor varies too: given h > 0 hits, they lie anywhere in the first k, which
-    is the sum above for R = h, N = k; h follows the hypergeometric distribution.
+    divided by `divisor`. With "hits", given h > 0 hits, it is the sum for R = h, N = k, and h is hypergeometric.
 
     One relevant item of two: 1 with probability 1/2, else 1/2.
     >>> chance_average_precision([1], 2).tolist()

@@ -39,8 +39,8 @@ def judge(neighbours, query_labels, gallery_labels, self_in_gallery=False):
 def average_precision(neighbours, query_labels, gallery_labels, k=None, self_in_gallery=False, divisor="min(k, R)"):
     """Average precision of the neighbours, relevant being those of the query's class: float64 (q,), NaN without any.
 
-    neighbours (q, >= k) holds gallery rows, best first; k defaults to all of them, `divisor` is one of
-    `metrics.DIVISORS`. With self_in_gallery, every query is a gallery item and must not be among its own neighbours.
+    k defaults to all of them, `divisor` is one of `metrics.DIVISORS`. With self_in_gallery, every query is a gallery
+    item and must not be among its own neighbours.
 
     A hit at rank 2, of two hats: (1 / 2) / 2.
     >>> average_precision([[2, 0]], ["hat"], ["hat", "hat", "shoe"]).tolist()
@@ -109,10 +109,9 @@ def label_iou(query_label_sets, gallery_label_sets, neighbours):
 def hierarchy_similarity(query_labels, gallery_labels, hierarchy, neighbours=None):
     """How far down the tree of classes query and neighbour go together: float64 (q, k), 0 to 1; by default (q, n).
 
-    Depth of the lowest common ancestor over the depth of the two leaves (their mean, where they differ: Wu and Palmer,
-    1994). The root has depth 0, so two classes with only the root in common score 0, and equal classes score 1.
-    hierarchy is a table with the columns ``class`` and ``parent`` (a DataFrame, or a dict of lists); the parent of a
-    root is missing, empty, or itself. Several roots are taken to hang on one more root above them.
+    Depth of the lowest common ancestor over the mean depth of the two leaves (Wu and Palmer, 1994): 0 with only the
+    root in common, 1 for equal classes. hierarchy has the columns ``class`` and ``parent`` (a DataFrame, or a dict of
+    lists); the parent of a root is missing, empty, or itself. Several roots hang on one more root above them.
 
     >>> tree = {"class": ["all", "cat", "truck", "tiger", "lion"], "parent": ["", "all", "all", "cat", "cat"]}
     >>> hierarchy_similarity(["tiger"], ["tiger", "lion", "truck"], tree).tolist()

@@ -1,10 +1,9 @@
 """Is a difference real? Intervals, paired tests and verdicts for values measured query by query.
 
 What is in it
-    means and intervals   mean_over_queries, bootstrap_interval, median_interval
-    a against b           paired_difference -> Effect(mean, low, high, p_value, n, margin)
-    many claims           holm
-    the decision          p_value_against, equivalence, verdict -> "holds", "contradicted" or "undecided"
+    mean_over_queries, bootstrap_interval, median_interval    means and intervals
+    paired_difference    a against b -> Effect(mean, low, high, p_value, n, margin)
+    holm, p_value_against, equivalence, verdict    many claims, and the decision
 
 ``values`` is float (q,), one value a query, or (seeds, q): one row for each time the model was trained. A query without
 a value is NaN (under every seed), is left out of a mean, and is counted there. ``clusters`` (q,) names what each query
@@ -77,9 +76,8 @@ def mean_over_queries(values):
 def bootstrap_interval(values, clusters=None, level=0.95, seed=0, n_resamples=5000):
     """Between which two means does the true one lie, in `level` of all studies like this one? (low, high).
 
-    values (q,) or (seeds, q); NaN are left out. It says how far the mean would move with other queries of the same
-    kind and, where there are seeds, with newly trained models; not with another gallery. One query or one cluster says
-    nothing about the spread: (nan, nan). ValueError if no query has a value.
+    It says how far the mean would move with other queries of the same kind and, where there are seeds, with newly
+    trained models; not with another gallery. (nan, nan) for one query or one cluster. ValueError for none with a value.
 
     >>> bootstrap_interval([0.5, 0.5, 0.5])
     (0.5, 0.5)
@@ -126,10 +124,9 @@ def paired_difference(a, b, clusters=None, margin=0.0, paired_seeds=False, level
     out; in one only: ValueError.
 
     The p-value is two-sided against `margin`; for a pair (low, high), against the end nearer to the mean. Without seeds
-    it is from the sign-flip permutation test (Fisher, 1935): were the mean the margin, each query's (or cluster's)
-    distance from it could as well have the other sign. It is the share of sign patterns whose mean lies at least as far
-    from the margin. All patterns are tried where they are at most n_resamples; otherwise as many are drawn, and the
-    observed one is counted among them, so it is never below 1 / (n_resamples + 1). With seeds it is from the t
+    it is from the sign-flip permutation test (Fisher, 1935): the share of sign patterns, of the distances of queries or
+    clusters from the margin, whose mean lies at least as far from it. All patterns are tried where they are at most
+    n_resamples; otherwise as many are drawn, and the observed one is counted among them. With seeds it is from the t
     statistic on which the interval rests.
 
     Three queries, a better in each: only + + + and - - - of the 8 patterns are as extreme.
@@ -152,10 +149,11 @@ def paired_difference(a, b, clusters=None, margin=0.0, paired_seeds=False, level
     if max(map(len, sample.parts)) == 1:
         whole = sum(part[0] for part in sample.parts) - margin
         p_value = _sign_flip(np.bincount(sample.members, weights=whole), seed, n_resamples)
-    elif len(sample.sizes) == 1:
+    elif len(sample.sizes) == 1 or spread.mean == margin:
         p_value = 1.0
     else:
-        p_value = _t_test(spread, margin)
+        distance = abs(spread.mean - margin)
+        p_value = float(2 * np.interp(distance / spread.error, *_tails(spread), right=0.0)) if spread.error else 0.0
     return Effect(spread.mean, low, high, p_value, len(sample.members), margin)
 
 
@@ -163,8 +161,7 @@ def holm(p_values):
     """The p-values of several claims, corrected for their number (Holm, 1979): float64, in the same order.
 
     The smallest of m is multiplied by m, the next by m - 1, and so on; none falls below one before it, none passes 1.
-    Claims below alpha then hold together: the chance that any of them is false is at most alpha. None and NaN are not
-    counted and stay NaN.
+    The chance that any claim below alpha is false is then at most alpha. None and NaN are not counted and stay NaN.
 
     Of two: 0.01 * 2, then 0.04 * 1.
     >>> holm([0.04, None, 0.01]).tolist()
@@ -201,8 +198,7 @@ def p_value_against(effect, margin=0.0):
 def equivalence(effect, within):
     """The p-value for "the effect lies within the margin": two one-sided tests (Schuirmann, 1987), the larger, doubled.
 
-    within is a number m, for -m to m, or a pair (low, high). Doubled, it is below 0.05 where the 95 % interval lies
-    inside; undoubled that would be the 90 % interval, which nobody is shown. 1 where the mean is outside.
+    within is m, for -m to m, or (low, high). Doubled, it is below 0.05 where the 95 % interval lies inside.
     >>> equivalence((0.0, -1.0, 1.0), within=0.9) > 0.05 > equivalence((0.0, -1.0, 1.0), within=1.1)
     True
     """
@@ -213,10 +209,9 @@ def equivalence(effect, within):
 def verdict(effect, above=None, below=None, within=None, alpha=0.05, p_value=None):
     """ "holds", "contradicted" or "undecided": is the effect above or below a margin, or within one?
 
-    effect is an Effect, (value, low, high), or one exact number, such as a count. One of above, below, within is given;
-    within is a number m, for -m to m, or a pair (low, high). An exact number is decided as it stands (within counts its
-    ends in). Otherwise the claim is decided where the p-value is below alpha: it holds if the mean lies on the claimed
-    side, else it is contradicted. p_value replaces the effect's own, for one that was corrected for other claims.
+    effect is an Effect, (value, low, high), or one exact number, such as a count, which is decided as it stands (within
+    counts its ends in). One of above, below, within is given. The claim is decided where the p-value is below alpha: it
+    holds if the mean lies on the claimed side. p_value replaces the effect's own, for one that was corrected (`holm`).
 
     >>> verdict((0.03, 0.01, 0.05), above=0.0), verdict((0.03, 0.01, 0.05), within=0.04), verdict(7, below=3)
     ('holds', 'undecided', 'contradicted')
@@ -226,15 +221,11 @@ def verdict(effect, above=None, below=None, within=None, alpha=0.05, p_value=Non
     value = effect if is_exact else effect[0]
     if not np.isfinite(value):
         raise ValueError(f"an effect must be finite, got {value}")
+    if not is_exact and not (p_value_against(effect, margin) if p_value is None else p_value) < alpha:
+        return "undecided"
     if relation == "within":
-        is_so = margin[0] <= value <= margin[1]
-    else:
-        is_so = value > margin if relation == "above" else value < margin
-    if not is_exact:
-        p_value = p_value_against(effect, margin) if p_value is None else p_value
-        if not p_value < alpha:
-            return "undecided"
-    return "holds" if is_so else "contradicted"
+        return "holds" if margin[0] <= value <= margin[1] else "contradicted"
+    return "holds" if (value > margin if relation == "above" else value < margin) else "contradicted"
 
 
 def the_relation(above=None, below=None, within=None):
@@ -335,13 +326,6 @@ def _sign_flip(distances, seed, n_resamples):
             flipped = np.unpackbits(random_bytes, axis=1, count=n)  # (b, n)
         extreme += int(np.sum(np.abs(distances.sum() - 2.0 * (flipped @ distances)) >= observed))
     return extreme / n_patterns if try_all else (extreme + 1) / (n_patterns + 1)
-
-
-def _t_test(spread, margin):
-    distance = abs(spread.mean - margin)
-    if distance == 0 or spread.error == 0:
-        return float(distance == 0)
-    return float(2 * np.interp(distance / spread.error, *_tails(spread), right=0.0))
 
 
 def _tails(spread):

@@ -1,8 +1,8 @@
 """Hubs, gallery items that are the answer to too many queries: counted and corrected.
 
-In a space of many dimensions a few items are close to almost everything, and many items to nothing. The first are
-hubs: they fill the answers to unrelated queries. The others are never found. Between two kinds of items (images and
-their captions) the effect is stronger than within one, since one cloud of points may lie to one side of the other.
+In a space of many dimensions a few items are close to almost everything: hubs, which fill the answers to unrelated
+queries, while many others are never found. Between two kinds of items (images and their captions) the effect is
+stronger than within one.
 
 Contents
     k_occurrence, hubness   how often each gallery item is among the first k answers; how uneven these counts are
@@ -54,10 +54,9 @@ def hubness(neighbours, n_gallery):
     """How unevenly answers spread over the gallery: Hubness(skewness, chance, largest, never), from neighbours (q, k).
 
     The skewness of the k-occurrences is their third central moment over the cube of their standard deviation
-    (Radovanovic et al., 2010): 0 if every item is found equally often, large if a few items are found very often. It
-    depends on q, k and n_gallery: a search that returns k random items has binomial counts, p = k / n_gallery, of
-    skewness (1 - 2 p) / sqrt(q p (1 - p)). Compare with this `chance`. An item that is right for several queries is
-    rightly found more often.
+    (Radovanovic et al., 2010): 0 if every item is found equally often, large if a few are found very often. Compare it
+    with `chance`: a search that returns k random items has binomial counts, p = k / n_gallery, of skewness
+    (1 - 2 p) / sqrt(q p (1 - p)).
 
     Counts 2, 0, 0, 0 about their mean 1/2: third moment (27 - 3) / 8 / 4 = 3/4, variance 3/4.
     >>> found = hubness([[0], [0]], n_gallery=4)
@@ -101,8 +100,7 @@ def lift(queries, gallery, offsets):
     """Add a coordinate so that Euclidean distance ranks by cosine minus offset: float32 (q, d + 1) and (n, d + 1).
 
     queries (q, d), gallery (n, d), offsets (n,). All rows are scaled to length 1; then a gallery row gets the last
-    coordinate sqrt(2 (offset - smallest offset)), a query 0. So distance² = 2 - 2 (cosine - offset) - 2 smallest: the
-    larger the offset, the farther away. The correction costs four bytes a row and works with any Euclidean index.
+    coordinate sqrt(2 (offset - smallest offset)), a query 0. So distance² = 2 - 2 (cosine - offset) - 2 smallest.
     ValueError for rows of zeros, NaN or infinity, or another number of offsets.
 
     By cosine the first row is nearer (1 against 0.8), but it is close to everything. With the offsets 0.5 and 0.1:

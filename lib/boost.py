@@ -1,8 +1,8 @@
 """The attribute boost: what a few thousand carefully labelled images add to any embedding.
 
-A network with one hidden layer learns to read each image's attributes (and the words of its name) from an embedding
-made by another network, by PCA or by a histogram. Its hidden layer then replaces the embedding in a search. After
-"Boosting image retrieval with accurately labeled small data".
+A network with one hidden layer learns to read each image's attributes (and the words of its name) from any embedding.
+Its hidden layer then replaces the embedding in a search. After "Boosting image retrieval with accurately labeled small
+data".
 
 Contents
     fit, Options, Boosted, boost_loss   train on embeddings and attributes, or names, or both; its numbers and result
@@ -98,8 +98,8 @@ class Boosted:
 def fit(embeddings, attributes=None, names=None, options=Options(), watch=None, checkpoint=None, progress=True):
     """Train a `networks.BoostHead` on embeddings (n, d) and their labels: `Boosted`.
 
-    attributes   DataFrame of n rows: every column is an attribute, every value a class. A missing value (NaN, None, "")
-                 is left out of the loss. This is task 1 of the source
+    attributes   DataFrame of n rows, a column for each attribute; a missing value (NaN, None, "") is left out of the
+                 loss. This is task 1 of the source
     names        n texts whose words are to be written (task 2); with attributes too, task 3
     watch        watch(Boosted) -> {name: number} after each epoch: columns "validation_<name>" of the history
     checkpoint, progress  as in `training.train`
@@ -121,7 +121,12 @@ def fit(embeddings, attributes=None, names=None, options=Options(), watch=None, 
     n_held_out = max(1, round(options.validation * len(embeddings))) if options.validation else 0
     held_out, trained = np.split(order, [n_held_out])
     train, validation = ([array[rows] for array in (embeddings, codes, words)] for rows in (trained, held_out))
-    head = _new_head(train[0], values, vocabulary, options)
+    n_values, n_words = [len(known) for known in values.values()], len(vocabulary) + 1 if vocabulary else 0
+    scale = float(np.sqrt(np.mean(np.square(train[0], dtype=np.float64))))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(options.seed)
+        head = networks.BoostHead(embeddings.shape[1], n_values, n_words, options.n_recurrent, scale=scale)
+    head.to("cuda" if torch.cuda.is_available() else "cpu")
     optimiser = torch.optim.Adam(head.parameters(), lr=options.rate, weight_decay=options.weight_decay)
     batches = training.Batches(train, min(options.batch_size, len(trained)), seed=options.seed)
 
@@ -164,9 +169,8 @@ def boost_loss(attribute_logits, word_logits, codes, words):
 def sample_groups(table, columns, n_groups=100, group_size=40, seed=0):
     """Draw `n_groups` groups and `group_size` rows of each, in random order: int64 (n_groups * group_size,).
 
-    A group is all rows of the table with the same values in all of `columns`; here a missing value is a value. Groups
-    with fewer than `group_size` rows are left out; the others are equally likely, and so are their rows. ValueError for
-    an unknown column (with the nearest names), and for fewer groups than asked for (with their number).
+    A group is all rows with the same values in all of `columns`; here a missing value is a value. Groups with fewer
+    rows than `group_size` are left out. ValueError for an unknown column, and for fewer groups than asked for.
 
     >>> table = pd.DataFrame({"colour": ["red", "red", "blue", "red", "blue"]})
     >>> sorted(sample_groups(table, ["colour"], n_groups=1, group_size=3).tolist())
@@ -216,8 +220,8 @@ def encode_attributes(table, columns=None):
 def encode_names(names, min_count=6):
     """Names as word codes, int64 (n, length of the longest + 1), and the vocabulary, most frequent first.
 
-    Code i from 1 is vocabulary[i - 1]; 0 ends a name; -1 pads the row. Words in fewer than `min_count` names are left
-    out. A name with no words left is missing: -1 throughout. ValueError if no word is left at all.
+    Code i from 1 is vocabulary[i - 1]; 0 ends a name; -1 pads the row, and fills it where no word is left: those in
+    fewer than `min_count` names are left out. ValueError if none is left at all.
     >>> encode_names(["red shoe", "old shoe", "Red hat", ""], min_count=2)[0].tolist()
     [[1, 2, 0], [2, 0, -1], [1, 0, -1], [-1, -1, -1]]
     """
@@ -270,16 +274,6 @@ def _encoded(n, attributes, names, min_count):
         if len(array) != n:
             raise ValueError(f"expected {n} {what}, one for each embedding, got {len(array)}")
     return codes, values, words, vocabulary
-
-
-def _new_head(embeddings, values, vocabulary, options):
-    """An untrained head for these embeddings, on the GPU if there is one."""
-    n_values, n_words = [len(known) for known in values.values()], len(vocabulary) + 1 if vocabulary else 0
-    scale = float(np.sqrt(np.mean(np.square(embeddings, dtype=np.float64))))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(options.seed)
-        head = networks.BoostHead(embeddings.shape[1], n_values, n_words, options.n_recurrent, scale=scale)
-    return head.to("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _step(model, batch):

@@ -1,11 +1,9 @@
 """Small networks of the course, for torch.
 
 Contents
-    SmallNetwork   two convolutions and three linear maps: the network of the siamese and triplet notebook
-    NestedResNet   a small residual network that embeds photos of about 64 x 64
-    NestedHead     classifiers on the first 8, 16, ... coordinates of an embedding
-    BoostHead      reads attributes and a name from an embedding through a hidden layer, the boosted embedding
-    UNet           a value for every pixel, from the maps of one of these networks
+    SmallNetwork, NestedResNet   embed photos: two convolutions and three linear maps; a small residual network
+    NestedHead, BoostHead        classifiers on the first 8, 16, ... coordinates; readers of attributes and of a name
+    UNet                         a value for every pixel, from the maps of a network
 
 Needs torch. Copy this file alone.
 """
@@ -16,52 +14,33 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = [
-    "BoostHead",
-    "NestedHead",
-    "NestedResNet",
-    "SmallNetwork",
-    "UNet",
-]
-
 
 class SmallNetwork(nn.Module):
     """Embed small images by two convolutions and three linear maps: float (n, channels, h, w) -> (n, dimension).
 
     5 x 5 convolutions to 32 and 64 channels, without padding, each followed by ReLU and 2 x 2 max pooling; linear maps
-    to 256, 256 and `dimension`, each followed by ReLU. This is the network of Conde, Martin and López, Image retrieval,
-    who have a ReLU after the last map too, so that no coordinate is negative; `output_relu=False` leaves it out. With
-    `normalise`, rows have length 1 (a row of zeros stays zeros). h = w = `image_size`, at least 16. ValueError for
-    images of another size.
+    to 256, 256 and `dimension`, each followed by ReLU (Conde, Martin and López, Image retrieval); `output_relu=False`
+    leaves the last one out. With `normalise`, rows have length 1 (a row of zeros stays zeros). h = w = `image_size`, at
+    least 16. ValueError for images of another size.
 
-    >>> import torch
     >>> SmallNetwork(image_size=32, dimension=10)(torch.zeros(5, 3, 32, 32)).shape
     torch.Size([5, 10])
     """
 
     def __init__(
-        self,
-        channels: int = 3,
-        image_size: int = 64,
-        dimension: int = 10,
-        output_relu: bool = True,
+        self, channels: int = 3, image_size: int = 64, dimension: int = 10, output_relu: bool = True,
         normalise: bool = False,
-    ):
+    ):  # fmt: skip
         super().__init__()
         side = ((image_size - 4) // 2 - 4) // 2  # of the maps, after both convolutions and poolings
         if side < 1:
             raise ValueError(f"image_size must be at least 16, got {image_size}")
         self.image_shape, self.normalise = (channels, image_size, image_size), normalise
-        self.convolutions = nn.Sequential(
-            *(nn.Conv2d(channels, 32, 5), nn.ReLU(), nn.MaxPool2d(2)),
-            *(nn.Conv2d(32, 64, 5), nn.ReLU(), nn.MaxPool2d(2)),
-        )
-        self.linear = nn.Sequential(
-            *(nn.Linear(64 * side * side, 256), nn.ReLU()),
-            *(nn.Linear(256, 256), nn.ReLU()),
-            nn.Linear(256, dimension),
-            nn.ReLU() if output_relu else nn.Identity(),
-        )
+        first = nn.Conv2d(channels, 32, 5), nn.ReLU(), nn.MaxPool2d(2)
+        self.convolutions = nn.Sequential(*first, nn.Conv2d(32, 64, 5), nn.ReLU(), nn.MaxPool2d(2))
+        hidden = nn.Linear(64 * side * side, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU()
+        last = nn.ReLU() if output_relu else nn.Identity()
+        self.linear = nn.Sequential(*hidden, nn.Linear(256, dimension), last)
 
     def forward(self, x: Tensor) -> Tensor:
         if x.shape[1:] != self.image_shape:
@@ -75,18 +54,12 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, n_in: int, n_out: int, stride: int):
         super().__init__()
-        self.convolutions = nn.Sequential(
-            nn.Conv2d(n_in, n_out, 3, stride, padding=1, bias=False),
-            nn.BatchNorm2d(n_out),
-            nn.ReLU(),
-            nn.Conv2d(n_out, n_out, 3, padding=1, bias=False),
-            nn.BatchNorm2d(n_out),
-        )
-        self.shortcut = nn.Identity()
+        first = nn.Conv2d(n_in, n_out, 3, stride, padding=1, bias=False), nn.BatchNorm2d(n_out), nn.ReLU()
+        second = nn.Conv2d(n_out, n_out, 3, padding=1, bias=False), nn.BatchNorm2d(n_out)
+        self.convolutions, self.shortcut = nn.Sequential(*first, *second), nn.Identity()
         if stride > 1 or n_in != n_out:
-            self.shortcut = nn.Sequential(
-                nn.AvgPool2d(stride, ceil_mode=True), nn.Conv2d(n_in, n_out, 1, bias=False), nn.BatchNorm2d(n_out)
-            )
+            fitted = nn.Conv2d(n_in, n_out, 1, bias=False), nn.BatchNorm2d(n_out)
+            self.shortcut = nn.Sequential(nn.AvgPool2d(stride, ceil_mode=True), *fitted)
 
     def forward(self, x: Tensor) -> Tensor:
         return functional.relu(self.convolutions(x) + self.shortcut(x))
@@ -99,19 +72,15 @@ class NestedResNet(nn.Module):
     halves the sides once, the average over positions, and a linear map. At 64 x 64 the maps have sides of 32, 16, 8 and
     4. It is nested only by the loss that trains it (`NestedHead`). `NestedResNet(**network.config)` rebuilds it.
 
-    >>> import torch
     >>> network = NestedResNet(stem=4, widths=(8, 16), blocks=(1, 1), dimension=32)
     >>> network(torch.zeros(5, 3, 64, 64)).shape
     torch.Size([5, 32])
     """
 
     def __init__(
-        self,
-        stem: int = 32,
-        widths: Sequence[int] = (80, 160, 320),
-        blocks: Sequence[int] = (2, 2, 1),
+        self, stem: int = 32, widths: Sequence[int] = (80, 160, 320), blocks: Sequence[int] = (2, 2, 1),
         dimension: int = 512,
-    ):
+    ):  # fmt: skip
         super().__init__()
         if len(widths) != len(blocks):
             raise ValueError(f"widths and blocks must be equally long, one of each a stage, got {widths} and {blocks}")
@@ -119,9 +88,8 @@ class NestedResNet(nn.Module):
         self.stem = nn.Sequential(nn.Conv2d(3, stem, 3, 2, padding=1, bias=False), nn.BatchNorm2d(stem), nn.ReLU())
         stages, n_in = [], stem
         for width, n_blocks in zip(widths, blocks, strict=True):
-            stages.append(
-                nn.Sequential(*(ResidualBlock(width if b else n_in, width, 1 if b else 2) for b in range(n_blocks)))
-            )
+            each = (ResidualBlock(width if b else n_in, width, 1 if b else 2) for b in range(n_blocks))
+            stages.append(nn.Sequential(*each))
             n_in = width
         self.stages = nn.Sequential(*stages)
         self.embedding = nn.Linear(n_in, dimension)
@@ -146,7 +114,6 @@ class NestedHead(nn.Module):
     logits are `scale` times the cosine to each class's weights, so training acts on the angle, by which neighbours are
     searched; without it they are the paper's linear maps (MRL-E without a bias).
 
-    >>> import torch
     >>> head = NestedHead(sizes=(2, 4), n_classes=3)
     >>> [tuple(logits.shape) for logits in head(torch.zeros(5, 4))]
     [(5, 3), (5, 3)]
@@ -183,27 +150,18 @@ class BoostHead(nn.Module):
     `n_values` values; and, with `n_words`, a GRU of `n_recurrent` units that starts from the hidden layer and writes a
     name word by word. As in "Boosting image retrieval with accurately labeled small data", the linear maps have He's
     initial weights (2015, uniform) and a bias of 0.01. Two additions of ours: embeddings are divided by `scale` to suit
-    these weights, and a linear map with a tanh brings the hidden layer to the GRU's width and range.
-
-    Words are codes from 0 to n_words - 1; 0 marks the end of a name, and is the predecessor of its first word.
-
+    these weights, and a linear map with a tanh brings the hidden layer to the GRU's width and range. Words are codes
+    from 0 to n_words - 1; 0 marks the end of a name, and is the predecessor of its first word.
     >>> head = BoostHead(8, n_values=(3, 2), n_words=10, n_recurrent=16)
     >>> attributes, words = head(torch.ones(5, 8), torch.zeros(5, 4, dtype=torch.long))
     >>> [tuple(each.shape) for each in attributes], tuple(words.shape)
     ([(5, 3), (5, 2)], (5, 4, 10))
-    >>> head.embed(torch.ones(5, 8)).norm(dim=1).round(decimals=4).tolist()
-    [1.0, 1.0, 1.0, 1.0, 1.0]
     """
 
     def __init__(
-        self,
-        n_inputs: int,
-        n_values: Sequence[int] = (),
-        n_words: int = 0,
-        n_recurrent: int = 512,
-        n_word_inputs: int = 128,
-        scale: float = 1.0,
-    ):
+        self, n_inputs: int, n_values: Sequence[int] = (), n_words: int = 0, n_recurrent: int = 512,
+        n_word_inputs: int = 128, scale: float = 1.0,
+    ):  # fmt: skip
         super().__init__()
         if not n_values and not n_words:
             raise ValueError("expected n_values, n_words or both, got neither")
@@ -249,14 +207,12 @@ class BoostHead(nn.Module):
 class UNet(nn.Module):
     """A value for every pixel: float (n, 3, h, w) -> logits (n, n_outputs, h, w) (Ronneberger et al. 2015).
 
-    `encoder` is a network with `maps(x)`, finest first, and their widths `map_widths` (`NestedResNet`). The
-    decoder works back up: at each step the map is enlarged to the next finer one and concatenated with it, followed by
-    two 3 x 3 convolutions; the last step concatenates the photo itself. `widths` are those of the decoder, finest
-    first, one for the photo and one for each map but the coarsest (default: 16, then half the map's width, at least
-    16). Any height and width will do. The original crops instead of padding; here every convolution pads. ValueError
-    for another number of widths.
+    `encoder` is a network with `maps(x)`, finest first, and their widths `map_widths` (`NestedResNet`). At each step
+    back up the map is enlarged to the next finer one and concatenated with it (the last one with the photo itself),
+    followed by two 3 x 3 convolutions, padded where the original crops. `widths` are those of the decoder, finest
+    first, one for the photo and one for each map but the coarsest (default: half the map's width, at least 16).
+    ValueError for another number of widths.
 
-    >>> import torch
     >>> UNet(NestedResNet())(torch.zeros(2, 3, 50, 37)).shape
     torch.Size([2, 1, 50, 37])
     """
@@ -266,12 +222,16 @@ class UNet(nn.Module):
         beside = (3, *encoder.map_widths[:-1])
         widths = [max(16, width // 2) for width in beside] if widths is None else list(widths)
         if len(widths) != len(beside):
-            raise ValueError(
-                f"expected {len(beside)} widths, one for the photo and each map but the coarsest, got {widths}"
-            )
+            wanted = f"{len(beside)} widths, one for the photo and each map but the coarsest"
+            raise ValueError(f"expected {wanted}, got {widths}")
         self.encoder = encoder
         below = (*widths[1:], encoder.map_widths[-1])
-        self.steps = nn.ModuleList(_two_convolutions(*each) for each in zip(below, beside, widths, strict=True))
+        self.steps = nn.ModuleList()
+        for n_below, n_beside, n_out in zip(below, beside, widths, strict=True):
+            layers = []
+            for n_in in (n_below + n_beside, n_out):
+                layers += [nn.Conv2d(n_in, n_out, 3, padding=1, bias=False), nn.BatchNorm2d(n_out), nn.ReLU()]
+            self.steps.append(nn.Sequential(*layers))
         self.output = nn.Conv2d(widths[0], n_outputs, 1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -280,10 +240,3 @@ class UNet(nn.Module):
             enlarged = functional.interpolate(coarse, fine.shape[2:], mode="bilinear", align_corners=False)
             coarse = step(torch.cat([enlarged, fine], dim=1))
         return self.output(coarse)
-
-
-def _two_convolutions(n_below: int, n_beside: int, n_out: int) -> nn.Sequential:
-    layers = []
-    for n_in in (n_below + n_beside, n_out):
-        layers += [nn.Conv2d(n_in, n_out, 3, padding=1, bias=False), nn.BatchNorm2d(n_out), nn.ReLU()]
-    return nn.Sequential(*layers)

@@ -8,17 +8,16 @@ An entry is a folder whose name is the digest of everything the numbers depend o
     data/models/<digest of key and start>/<digest>.safetensors       the weights, with the training's history
     data/models/<digest of key and start>/unfinished.pt              only during training: the loop's own checkpoint
 
-Every file is written to a temporary place and then moved, and its name carries the digest of its bytes. So a run that
-was killed resumes where it stopped, a damaged file is noticed, reported and replaced, and two processes that fill the
-same entry at once do some work twice but both end with a sound entry. No pickle is read.
+Every file is written to a temporary place and then moved, and its name carries the digest of its bytes. So a killed run
+resumes where it stopped, a damaged file is noticed and replaced, and two processes may fill one entry. No pickle is
+read.
 
 Contents
     embeddings, by_image, trained    read from the cache, or compute and store
     digest_files, digest_array, digest_weights    what to put into a key
     entries, clear                   list entries of a folder, and remove them
 
-Needs numpy and tqdm; `trained` and `digest_weights` also need torch, pandas and safetensors, which are imported only
-there, so that a notebook without torch can use the rest. Copy this file alone.
+Needs numpy and tqdm; `trained` and `digest_weights` also torch, pandas and safetensors. Copy this file alone.
 """
 
 import hashlib
@@ -43,13 +42,10 @@ def embeddings(folder, key, compute, n, part=512, progress=True):
     key       dict that JSON can hold: everything the numbers depend on. For images through a network:
               {"images": digest_files(collection.paths), "size": 96} | backbone.key
     compute   compute(start, stop) -> embeddings (stop - start, d) of rows start to stop - 1; called for missing parts
-    n         number of rows, at least 1
     part      rows in a part, which is the most that a killed run loses. Parts stored with another size are not found
-    progress  show a bar, in a terminal or a notebook
 
     A stored part whose bytes have changed is computed again, with a UserWarning that names the file. ValueError for a
-    key that JSON cannot hold, and for embeddings of the wrong shape or type or with values that are not finite (the
-    message names the rows); such a part is not stored.
+    key that JSON cannot hold, and for embeddings of the wrong shape or type or not finite; they are not stored.
 
     >>> numbers = lambda start, stop: np.arange(start, stop)[:, None] / [1, 2]
     >>> place = tempfile.mkdtemp()
@@ -72,14 +68,13 @@ def embeddings(folder, key, compute, n, part=512, progress=True):
             new = _stored_rows(entry, start, stop)
             if new is None:
                 new = _checked_rows(compute(start, stop), start, stop)
-                _store_rows(entry, start, stop, new)
-            if rows is None:
-                rows = np.empty((n, new.shape[1]), np.float32)
+                np.save(buffer := io.BytesIO(), new, allow_pickle=False)
+                _write(entry / f"{_part_name(start, stop)}.{_digest(buffer.getvalue())}.npy", buffer.getvalue())
+            rows = np.empty((n, new.shape[1]), np.float32) if rows is None else rows
             if new.shape[1] != rows.shape[1]:
-                raise ValueError(
-                    f"expected {rows.shape[1]} dimensions in rows {start} to {stop - 1}, as in the rows before, got "
-                    f"{new.shape[1]}; does the key hold everything the numbers depend on? The entry is {entry}"
-                )
+                wanted = f"{rows.shape[1]} dimensions in rows {start} to {stop - 1}, as in the rows before"
+                doubt = f"does the key hold everything the numbers depend on? The entry is {entry}"
+                raise ValueError(f"expected {wanted}, got {new.shape[1]}; {doubt}")
             rows[start:stop] = new
             bar.update(stop - start)
     return rows
@@ -88,14 +83,10 @@ def embeddings(folder, key, compute, n, part=512, progress=True):
 def by_image(folder, key, paths, compute, part=512, progress=True):
     """Embeddings float32 (n, d) of image files: each computed once, whatever choice of images is asked for.
 
-    folder    of the cache; None: as `embeddings`
-    key       dict that JSON can hold: everything the numbers depend on but the images: {"size": 96} | backbone.key
+    key       everything the numbers depend on but the images: {"size": 96} | backbone.key
     paths     of the n image files, at least 1. An image is known by the SHA-256 of its bytes, not by its name
     compute   compute(rows) -> embeddings (len(rows), d) of paths[rows], rows an int array; called for what is missing
-    part      images that are computed and stored at a time, which is the most that a killed run loses
-    progress  show a bar, in a terminal or a notebook
-
-    A damaged file, a key that JSON cannot hold and unusable embeddings: as `embeddings`.
+    folder, part, errors    as in `embeddings`
     >>> place = Path(tempfile.mkdtemp())
     >>> paths = [place / name for name in "abc"]
     >>> _ = [path.write_text(path.name) for path in paths]
@@ -117,7 +108,9 @@ def by_image(folder, key, paths, compute, part=512, progress=True):
             rows = missing[start : start + part]
             new = _checked_rows(compute(rows), 0, len(rows))
             ids = np.array([names[row] for row in rows], "U64")
-            _store_images(entry, ids, new)
+            np.savez(buffer := io.BytesIO(), images=ids, rows=new)
+            data = buffer.getvalue()
+            _write(entry / f"images-{_digest(ids.tobytes())}.{_digest(data)}.npz", data)
             known |= zip(ids.tolist(), new, strict=True)
             bar.update(len(rows))
     sizes = {len(known[name]) for name in names}
@@ -132,13 +125,11 @@ def trained(folder, key, model, train):
     folder  of the cache; None: `data/models` beside or above the working directory, in the first `data` found
     key     dict that JSON can hold: everything the training depends on (digests of images and labels, learning rate,
             epochs, seed, loss). The weights that `model` starts from are added to it
-    model   torch.nn.Module, changed in place
-    train   train(checkpoint=path) -> history, a DataFrame: trains `model` in place. `path` is for the training loop's
-            own checkpoint (`training.train(..., checkpoint=path)`), from which a killed training resumes; it is removed
-            when the training is done
+    train   train(checkpoint=path) -> history, a DataFrame with attrs: trains `model` in place. A killed training
+            resumes from `path` (`training.train(..., checkpoint=path)`), which is removed at the end
 
-    `history.attrs` is stored too. A file whose bytes have changed is removed with a UserWarning, and the training is
-    done again. ValueError for a key that JSON cannot hold.
+    A file whose bytes have changed is removed with a UserWarning, and the training is done again. ValueError for a key
+    that JSON cannot hold.
     >>> import pandas as pd
     >>> from torch import nn
     >>> line, place = nn.Linear(1, 1, bias=False), tempfile.mkdtemp()
@@ -147,10 +138,9 @@ def trained(folder, key, model, train):
     ...     return pd.DataFrame({"epoch": [1], "loss": [0.1]})
     >>> for _ in range(2):  # the second time the weights come from the cache
     ...     _ = nn.init.constant_(line.weight, 2.0)
-    ...     history = trained(place, {"of": "doctest"}, line, add_one)
-    ...     line.weight.item(), history.loss.tolist()
-    (3.0, [0.1])
-    (3.0, [0.1])
+    ...     trained(place, {"of": "doctest"}, line, add_one).loss.tolist(), line.weight.item()
+    ([0.1], 3.0)
+    ([0.1], 3.0)
     """
     entry = _entry(folder, "models", {**_checked_key(key), "starts from": digest_weights(model)})
     if (stored := _stored_training(entry)) is not None:
@@ -209,7 +199,7 @@ def entries(folder=None):
     []
     """
     found = []
-    for page in _pages(folder):
+    for page in sorted(_folder(folder, "features").glob("*/key.json")):
         content = json.loads(page.read_text(encoding="utf-8"))
         files = [path for path in page.parent.iterdir() if path.suffix in (".npy", ".npz", ".safetensors", ".pt")]
         entry = {"digest": page.parent.name, "key": content, "n": None, "n_stored": None}
@@ -227,7 +217,11 @@ def clear(folder=None, digest=None):
 
     `folder` None: that of the embeddings. KeyError for a digest that is not there.
     """
-    chosen = [page.parent for page in _pages(folder) if digest in (None, page.parent.name)]
+    chosen = [
+        page.parent
+        for page in sorted(_folder(folder, "features").glob("*/key.json"))
+        if digest in (None, page.parent.name)
+    ]
     if digest is not None and not chosen:
         raise KeyError(f"no entry {digest!r} in {_folder(folder, 'features')}")
     for entry in chosen:
@@ -240,10 +234,6 @@ def _folder(folder, kind):
         return Path(folder)
     here = Path.cwd()
     return next((parent for parent in (here, *here.parents) if (parent / "data").is_dir()), here) / "data" / kind
-
-
-def _pages(folder):
-    return sorted(_folder(folder, "features").glob("*/key.json"))
 
 
 def _checked_key(key):
@@ -301,12 +291,6 @@ def _checked_rows(rows, start, stop):
     return rows
 
 
-def _store_rows(entry, start, stop, rows):
-    np.save(buffer := io.BytesIO(), rows, allow_pickle=False)
-    data = buffer.getvalue()
-    _write(entry / f"{_part_name(start, stop)}.{_digest(data)}.npy", data)
-
-
 def _image_digests(paths):
     with ThreadPoolExecutor(8) as pool:  # reading and hashing release Python's lock
         return list(pool.map(lambda path: hashlib.sha256(Path(path).read_bytes()).hexdigest(), paths))
@@ -319,12 +303,6 @@ def _stored_images(entry):
         with np.load(io.BytesIO(data), allow_pickle=False) as stored:
             known |= zip(stored["images"].tolist(), stored["rows"], strict=True)
     return known
-
-
-def _store_images(entry, ids, rows):
-    np.savez(buffer := io.BytesIO(), images=ids, rows=rows)
-    data = buffer.getvalue()
-    _write(entry / f"images-{_digest(ids.tobytes())}.{_digest(data)}.npz", data)
 
 
 def _part_name(start, stop):

@@ -1,7 +1,6 @@
 """Signals that an embedding has collapsed, for use on your own training.
 
-A network that learns distances can cheat by giving all images the same row. Distances then carry no information, and
-the triplet loss stays at its margin. Each function looks at the rows in another way.
+A network that learns distances can cheat by giving all images the same row; the triplet loss then stays at its margin.
 
 Contents
     effective_rank, uniformity      how many directions the rows use, and how evenly they fill the sphere
@@ -98,9 +97,8 @@ def separation(embeddings, labels, n_pairs=20_000, seed=0):
 def active_share(embeddings, labels, margin, n_pairs=20_000, seed=0):
     """The share of triples with a loss: distance to the positive + margin > distance to the negative.
 
-    Near 0 the triples are too easy to teach anything: mine harder ones, or stop. At 1 from the first epoch to the last,
-    no triple is ever solved; with distances near 0, that is a collapse. ValueError for a margin that is not above 0,
-    and if no row has both a positive and a negative.
+    Near 0 the triples are too easy to teach anything; at 1 throughout, with distances near 0, it is a collapse.
+    ValueError for a margin that is not above 0, and if no row has both a positive and a negative.
 
     The anchors are the two at 0 and 1; the negative is 3 or 2 away, and only the first meets a margin of 1.5:
     >>> active_share([[0.0], [1.0], [3.0]], [7, 7, 8], margin=0.5)

@@ -46,10 +46,7 @@ class Measure:
             words = ", ".join(reserved)
             raise ValueError(f"measure {name!r}: {words} is set by the record itself; choose another word")
         more = {key: _scalar(item, f"{key} of {name!r}") for key, item in self.more.items() if item is not None}
-        texts = {
-            key: _text(getattr(self, key), f"{key} of {name!r}", optional=True)
-            for key in ("unit", "data", "definition")
-        }
+        texts = _texts(self, name, "unit", "data", "definition")
         _set(self, name=name, value=value, low=low, high=high, n=_count(self.n, f"n of {name!r}"), more=more, **texts)
 
     @property
@@ -114,10 +111,7 @@ class Claim:
                 raise ValueError(f"margin of {text!r} must be {_MARGINS[self.relation]}, got {self.margin!r}")
         if p_value is not None:
             p_value = number(p_value, f"the p_value of {text!r}")
-        texts = {
-            key: _text(getattr(self, key), f"{key} of {text!r}", optional=True)
-            for key in ("unit", "source", "evidence")
-        }
+        texts = _texts(self, text, "unit", "source", "evidence")
         n = _count(self.n, f"n of {text!r}")
         _set(self, text=text, value=value, low=low, high=high, margin=margin, p_value=p_value, n=n, **texts)
 
@@ -169,10 +163,9 @@ def _figure(value, unit, decimals_of=None, sign=False):
     if isinstance(value, int) and unit != "points":
         return f"{value:{'+' if sign and value else ''},}".replace("-", "−")
     size = abs(value if decimals_of is None else decimals_of)
+    decimals = next((each for each, least in enumerate((100, 10, 1, 0.1)) if size >= least), 4)
     if unit == "points":
         decimals = 1 if size >= 0.1 else 2
-    else:
-        decimals = next((each for each, least in enumerate((100, 10, 1, 0.1)) if size >= least), 4)
     text = f"{value:+,.{decimals}f}"
     if not sign or float(text.replace(",", "")) == 0:
         text = text.removeprefix("+") if value >= 0 or float(text.replace(",", "")) else text[1:]
@@ -186,11 +179,10 @@ def rows_of_measures(measures):
 
 
 def rows_of_claims(claims):
-    rows = [
-        {"claim": each.text, "verdict": each.verdict, "measured": measured(each), "asked": asked(each),
-         "queries": each.n, "evidence": each.evidence, "source": each.source}
-        for each in claims
-    ]  # fmt: skip
+    more = (
+        {"claim": each.text, "measured": measured(each), "asked": asked(each), "queries": each.n} for each in claims
+    )
+    rows = [each.to_dict() | words for each, words in zip(claims, more, strict=True)]
     return _filled(rows, ["claim", "verdict", "measured", "asked", "queries", "evidence", "source"])
 
 
@@ -268,9 +260,12 @@ def _count(n, what):
     return int(plain)
 
 
-def _text(text, what, optional=False):
-    if text is None and optional:
-        return None
+def _texts(entry, name, *keys):
+    given = {key: getattr(entry, key) for key in keys}
+    return {key: None if text is None else _text(text, f"{key} of {name!r}") for key, text in given.items()}
+
+
+def _text(text, what):
     if not isinstance(text, str) or not text.strip():
         raise ValueError(f"{what} must be a text that is not empty, got {text!r}")
     return text.strip()

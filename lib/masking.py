@@ -1,7 +1,6 @@
 """Images without their background, without their product, or on the background of another image.
 
-Masks show what an embedding responds to: hide the background and compare; or put the same product on another
-background, and another product on the same background, and see which of the two is more similar.
+Masks show what an embedding responds to: hide the background, or put the product on another one, and compare.
 
 Contents
     without_background, without_product, on_background_of    new images
@@ -66,10 +65,9 @@ def background_share(images, same_product, same_ground, unrelated):
     the product contributes p = s(same_product) - s(unrelated), the background g = s(same_ground) - s(unrelated), and
     the share is mean(g) / (mean(g) + mean(p)): 0 if only products count, 1 if only backgrounds, 1/2 if both equally.
 
-    A ratio of means is not the mean of a ratio for each image. The n numbers returned are its linearisation, share +
-    (g - share (g + p)) / mean(g + p): their mean is the share, and their bootstrap interval and paired differences are
-    the share's to first order (the delta method). ValueError if product and background together contribute nothing, so
-    that there is no similarity to divide.
+    The n numbers returned are a linearisation, share + (g - share (g + p)) / mean(g + p): their mean is the share, and
+    their bootstrap interval and paired differences are the share's to first order (the delta method). ValueError if
+    product and background together contribute nothing.
 
     To the first embedding only the product counts, to the second both equally: (0 + 1/2) / (0 + 1/2 + 1 + 1/2).
     >>> image, other, between = [1.0, 0.0], [0.0, 1.0], [1.0, 3**0.5]

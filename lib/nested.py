@@ -14,6 +14,7 @@ Under torchrun, call `train_nested` inside `with training.processes():`. Needs n
 Copy with: losses.py, training.py
 """
 
+import functools
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -100,8 +101,7 @@ class Streamed:
     size        photos in a batch, of all processes together; a multiple of their number
     transform   transform(photos, classes, rng) -> the batch; None: both as tensors
 
-    Order, random numbers and shares are those of `training.Batches` with `drop_last`, so training from disk gives the
-    same numbers as training from memory. ValueError for a size that does not fit.
+    Training gives the same numbers as with `training.Batches` and `drop_last`. ValueError for a size that does not fit.
     >>> batches = Streamed(lambda rows: np.zeros((len(rows), 2, 2, 3), np.uint8), np.arange(7), size=3)
     >>> len(batches), sorted(len(classes) for _, classes in batches)
     (2, [3, 3])
@@ -156,8 +156,7 @@ def groups_at(hierarchy, classes: Sequence[str], level: int) -> np.ndarray:
     """The ancestor of each class `level` steps below the root, or the class itself where it is higher up: (n_classes,).
 
     `hierarchy` has the columns class and parent (a DataFrame, or a dict of lists); the parent of a root is empty,
-    missing or the root itself. Level 0 is the root; a level below all leaves gives the classes. ValueError for a class
-    that is not in the tree, a tree with a cycle, a negative level.
+    missing or the root itself. ValueError for a class that is not in the tree, a cycle, a negative level.
 
     >>> tree = {"class": ["all", "cat", "truck", "tiger", "lion"], "parent": ["", "all", "all", "cat", "cat"]}
     >>> groups_at(tree, ["tiger", "lion", "truck"], 1).tolist()
@@ -186,16 +185,16 @@ def step_seconds(
 ) -> pd.DataFrame:  # fmt: skip
     """Seconds of one step of each training (forward, loss, backward, AdamW): one row a round, one column a model.
 
-    In every round each model takes one step on the same `batch`, in every second round in reverse order, so that other
-    load on the machine affects all alike and rows can be compared as pairs. The default `clock` is processor time of
-    all threads; on a GPU, wall time read once the GPU has finished. The steps change the models: pass copies of those
-    you need. ValueError for less than one round.
+    In every round each model takes one step on the same `batch`, in every second round in reverse order, so that rows
+    can be compared as pairs. The default `clock` is processor time of all threads; on a GPU, wall time read once the
+    GPU has finished. The steps change the models: pass copies. ValueError for less than one round.
     """
     if n_rounds < 1:
         raise ValueError(f"n_rounds must be at least 1, got {n_rounds}")
     optimisers = {name: _optimiser(model, settings) for name, model in models.items()}
     x, classes = batch
-    clock, rows = clock or _clock_of(x.device), []
+    clock = clock or (functools.partial(_gpu_clock, x.device) if x.device.type == "cuda" else time.process_time)
+    rows = []
     for number in range(n_warm_up + n_rounds):
         row = {}
         for name in list(models)[:: -1 if number % 2 else 1]:
@@ -210,15 +209,9 @@ def step_seconds(
     return pd.DataFrame(rows[n_warm_up:], columns=list(models))
 
 
-def _clock_of(device):
-    if device.type != "cuda":
-        return time.process_time
-
-    def clock():
-        torch.cuda.synchronize(device)
-        return time.perf_counter()
-
-    return clock
+def _gpu_clock(device):
+    torch.cuda.synchronize(device)
+    return time.perf_counter()
 
 
 def _optimiser(model, settings):

@@ -2,17 +2,15 @@
 
 A notebook says who it is once (`begin`). Then `measure` notes a number, `compare` the paired difference of two
 methods, `claim` any other finding, and `say` shows a sentence; `show` ends the notebook with the tables of both. Each
-call writes the notebook's one JSON file anew: to a temporary file that is moved into place, so a killed run leaves what
-it had noted and never half a file. `read` gives a file back as `Measure` and `Claim`.
+call writes the notebook's one JSON file anew, in one step. `read` gives a file back as `Measure` and `Claim`.
 
     $RETRIEVAL_REPORTS/results/<profile>/<notebook>.json
 
 Without that variable the folder is `reports`, beside the nearest `notebooks` folder around the working directory.
 
 Verdicts. A claim is "holds", "contradicted" or "undecided" by its two-sided p-value against its margin, corrected
-(Holm) for all claims of the notebook that have one, at 0.05. So each new claim may move the verdicts of the others; the
-closing table is final. An exact number (a count, an identity) is decided as it stands. "not run" says that the data or
-the weights were not here.
+(Holm) for all claims of the notebook that have one, at 0.05; so the closing table is final. An exact number (a count,
+an identity) is decided as it stands. "not run" says that the data or the weights were not here.
 
 Points. Under unit="points" what comes in, margins too, are shares (0.03); what is stored and shown is points (3.0).
 
@@ -51,9 +49,7 @@ LIBRARIES = {name: name for name in _SAME.split()} | {
 _current = None  # the record of the notebook that runs in this process
 
 
-class Record(NamedTuple):
-    """The file of one notebook."""
-
+class Record(NamedTuple):  # the file of one notebook
     notebook: str
     profile: str
     made_with: dict
@@ -75,7 +71,10 @@ def begin(notebook: str, profile: str = "quick", folder: str | Path | None = Non
         if not isinstance(name, str) or not re.fullmatch(r"\w[\w.-]*", name) or name.endswith(".ipynb"):
             wanted = "a plain name such as '01_descriptors' or 'quick', without a path"
             raise ValueError(f"{what} must be {wanted}; got {name!r}")
-    path = Path(folder or _reports_folder()).resolve() / "results" / profile / f"{notebook}.json"
+    here = Path.cwd()
+    home = next((parent for parent in (here, *here.parents) if (parent / "notebooks").is_dir()), here)
+    reports = Path(folder or os.environ.get("RETRIEVAL_REPORTS") or home / "reports").resolve()
+    path = reports / "results" / profile / f"{notebook}.json"
     record = Record(notebook, profile, {}, [], [])
     _write(record, path)
     _current = record, path
@@ -91,8 +90,7 @@ def measure(name, values, interval=None, n=None, data=None, definition=None, uni
 
     name        of the quantity: "mAP@10", "search time"
     values      one finite number; or one value a query, (q,) or (seeds, q): then mean, interval and n are computed
-    interval    (low, high) around one number
-    n           how many queries (images, pairs) one number is the mean of
+    interval, n    (low, high) around one number, and how many queries (images, pairs) it is the mean of
     data        on what: "catalogue test"
     definition  how it is computed, where there is more than one way: "divisor min(k, R)"
     unit        "ms", "s", "bytes"; "points" for shares; none for a plain number
@@ -133,11 +131,8 @@ def compare(
     a, b      one value a query, (q,) or (seeds, q), of the same queries in the same order
     claim     what is claimed of a - b: that it lies above 0 (the default), above or below a margin, or within one.
               Without a text nothing is recorded
-    unit      "points" (a and b are shares) or "" (plain numbers)
-    note      a sentence shown behind
-    show      False for a loop that ends in a table
-
-    The effect that is returned is in the unit of a and b: a share where the sentence says points.
+    unit      "points" (a and b are shares, and so is the effect returned) or "" (plain numbers)
+    note      a sentence shown behind; show=False for a loop that ends in a table
     """
     above = 0.0 if (above, below, within) == (None, None, None) else above
     relation, margin = significance.the_relation(above, below, within)
@@ -201,12 +196,6 @@ def read(path: str | Path) -> Record:
         return Record(content["notebook"], content.get("profile"), content.get("made_with", {}), measures, claims)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path} is not a file of results ({error}); run its notebook again") from error
-
-
-def _reports_folder() -> Path:
-    here = Path.cwd()
-    home = next((folder for folder in (here, *here.parents) if (folder / "notebooks").is_dir()), here)
-    return Path(os.environ.get("RETRIEVAL_REPORTS") or home / "reports")
 
 
 def _running(caller):

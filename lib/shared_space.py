@@ -4,12 +4,9 @@ An autoencoder compresses image embeddings into codes. A text tower maps a capti
 then takes one step: find the images whose codes are nearest to the point of the text.
 
 Contents
-    autoencoder     image embedding -> code -> image embedding; its layer "encoder" gives the code
-    text_tower      captions as text -> points among the codes: words, their vectors, a hidden layer
-    rmse, InBatchTriplet, InBatchSoftmax   the three losses between points and codes
-    train_model     train a model by one of them; the losses of each epoch
-    unknown_words   the words of a text that a tower does not know
-    encode          rows, or texts, through a model: float32 (n, d)
+    autoencoder, text_tower      image embedding -> code -> image embedding; captions as text -> points among the codes
+    train_model                  train either, by rmse, InBatchTriplet or InBatchSoftmax
+    encode, unknown_words        rows or texts through a model; the words of a text that a tower does not know
     save_model, restore_model    Keras's own format (.keras): words and weights, no pickle
 
 Needs numpy, pandas and keras 3 on tensorflow; import torch or torchvision, if at all, before this file. Copy this file
@@ -31,31 +28,13 @@ from keras import layers, ops
 if keras.backend.backend() != "tensorflow":
     raise ImportError(f"expected KERAS_BACKEND=tensorflow, which texts need, got {keras.backend.backend()}")
 
-__all__ = [
-    "InBatchSoftmax",
-    "InBatchTriplet",
-    "MeanOfWords",
-    "autoencoder",
-    "encode",
-    "restore_model",
-    "rmse",
-    "save_model",
-    "text_tower",
-    "train_model",
-    "unknown_words",
-]
-
 _registered = keras.saving.register_keras_serializable(package="shared_space")
-
-
-# ------------------------------------------------------------------------------------------------------- two models
 
 
 def autoencoder(embeddings, dimension=100, seed=0):
     """A network from an embedding to `dimension` numbers and back, for rows like these: a keras.Model, not yet trained.
 
-    One linear map each way: without a nonlinearity between them, the least squares they can reach is that of the first
-    principal components (Baldi and Hornik, 1989), so PCA is the yardstick. embeddings (n, d) are the training rows:
+    One linear map each way, so PCA is the yardstick (Baldi and Hornik, 1989). embeddings (n, d) are the training rows:
     their mean is subtracted and added back, and one number scales all coordinates. The layer "encoder" gives the code;
     batch normalisation gives each of its coordinates mean 0 and variance 1.
 
@@ -68,18 +47,11 @@ def autoencoder(embeddings, dimension=100, seed=0):
     d = embeddings.shape[1]
     mean = embeddings.mean(axis=0)
     scale = {"mean": mean, "variance": np.full(d, max(float(((embeddings - mean) ** 2).mean()), 1e-12), np.float32)}
-    encoder = keras.Sequential(
-        [
-            keras.Input((d,)),
-            layers.Normalization(**scale),
-            layers.Dense(dimension),
-            layers.BatchNormalization(center=False, scale=False, momentum=0.9),
-        ],
-        name="encoder",
-    )
-    decoder = keras.Sequential(
-        [keras.Input((dimension,)), layers.Dense(d), layers.Normalization(**scale, invert=True)], name="decoder"
-    )
+    centred = layers.BatchNormalization(center=False, scale=False, momentum=0.9)
+    encoder = [keras.Input((d,)), layers.Normalization(**scale), layers.Dense(dimension), centred]
+    encoder = keras.Sequential(encoder, name="encoder")
+    decoder = [keras.Input((dimension,)), layers.Dense(d), layers.Normalization(**scale, invert=True)]
+    decoder = keras.Sequential(decoder, name="decoder")
     return keras.Sequential([keras.Input((d,)), encoder, decoder], name="autoencoder")
 
 
@@ -89,10 +61,9 @@ def text_tower(
     """A network from captions, as text, to points of `dimension` numbers: a keras.Model, not yet trained.
 
     TextVectorization (lower case, no punctuation) numbers the n_words most frequent words of the training captions;
-    all other words count as a single unknown word. Each word has a vector of word_dimension numbers; their average,
-    which ignores word order, goes through a hidden layer with ReLU and a linear map. Words beyond the first `length`
-    are ignored (None: the length of the longest training caption). A caption without words gets a point too, that of
-    an empty text. dropout: the share of the averaged vector and of the hidden layer dropped at random in training.
+    all others count as one unknown word. The average of the words' vectors (word_dimension numbers each) goes through a
+    hidden layer with ReLU and a linear map, with dropout before both. Words beyond the first `length` are ignored
+    (None: the length of the longest training caption). A caption without words gets the point of an empty text.
 
     >>> tower = text_tower(["a red shirt", "a blue shirt"], dimension=2, word_dimension=4, hidden=4)
     >>> encode(tower, ["a red shirt", "", "something unheard of"]).shape
@@ -100,8 +71,7 @@ def text_tower(
     """
     captions = _texts(captions)
     keras.utils.set_random_seed(seed)
-    if length is None:
-        length = max((len(caption.split()) for caption in captions), default=1) or 1
+    length = length if length is not None else max((len(each.split()) for each in captions), default=1) or 1
     words = layers.TextVectorization(max_tokens=n_words, output_sequence_length=length, name="words")
     words.adapt(tf.constant(captions))
     if words.vocabulary_size() <= 2:  # padding and the unknown word
@@ -137,9 +107,6 @@ class MeanOfWords(layers.Layer):
         return shape[0], shape[2]
 
 
-# ------------------------------------------------------------------------------------------------------- three losses
-
-
 @_registered
 def rmse(targets, points):
     """The root of the mean squared difference, over all rows and coordinates of a batch: a number.
@@ -155,8 +122,7 @@ class InBatchTriplet(keras.losses.Loss):
     """The right code must be nearer to the text than any other code of the batch, by `margin` in cosine.
 
     For each text, max(0, margin - cosine(text, its code) + cosine(text, another code)): the largest over the batch
-    (`hardest`; Faghri et al., 2018) or the mean. Codes equal to its own, as with another caption of the same photo, do
-    not count as wrong.
+    (`hardest`; Faghri et al., 2018) or the mean. Codes equal to its own (of the same photo) do not count as wrong.
     """
 
     def __init__(self, margin=0.2, hardest=False, name="in_batch_triplet", **more):
@@ -178,8 +144,8 @@ class InBatchTriplet(keras.losses.Loss):
 class InBatchSoftmax(keras.losses.Loss):
     """Which code of the batch belongs to the text? Cross-entropy of the softmax of cosine / temperature.
 
-    From text to code or, with `both_ways`, the average of text to code and code to text. Codes equal to its own, as
-    with another caption of the same photo, do not count as wrong. The loss of a single text in a batch is 0.
+    From text to code or, with `both_ways`, the average of text to code and code to text. Codes equal to its own (of the
+    same photo) do not count as wrong. The loss of a single text in a batch is 0.
     """
 
     def __init__(self, temperature=0.07, both_ways=True, name="in_batch_softmax", **more):
@@ -207,23 +173,18 @@ def _in_batch(codes, points):
     return cosines, ops.diagonal(cosines), is_wrong
 
 
-# ------------------------------------------------------------------------------------------------- train, use, store
-
-
 def train_model(model, inputs, targets, loss, epochs=15, batch_size=128, learning_rate=1e-3, validation=None, seed=0):
     """Train the model (in place) and return a DataFrame: epoch, loss and, with `validation`, validation_loss.
 
-    inputs: rows (n, d), or texts; targets: the rows (n, d) they should map to. validation: (inputs, targets) that are
-    not trained on. Adam; the order is new in each epoch. An incomplete last batch is left out (in-batch losses depend
-    on the batch size), unless it is the only one. ValueError for another number of targets than of inputs, and for a
-    loss that is not finite.
+    inputs: rows (n, d), or texts; targets: the rows (n, d) they should map to; validation: (inputs, targets). By Adam.
+    An incomplete last batch is left out (in-batch losses depend on the batch size), unless it is the only one.
+    ValueError for another number of targets than of inputs, and for a loss that is not finite.
 
     >>> rows = np.random.default_rng(0).normal(size=(64, 4)).astype(np.float32)
     >>> list(train_model(autoencoder(rows, 2), rows, rows, rmse, epochs=2, batch_size=16))
     ['epoch', 'loss']
     """
-    pairs = _pairs(inputs, targets)
-    n = len(targets)
+    pairs, n = _pairs(inputs, targets), len(targets)
     keras.utils.set_random_seed(seed)
     batches = pairs.shuffle(n, seed=seed, reshuffle_each_iteration=True)
     batches = batches.batch(batch_size, drop_remainder=n >= batch_size).prefetch(1)
@@ -236,9 +197,8 @@ def train_model(model, inputs, targets, loss, epochs=15, batch_size=128, learnin
         table["validation_loss"] = history["val_loss"]
     if not np.isfinite(table["loss"].to_numpy()).all():
         first = table["epoch"][~np.isfinite(table["loss"])].iloc[0]
-        raise ValueError(
-            f"expected a finite loss, got NaN or infinity from epoch {first} on; try a smaller learning_rate"
-        )
+        got = f"NaN or infinity from epoch {first} on; try a smaller learning_rate"
+        raise ValueError(f"expected a finite loss, got {got}")
     return table
 
 
@@ -285,12 +245,8 @@ def restore_model(path):
     return keras.saving.load_model(path, compile=False, safe_mode=True)
 
 
-# -------------------------------------------------------------------------------------------------------------- checks
-
-
 def _pairs(inputs, targets):
-    is_text = not isinstance(inputs, np.ndarray)
-    inputs = _texts(inputs) if is_text else _rows(inputs, "inputs")
+    inputs = _rows(inputs, "inputs") if isinstance(inputs, np.ndarray) else _texts(inputs)
     targets = _rows(targets, "targets")
     if len(inputs) != len(targets):
         raise ValueError(f"expected as many targets as inputs, got {len(targets)} and {len(inputs)}")
@@ -311,7 +267,6 @@ def _texts(texts):
     if isinstance(texts, str):
         raise ValueError("expected a list of strings, got one string")
     texts = list(texts)
-    for text in texts:
-        if not isinstance(text, str):
-            raise ValueError(f"expected strings, got {type(text).__name__}")
+    for other in (text for text in texts if not isinstance(text, str)):
+        raise ValueError(f"expected strings, got {type(other).__name__}")
     return texts

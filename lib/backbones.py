@@ -37,8 +37,6 @@ from torch import nn
 from torchvision import models
 from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 
-__all__ = ["Backbone", "MissingWeights", "embed", "layer_names", "load", "names", "region_features"]
-
 MissingWeights = checkpoints.MissingWeights
 embed = embedding.embed
 
@@ -59,11 +57,6 @@ class Backbone:
     layer: str | None  # as asked for, and so is pooling; None and None: the input of the classifier
     pooling: str | None
     source: str  # where the weights came from: a path, or "none"
-
-    @property
-    def n_parameters(self):
-        """How many numbers were learned, the classifier's left out."""
-        return sum(weight.numel() for weight in self.model.parameters())
 
     @property
     def weights_digest(self):
@@ -291,9 +284,8 @@ def _choose(name, asked):
 def _adapted(name, network, state):
     """The state with the names and sizes that the network of today has."""
     if name.startswith("densenet"):  # older files say norm.1 for norm1
-        state = {
-            re.sub(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)", r"\1\2", key): value for key, value in state.items()
-        }
+        older = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
+        state = {older.sub(r"\1\2", key): value for key, value in state.items()}
     if name.startswith("vit_") and "encoder.pos_embedding" in state:
         state = models.vision_transformer.interpolate_embeddings(network.image_size, network.patch_size, dict(state))
     return state
@@ -329,11 +321,8 @@ def _pool_of(network, name, layer, pooling, shape):
     """The module that pools what the layer gives for one image, and the dimension of that."""
     n_first = getattr(network, "num_prefix_tokens", 1 if name.startswith("vit_") else None)  # class token, registers
     is_map, is_tokens = len(shape) == 4, len(shape) == 3 and n_first is not None
-    if (
-        not (is_map or is_tokens or len(shape) == 2)
-        or (len(shape) == 2 and pooling)
-        or (pooling == "class_token" and (is_map or not n_first))
-    ):
+    fits = is_map or is_tokens or (len(shape) == 2 and not pooling)
+    if not fits or (pooling == "class_token" and (is_map or not n_first)):
         raise ValueError(
             f"layer {layer!r} of {name} gives {shape} for one image; pooling {pooling!r} does not go with that: maps "
             "(n, c, h, w) take average, max or gem, a transformer's tokens (n, t, c) class_token too if it has one, "

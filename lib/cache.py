@@ -12,10 +12,8 @@ Every file is written to a temporary place and then moved, and its name carries 
 resumes where it stopped, a damaged file is noticed and replaced, and two processes may fill one entry. No pickle is
 read.
 
-Contents
-    embeddings, by_image, trained    read from the cache, or compute and store
-    digest_files, digest_array, digest_weights    what to put into a key
-    entries, clear                   list entries of a folder, and remove them
+`embeddings`, `by_image` and `trained` read from the cache, or compute and store; `digest_files`, `digest_array` and
+`digest_weights` are for keys; `entries` and `clear` list the entries of a folder and remove them.
 
 Needs numpy and tqdm; `trained` and `digest_weights` also torch, pandas and safetensors. Copy this file alone.
 """

@@ -8,9 +8,8 @@ Contents
     separation, active_share        how often same-class pairs are closer; how many triples still have a loss
     signals                         all of these numbers in one dict
 
-Embeddings are float (n, d), one row an image, n >= 2, as they will be searched; distances are Euclidean. `n_pairs`
-pairs or triples are sampled, so that the cost does not grow with n². Every function raises ValueError for other shapes
-and for numbers that are not finite.
+Embeddings are float (n, d), n >= 2; distances are Euclidean. `n_pairs` pairs or triples are sampled. Every function
+raises ValueError for other shapes and for numbers that are not finite.
 
 Needs numpy. Copy this file alone.
 """
@@ -22,8 +21,7 @@ def effective_rank(embeddings):
     """How many directions the rows use: from 1, all on one line through the origin, to at most min(n, d); all zero: 0.
 
     exp of the entropy of the singular values, as shares of their sum (Roy and Vetterli, The effective rank, 2007). The
-    mean is not subtracted: nearly equal rows lie on one line. Pass `embeddings - embeddings.mean(0)` to ask in how many
-    directions they differ; then noise around a single point counts in full.
+    mean is not subtracted: nearly equal rows lie on one line. Noise around one point would count in full otherwise.
 
     Three axes, equally long; one line:
     >>> effective_rank(np.eye(3)).round(6), effective_rank([[1, 2], [2, 4]]).round(6)

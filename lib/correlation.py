@@ -12,16 +12,12 @@ class CanonicalCorrelation:
     """Directions of x and of y along which matching rows are most correlated (Hotelling, 1936).
 
     Each side is first reduced to its principal components, at most n_x and n_y of them (fewer if some have no
-    variance), since the last ones are noise that correlates by chance. They are scaled to equal variance (whitened);
-    the singular value decomposition of their cross-covariance then gives all shared directions at once, where
-    scikit-learn's CCA finds them one by one. Each direction is multiplied by its correlation on the training rows, so
-    that strongly shared ones weigh most in a cosine (Gong et al., 2014).
+    variance), scaled to equal variance (whitened); the singular value decomposition of their cross-covariance then
+    gives all shared directions at once. Each is multiplied by its correlation on the training rows, so that strongly
+    shared ones weigh most in a cosine (Gong et al., 2014). With `whiten=False` it is partial least squares instead:
+    directions of largest covariance, unweighted.
 
-    With `whiten=False` it is partial least squares instead: directions of largest covariance, unweighted. There, a
-    direction of large variance wins even if the other side barely predicts it.
-
-    n_x, n_y, n_shared are positive integers; ValueError otherwise, for x and y that do not match, and for rows that are
-    all equal.
+    ValueError for n_x, n_y, n_shared below 1, for x and y that do not match, and for rows that are all equal.
     >>> rng = np.random.default_rng(0)
     >>> shared = rng.normal(size=(500, 1))
     >>> x, y = np.hstack([shared, rng.normal(size=(500, 2))]), np.hstack([rng.normal(size=(500, 1)), -3 * shared])

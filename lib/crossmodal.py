@@ -112,10 +112,7 @@ def said(texts, phrases):
 
 
 def fits(sayings, table, columns=None):
-    """Which photos have everything that is said: bool (q, n), from `said` and a table with a row a photo.
-
-    columns: what counts, by default everything. A text that says none of it fits all photos.
-    """
+    """Which photos have all that is said (in `columns`): bool (q, n), from `said` and a table with a row a photo."""
     of_value = {}  # (column, value) -> bool (n,)
     result = np.ones((len(sayings), len(table)), bool)
     for i, values in enumerate(sayings):

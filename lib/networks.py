@@ -69,8 +69,7 @@ class NestedResNet(nn.Module):
     """Embed photos by a small residual network: float (n, 3, h, w) -> (n, dimension).
 
     A convolution of stride 2 (`stem` channels), then for each of `widths` a stage of `blocks` residual blocks that
-    halves the sides once, the average over positions, and a linear map. At 64 x 64 the maps have sides of 32, 16, 8 and
-    4. It is nested only by the loss that trains it (`NestedHead`). `NestedResNet(**network.config)` rebuilds it.
+    halves the sides once, the average over positions, and a linear map. `NestedResNet(**network.config)` rebuilds it.
 
     >>> network = NestedResNet(stem=4, widths=(8, 16), blocks=(1, 1), dimension=32)
     >>> network(torch.zeros(5, 3, 64, 64)).shape

@@ -12,11 +12,10 @@ from torch.nn import functional
 class TwoTower(nn.Module):
     """Map features of images (n, n_image) and of texts (n, n_text) into one space: (n, dimension) each, of unit length.
 
-    Each tower is a stack of linear layers with a ReLU between them: 2 for images and 3 for texts in Conde, Martin and
-    López, Image retrieval, who do not give the width; here the inner layers are `hidden` wide. While training,
-    `dropout` precedes every layer: one number, or one for images and one for texts. Weights are initialised after He et
-    al. (2015, normal with variance 2 / fan-out) from torch's global generator, biases with 0. Use one tower alone by
-    `network.images(x)` or `network.texts(x)`. An output row of zeros stays zeros. ValueError for no layer, or a dropout
+    Each tower is a stack of linear layers, `hidden` wide, with a ReLU between them: 2 for images and 3 for texts in
+    Conde, Martin and López, Image retrieval. While training, `dropout` precedes every layer: one number, or one for
+    images and one for texts. Weights are initialised after He et al. (2015, normal with variance 2 / fan-out) from
+    torch's global generator, biases with 0. An output row of zeros stays zeros. ValueError for no layer, or a dropout
     outside 0 <= dropout < 1.
 
     >>> import torch

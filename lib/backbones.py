@@ -95,8 +95,6 @@ def load(name, weights="default", layer=None, pooling=None, image_size=None, dev
     ValueError for an unknown name or layer (the nearest are offered), a pooling that does not go with the layer, a size
     that the network does not take, and weights that do not fit (which keys) or are damaged.
 
-    >>> load("squeezenet1_1", weights="none", image_size=64, device="cpu").dimension
-    512
     >>> load("resnet18", "none", layer="layer2", pooling="gem", image_size=64, device="cpu").dimension
     128
     """

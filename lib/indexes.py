@@ -52,10 +52,7 @@ class _Index:
         return self
 
     def search(self, queries, k):
-        """The k nearest gallery rows of each query: distances float32 (q, k), neighbours int64 (q, k).
-
-        ValueError: k above the gallery, another dimension than its, NaN, infinity, and for cosine rows of zeros.
-        """
+        """The k nearest gallery rows of each query: distances float32 (q, k), neighbours int64 (q, k)."""
         n, d = self._shape()
         queries, squared_lengths = vectors.checked_with_lengths(queries, "queries", self.metric, n_columns=d)
         k, step = vectors.checked_k(k, n), vectors.rows_a_batch(max(d, k))
@@ -267,7 +264,7 @@ class HNSWIndex(_Index):
 
     Each row is linked to about `n_links` others (FAISS: M; twice as many on the lowest level), found by a search that
     keeps `build_width` candidates (efConstruction). A query keeps the best `search_width` rows on its way (efSearch),
-    at least k. A query for which the graph yields fewer than k rows is compared with the whole gallery.
+    at least k; where the graph yields fewer, it is compared with the whole gallery.
 
     >>> index = HNSWIndex("l2").fit(np.array([[0, 0], [3, 4], [0, 0]], dtype=np.float32))
     >>> index.search(np.array([[0, 0]], dtype=np.float32), k=3)[0].tolist()

@@ -58,8 +58,7 @@ def keypoints(images, kind="sift", **settings):
 def sift(image, n_max=0, contrast=0.04, root=False):
     """Blobs found at their own scale and turned to their own direction (Lowe, IJCV 2004): 128 numbers each.
 
-    n_max: keep that many of the strongest, 0 for all. contrast: blobs weaker than this are dropped; lower it for
-    small or smooth images. root: give `root_sift` of the descriptors.
+    n_max: keep that many of the strongest, 0 for all. contrast: weaker blobs are dropped. root: give `root_sift`.
 
     >>> blob = cv2.GaussianBlur(np.pad(np.full((8, 8), 255, np.uint8), 28), (0, 0), 3)
     >>> np.unique(sift(blob).xy.round(), axis=0).tolist()  # its centre, often: it is round, any direction fits
@@ -73,9 +72,8 @@ def sift(image, n_max=0, contrast=0.04, root=False):
 def orb(image, n_max=500, patch=31, contrast=20):
     """Corners with a direction, and 256 comparisons of grey around each (Rublee, ICCV 2011): 32 bytes each.
 
-    n_max: at most that many, the most corner-like. patch: side of the square described, in pixels; nothing nearer
-    than `patch` pixels to the rim is found, so small images want a smaller one (OpenCV's 31 is for photos). contrast:
-    how much brighter or darker the ring around a corner must be, in grey values.
+    n_max: at most that many, the most corner-like. patch: side of the square described, in pixels, and the least
+    distance to the rim. contrast: how much brighter or darker the ring around a corner must be, in grey values.
 
     >>> orb(np.zeros((64, 64), np.uint8)).descriptors.shape
     (0, 32)
@@ -268,8 +266,7 @@ def count_inliers(query, gallery, model="similarity", ratio=0.8, tolerance=5.0, 
     """How many matched keypoints agree on one movement of the image, found by RANSAC (Fischler and Bolles, 1981): int.
 
     model: "similarity" (shift, turn, scale: 2 matches fix it) or "homography" (a plane seen from elsewhere: 4). A
-    match agrees if the movement brings it to within `tolerance` pixels. With as many matches as fix the model, or
-    fewer, anything fits, and the count is 0. The same `seed` gives the same count.
+    match agrees if the movement brings it to within `tolerance` pixels. With as many as fix the model it is 0.
 
     >>> rng = np.random.default_rng(0)
     >>> a = Keypoints(rng.uniform(0, 50, (9, 2)).astype(np.float32), 100 * np.eye(9, dtype=np.float32), 50, 50)

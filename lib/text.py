@@ -112,7 +112,7 @@ class WordVectors:
                 to 6 letters, so an unseen word has a vector too, unless none of its n-grams was seen (those unseen are
                 left out, where gensim would add their random vectors)
     skip_gram   True: from a word guess those around it. False, CBOW: from those around it guess the word
-    window      so many words to each side are around it, at most; dimension: of the vectors; epochs: over the captions
+    window      so many words to each side are around it, at most
 
     >>> vectors = WordVectors(dimension=8, epochs=1, min_count=1).fit(["a red shirt", "a blue shirt"])
     >>> vectors.lookup(["red", "green", "shirt"]).shape  # green is unknown
@@ -314,9 +314,8 @@ def sentence_encoder(name_or_folder, device=None):
 
     A `Path`, and text that begins with "." or "/" or "~", is a folder as sentence-transformers saves it. A name is
     looked up in the folders of $RETRIEVAL_WEIGHTS, in the installed package that holds it (none of its code runs), and
-    in the cache of the Hugging Face hub; then it is fetched. ImportError where sentence-transformers is not installed,
-    ValueError for a folder that holds no encoder and for a package with other files, MissingEncoder for what is not
-    there: it says what was looked for, where, and how to get it.
+    in the cache of the Hugging Face hub; then it is fetched. ValueError for a folder that holds no encoder and for a
+    package with other files, MissingEncoder for what is not there, with how to get it.
     """
     name, looked_for = str(name_or_folder), []
     if isinstance(name_or_folder, Path) or name.startswith((".", "/", "~")):

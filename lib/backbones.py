@@ -94,7 +94,6 @@ def load(name, weights="default", layer=None, pooling=None, image_size=None, dev
     Preprocessing is that of the weights; for a file that of torchvision's first weights of this name, or of timm's.
     ValueError for an unknown name or layer (the nearest are offered), a pooling that does not go with the layer, a size
     that the network does not take, and weights that do not fit (which keys) or are damaged.
-
     >>> load("resnet18", "none", layer="layer2", pooling="gem", image_size=64, device="cpu").dimension
     128
     """
@@ -116,18 +115,6 @@ def load(name, weights="default", layer=None, pooling=None, image_size=None, dev
     network = network.to(device).eval()
     model, dimension = _up_to(network, name, layer, pooling, preprocess.crop)
     return Backbone(name, model, preprocess, dimension, layer, pooling, "none" if path is None else str(path))
-
-
-def region_features(images, weights="default", n_boxes=36, image_size=None, batch_size=4, **more):
-    """Features float32 (n, 1024) of regions: the box head of torchvision's Faster R-CNN, averaged over its best boxes.
-
-    Of the boxes that the detector proposes in an image, the `n_boxes` with the highest score for any class are averaged
-    (36 as in Anderson et al., 2018, who keep them apart). image_size: of the shorter side (None: 800). `more`:
-    progress, device, seed or name ("fasterrcnn_resnet50_fpn_v2", ...). Images as for `embed`, errors as of `load`.
-    """
-    progress, name = more.pop("progress", True), more.pop("name", "fasterrcnn_resnet50_fpn")
-    backbone = load(name, weights, image_size=image_size, n_boxes=n_boxes, **more)
-    return embed(backbone, images, batch_size, progress)
 
 
 def names():

@@ -171,7 +171,6 @@ def sample_groups(table, columns, n_groups=100, group_size=40, seed=0):
 
     A group is all rows with the same values in all of `columns`; here a missing value is a value. Groups with fewer
     rows than `group_size` are left out. ValueError for an unknown column, and for fewer groups than asked for.
-
     >>> table = pd.DataFrame({"colour": ["red", "red", "blue", "red", "blue"]})
     >>> sorted(sample_groups(table, ["colour"], n_groups=1, group_size=3).tolist())
     [0, 1, 3]

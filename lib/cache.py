@@ -44,7 +44,6 @@ def embeddings(folder, key, compute, n, part=512, progress=True):
 
     A stored part whose bytes have changed is computed again, with a UserWarning that names the file. ValueError for a
     key that JSON cannot hold, and for embeddings of the wrong shape or type or not finite; they are not stored.
-
     >>> numbers = lambda start, stop: np.arange(start, stop)[:, None] / [1, 2]
     >>> place = tempfile.mkdtemp()
     >>> embeddings(place, {"of": "doctest"}, numbers, n=3)
@@ -156,7 +155,6 @@ def digest_files(paths):
 
     For a collection's images, `digest_files(collection.paths)`: it changes with any pixel, with the order and with the
     choice of images, and not with a label. All bytes are read. FileNotFoundError for a missing file.
-
     >>> path = Path(tempfile.mkdtemp()) / "a.txt"
     >>> _ = path.write_bytes(b"a")
     >>> digest_files([path]) == digest_files([str(path)]), digest_files([path]) == digest_files([path, path])

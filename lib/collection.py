@@ -52,7 +52,6 @@ def read(name_or_folder, split=None):
     Raises ValueError for an unknown name, an unknown split, or a table that is not sound; FileNotFoundError for a
     folder that does not exist, or a known collection that is not here yet. Files and folders that are no photos are
     left out with a warning that counts and names them.
-
     >>> import tempfile
     >>> from PIL import Image
     >>> photos = Path(tempfile.mkdtemp()) / "photos"

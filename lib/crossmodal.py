@@ -32,7 +32,6 @@ def split_by_combination(combinations, n_train, n_validation, n_test, held_share
     combinations (n,) names each photo's combination ("Shirts Red"). `held_share` of the combinations are for the test
     and half as many for validation; no photo of these is trained on. The other half of test and validation are photos
     of combinations that are trained on. n_train, n_validation, n_test: at most so many photos, drawn at random.
-
     >>> split = split_by_combination(np.repeat(list("abcdefghij"), 10), n_train=30, n_validation=6, n_test=20)
     >>> len(split.train), len(split.validation), len(split.test), int(split.is_new.sum())
     (30, 6, 20, 10)

@@ -38,7 +38,6 @@ def colour_histogram(images, bins=(12, 3, 3), square_root=False):
     Rows sum to 1. With `square_root` their Euclidean length is 1 instead, and a dot product of two rows is the
     Bhattacharyya coefficient (the "Hellinger kernel"): frequent colours then dominate less.
     After Swain and Ballard, "Color Indexing", 1991, there in opponent colours.
-
     >>> one_red_three_black = np.zeros((1, 2, 2, 3), np.uint8)
     >>> one_red_three_black[0, 0, 0, 0] = 255
     >>> histogram = colour_histogram(one_red_three_black, bins=(3, 2, 2)).reshape(3, 2, 2)
@@ -67,7 +66,6 @@ def channel_histogram(images, bins=16, square_root=False):
     The histogram of a channel sums to 1/3, so that a row sums to 1 (with `square_root` its length is 1). Bin i of a
     channel holds the values v with v * bins // 256 == i; bins is 1 to 256. Three marginal histograms are shorter than
     the joint one, and less specific: an image half red, half green has the same row as one half yellow, half black.
-
     >>> images = np.array([[[[255, 0, 0], [0, 255, 0]]], [[[255, 255, 0], [0, 0, 0]]]], np.uint8)  # these two
     >>> (channel_histogram(images, bins=2) * 6).round().tolist()
     [[1.0, 1.0, 1.0, 1.0, 2.0, 0.0], [1.0, 1.0, 1.0, 1.0, 2.0, 0.0]]
@@ -96,7 +94,6 @@ def hog(images, orientations=9, cell=8, block=2):
     with `channel_axis=-1` for colour, and faster: a difference of two bytes is one of 511 numbers, so length and
     direction of every possible gradient stand in a table. ValueError for images smaller than a block.
     After Dalal and Triggs, CVPR 2005, without their Gaussian window and without votes shared between neighbouring bins.
-
     >>> upright_edge = np.zeros((1, 8, 8), np.uint8)
     >>> upright_edge[:, :, 4:] = 255  # all gradients point along the row: bin 0
     >>> hog(upright_edge, orientations=4, cell=8, block=1).round(3).tolist()
@@ -138,7 +135,6 @@ class PixelPCA:
     Pixels are scaled to 0..1; the mean image is subtracted; nothing is whitened (scikit-learn's randomised PCA, drawn
     by `seed`). `explained` is the share of the variance that the d directions hold. ValueError if d is above the number
     of images or of pixel values, for images of another size than those fitted, and for `transform` before `fit`.
-
     >>> dark_to_bright = np.arange(0, 250, 50, dtype=np.uint8)[:, None, None] * np.ones((1, 4, 4), np.uint8)
     >>> pca = PixelPCA(1).fit(dark_to_bright)
     >>> abs(pca.transform(dark_to_bright)[:, 0] * 255 / 4).round().tolist()  # four times as long: 16 pixels move as one

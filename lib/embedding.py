@@ -133,7 +133,6 @@ def embed(backbone, images, batch_size=64, progress=True, precision="auto"):
 
     The model computes where it is and is left as it was. ValueError for no image at all, a wrong shape or type (which
     image), and for embeddings that are not finite (which rows).
-
     >>> from types import SimpleNamespace
     >>> mean = nn.Sequential(nn.Conv2d(3, 2, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     >>> backbone = SimpleNamespace(name="mean", model=mean, preprocess=Preprocess(8, 8, (0.5,) * 3, (0.5,) * 3))

@@ -79,7 +79,6 @@ def csls_offsets(gallery, bank, k=10):
     al., 2018): 2 cos(q, g) - r(q) - r(g), where r(g) is that mean, and r(q) is the same for all answers to a query;
     halved, this is cos(q, g) - r(g) / 2 and a constant. gallery (n, d), bank (m, d) of typical queries. ValueError for
     k above m.
-
     >>> csls_offsets([[1, 0], [0, 1]], bank=[[1, 0], [0.6, 0.8]], k=1).tolist()  # nearest at 1 and at 0.8
     [0.5, 0.4000000059604645]
     """

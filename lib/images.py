@@ -34,7 +34,6 @@ def read_at(path, size, fit="squash", grey=False):
 
     fit: "squash" scales both sides to `size`; "crop" takes the central square; "pad" keeps the whole image, centred on
     white. Scaling is bilinear over the area covered. grey: the luma (ITU-R 601) in all three channels.
-
     >>> import tempfile
     >>> path = os.path.join(tempfile.mkdtemp(), "wide.png")
     >>> Image.new("RGB", (8, 4), "black").save(path)

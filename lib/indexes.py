@@ -199,7 +199,6 @@ class KDTreeIndex(_ExactIndex):
     A query goes down to its leaf of about `leaf_size` rows, then looks into every box that may hold a nearer row than
     those found: few boxes in 2 dimensions, nearly all of them in 50. One thread. The file holds the rows, from which
     `load` builds the same tree, which is larger: float64 rows, their order, and two corners of each box.
-
     >>> index = KDTreeIndex("l2").fit(np.array([[0, 0], [3, 4], [0, 0]], dtype=np.float32))
     >>> index.search(np.array([[0, 0]], dtype=np.float32), k=3)[1].tolist()
     [[0, 2, 1]]
@@ -239,7 +238,6 @@ class LSHIndex(_Index):
     `n_bits` planes through the origin (FAISS: nbits) give each row as many bits. The share of different bits estimates
     the angle, and the distance is 1 - cosine of that angle. All codes are compared. cosine only: a plane through the
     origin does not see lengths. Of rows tied for the last place, any may be returned.
-
     >>> index = LSHIndex(n_bits=64).fit(np.array([[1, 0], [0, 1], [-1, 0]], dtype=np.float32))
     >>> distances, neighbours = index.search(np.array([[2, 0]], dtype=np.float32), k=3)
     >>> neighbours.tolist(), float(distances[0, 0]), float(distances[0, 2])
@@ -265,7 +263,6 @@ class HNSWIndex(_Index):
     Each row is linked to about `n_links` others (FAISS: M; twice as many on the lowest level), found by a search that
     keeps `build_width` candidates (efConstruction). A query keeps the best `search_width` rows on its way (efSearch),
     at least k; where the graph yields fewer, it is compared with the whole gallery.
-
     >>> index = HNSWIndex("l2").fit(np.array([[0, 0], [3, 4], [0, 0]], dtype=np.float32))
     >>> index.search(np.array([[0, 0]], dtype=np.float32), k=3)[0].tolist()
     [[0.0, 0.0, 5.0]]
@@ -357,7 +354,6 @@ def benchmark(index, gallery, queries, k, exact=None, threads=1, n_single=100, n
     searched together, over `n_rounds` searches. Each search is warmed up; the time of its checks is included. Libraries
     are held to `threads` threads. With one, the clock time.process_time stands still while other programs have the
     core; the default is that of the wall.
-
     >>> rows = np.eye(3, dtype=np.float32)
     >>> costs = benchmark(FlatIndex(), rows, rows, k=2, n_single=3)
     >>> costs["recall"], costs["threads"], costs["single_ms"] <= costs["single_p99_ms"]
@@ -399,7 +395,6 @@ def search_leave_self_out(embeddings, k, rows=None, metric="cosine"):
     """The k nearest other rows, of every row or of `rows`: distances float32 (q, k), neighbours int64 (q, k).
 
     The gallery is embeddings (n, d) as a whole. A query is never its own answer; a copy of it at another row is.
-
     >>> points = np.array([[0.0], [1.0], [3.0]], dtype=np.float32)
     >>> search_leave_self_out(points, k=2, metric="l2")[1].tolist()
     [[1, 2], [0, 2], [1, 0]]

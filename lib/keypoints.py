@@ -38,7 +38,6 @@ def keypoints(images, kind="sift", **settings):
 
     images: a sequence of uint8 images, RGB (h, w, 3), turned to grey first, or grey (h, w); sizes may differ. kind:
     "sift", "orb" or "dense_sift"; `settings` go to the function of that name. ValueError names the row of the image.
-
     >>> found = keypoints(np.full((2, 32, 32, 3), 128, np.uint8), "sift")  # nothing to see in a grey wall
     >>> [len(one.xy) for one in found]
     [0, 0]
@@ -59,7 +58,6 @@ def sift(image, n_max=0, contrast=0.04, root=False):
     """Blobs found at their own scale and turned to their own direction (Lowe, IJCV 2004): 128 numbers each.
 
     n_max: keep that many of the strongest, 0 for all. contrast: weaker blobs are dropped. root: give `root_sift`.
-
     >>> blob = cv2.GaussianBlur(np.pad(np.full((8, 8), 255, np.uint8), 28), (0, 0), 3)
     >>> np.unique(sift(blob).xy.round(), axis=0).tolist()  # its centre, often: it is round, any direction fits
     [[32.0, 32.0]]
@@ -74,7 +72,6 @@ def orb(image, n_max=500, patch=31, contrast=20):
 
     n_max: at most that many, the most corner-like. patch: side of the square described, in pixels, and the least
     distance to the rim. contrast: how much brighter or darker the ring around a corner must be, in grey values.
-
     >>> orb(np.zeros((64, 64), np.uint8)).descriptors.shape
     (0, 32)
     """
@@ -93,7 +90,6 @@ def dense_sift(image, step=8, patches=(16,), root=False, blur=0.8):
     makes a grid of its own inside the image. blur: standard deviation of the smoothing before, in pixels (the photo's
     own is taken for 0.5). root: give `root_sift`. Keypoints run over patches, then rows, then columns. A square without
     any gradient has a descriptor of zeros. After Lazebnik, Schmid and Ponce, CVPR 2006: squares of 16 pixels, 8 apart.
-
     >>> dense_sift(np.zeros((16, 32), np.uint8), step=8, patches=(16,)).xy.tolist()
     [[8.0, 8.0], [16.0, 8.0], [24.0, 8.0]]
     """
@@ -116,7 +112,6 @@ def root_sift(descriptors):
     """Square roots of descriptors that sum to 1: Euclidean distance of them is Hellinger distance. float32, same shape.
 
     Rows of zeros stay zeros. Arandjelovic and Zisserman, CVPR 2012.
-
     >>> print(root_sift(np.array([[1, 1, 2]], np.float32)).round(3))
     [[0.5   0.5   0.707]]
     """
@@ -138,7 +133,6 @@ class BagOfVisualWords:
     4. are raised to `power` (0.5 gives the Hellinger kernel), and divided by the length of the row.
     The same `seed` and number of threads give the same words. Sivic and Zisserman, ICCV 2003. ValueError for fewer
     descriptors than words, mixed kinds of descriptors, and `transform` before `fit`.
-
     >>> looks = np.array([0, 0, 0, 9, 9, 9, 9], np.float32)[:, None]  # one-number "descriptors" in a 10 x 10 image
     >>> images = [Keypoints(np.full((7, 2), 5.0), looks, 10, 10)]
     >>> print(np.sort(BagOfVisualWords(2, tf_idf=False).fit(images).transform(images)).round(2))  # 3 and 4, over 5
@@ -194,7 +188,6 @@ class VLAD:
     x becomes sign(x) * |x|^`power` (0.5 tames bursts: a brick wall repeats one word a hundred times). A few dozen words
     are enough, since a row says where around a word the image lies. `fit`, `seed`, `n_sample`, `words` and the errors
     are those of `BagOfVisualWords`. Jegou et al., CVPR 2010 and PAMI 2012 (power).
-
     >>> image = Keypoints(np.zeros((2, 2)), np.array([[1, 0], [5, 3]], np.float32), 10, 10)
     >>> vlad = VLAD(1, power=1.0).fit([image])  # its word is the mean, 3 and 1.5
     >>> query = Keypoints(np.zeros((1, 2)), np.array([[6, 5.5]], np.float32), 10, 10)
@@ -228,7 +221,6 @@ def mark_empty_rows(embeddings):
 
     So an image without a keypoint takes part in a cosine search, at distance 0 from others without one and at distance
     1 from all the rest.
-
     >>> print(mark_empty_rows(np.array([[0.6, 0.8], [0.0, 0.0]], np.float32)))
     [[0.6 0.8 0. ]
      [0.  0.  1. ]]
@@ -245,7 +237,6 @@ def match(query, gallery, ratio=0.8):
     A keypoint of the query is matched to its nearest in the gallery's if that is nearer than `ratio` times the second
     nearest (Lowe's test). Euclidean distance, for ORB's bits Hamming. Ordered by the query's row. None, if the
     gallery's image has fewer than two keypoints: there is no second to compare with.
-
     >>> a = Keypoints(np.zeros((2, 2)), np.array([[0.0], [5.0]], np.float32), 10, 10)
     >>> b = Keypoints(np.zeros((3, 2)), np.array([[9.0], [1.0], [5.2]], np.float32), 10, 10)
     >>> match(a, b).tolist()
@@ -267,7 +258,6 @@ def count_inliers(query, gallery, model="similarity", ratio=0.8, tolerance=5.0, 
 
     model: "similarity" (shift, turn, scale: 2 matches fix it) or "homography" (a plane seen from elsewhere: 4). A
     match agrees if the movement brings it to within `tolerance` pixels. With as many as fix the model it is 0.
-
     >>> rng = np.random.default_rng(0)
     >>> a = Keypoints(rng.uniform(0, 50, (9, 2)).astype(np.float32), 100 * np.eye(9, dtype=np.float32), 50, 50)
     >>> moved = Keypoints(a.xy * 2 + np.float32([3, 4]), a.descriptors, 100, 100)
@@ -292,7 +282,6 @@ def geometric_rerank(queries, gallery, neighbours, **settings):
 
     queries, gallery: lists of `Keypoints`; neighbours (q, k): gallery rows from a first search, best first. Equals keep
     their order. `settings` go to `count_inliers`. ValueError if the rows do not fit the lists.
-
     >>> rng = np.random.default_rng(0)
     >>> wall, door = (rng.uniform(0, 99, (9, 2)).astype(np.float32) for _ in range(2))
     >>> looks = 100 * np.eye(9, dtype=np.float32)

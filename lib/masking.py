@@ -29,7 +29,6 @@ def without_product(images, masks, reach=3):
 
     `reach`, in pixels, is the radius of the neighbourhood that a pixel is filled from, and by how much the hole is
     widened first, so that a rim of the product does not colour the filling. An image that is all product becomes grey.
-
     >>> image = np.full((1, 9, 9, 3), 50, np.uint8)
     >>> image[0, 4, 4] = 255
     >>> bool(without_product(image, image[..., 0] == 255, reach=1).max() < 55)

@@ -23,7 +23,6 @@ def truncate(embeddings, d):
     """The first d coordinates of embeddings (n, width), each row scaled to length 1: float32 (n, d).
 
     ValueError: d outside 1 to width, NaN or infinite values, rows whose first d coordinates are all 0.
-
     >>> truncate(np.array([[3.0, 4.0, 12.0]]), 2).tolist()  # 3 and 4 over 5
     [[0.6000000238418579, 0.800000011920929]]
     """
@@ -38,7 +37,6 @@ def shortlist_and_rerank(gallery, queries, shortlist_d, shortlist, k):
 
     gallery (n, width), queries (q, width). shortlist is k at least and n at most, shortlist_d 1 to width. A `Funnel`
     need not be fitted again for a second search. Rows 0 and 1 are alike by the first coordinate; by all, 1 is nearer:
-
     >>> gallery = np.array([[3, 0, 4], [3, 4, 0], [-5, 0, 0]], dtype=np.float32)
     >>> query = np.array([[3, 4, 0]], dtype=np.float32)
     >>> distances, neighbours = shortlist_and_rerank(gallery, query, shortlist_d=1, shortlist=2, k=2)
@@ -56,7 +54,6 @@ class Funnel:
     The first step compares all rows (FAISS, flat); each later one only the rows that are left, pair by pair. The index
     holds the rows in full and their first coordinates for the first step, both scaled to length 1. It is used as the
     indexes of `indexes.py` are, but not written to a file.
-
     >>> index = Funnel([(1, 2)]).fit(np.array([[3, 4, 0], [3, 0, 4], [-5, 0, 0]], dtype=np.float32))
     >>> index.search(np.array([[3, 4, 0]], dtype=np.float32), k=1)[1].tolist(), index.multiply_adds
     ([[0]], 9)
@@ -162,7 +159,6 @@ def plan(table, ms=None, megabytes=None, wanted_map=None):
     where a mAP is wanted, the fastest; where none is, the one of the highest mAP; ties go by mAP, then milliseconds,
     then megabytes, then the earlier row. If no row keeps every limit, `fits` is False and the row is that whose worst
     breach is least, counted as a factor: twice the milliseconds, half the mAP.
-
     >>> measured = [
     ...     {"structure": "flat", "dimensions": 512, "shortlist": 0, "ms": 8.0, "megabytes": 200, "mAP": 0.40},
     ...     {"structure": "flat", "dimensions": 32, "shortlist": 0, "ms": 0.5, "megabytes": 13, "mAP": 0.35},

@@ -73,7 +73,6 @@ def with_numbers(table, text=()):
 
     File names, `labels`, splits, captions and the columns in `text` stay text in any case; a `label` becomes a number
     only if all are whole; so does no column in which two spellings mean the same number.
-
     >>> table = pd.DataFrame({"price": ["3.5", ""], "version": ["3.1", "3.10"], "label": ["1", "2"]})
     >>> with_numbers(table).select_dtypes("number").columns.tolist()
     ['price', 'label']

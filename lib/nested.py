@@ -157,7 +157,6 @@ def groups_at(hierarchy, classes: Sequence[str], level: int) -> np.ndarray:
 
     `hierarchy` has the columns class and parent (a DataFrame, or a dict of lists); the parent of a root is empty,
     missing or the root itself. ValueError for a class that is not in the tree, a cycle, a negative level.
-
     >>> tree = {"class": ["all", "cat", "truck", "tiger", "lion"], "parent": ["", "all", "all", "cat", "cat"]}
     >>> groups_at(tree, ["tiger", "lion", "truck"], 1).tolist()
     ['cat', 'cat', 'truck']

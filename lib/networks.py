@@ -22,7 +22,6 @@ class SmallNetwork(nn.Module):
     to 256, 256 and `dimension`, each followed by ReLU (Conde, Martin and López, Image retrieval); `output_relu=False`
     leaves the last one out. With `normalise`, rows have length 1 (a row of zeros stays zeros). h = w = `image_size`, at
     least 16. ValueError for images of another size.
-
     >>> SmallNetwork(image_size=32, dimension=10)(torch.zeros(5, 3, 32, 32)).shape
     torch.Size([5, 10])
     """
@@ -70,7 +69,6 @@ class NestedResNet(nn.Module):
 
     A convolution of stride 2 (`stem` channels), then for each of `widths` a stage of `blocks` residual blocks that
     halves the sides once, the average over positions, and a linear map. `NestedResNet(**network.config)` rebuilds it.
-
     >>> network = NestedResNet(stem=4, widths=(8, 16), blocks=(1, 1), dimension=32)
     >>> network(torch.zeros(5, 3, 64, 64)).shape
     torch.Size([5, 32])
@@ -112,7 +110,6 @@ class NestedHead(nn.Module):
     smaller sizes (`shared=True`), MRL-E (Kusupati et al., Matryoshka Representation Learning, 2022). With `scale`, the
     logits are `scale` times the cosine to each class's weights, so training acts on the angle, by which neighbours are
     searched; without it they are the paper's linear maps (MRL-E without a bias).
-
     >>> head = NestedHead(sizes=(2, 4), n_classes=3)
     >>> [tuple(logits.shape) for logits in head(torch.zeros(5, 4))]
     [(5, 3), (5, 3)]
@@ -211,7 +208,6 @@ class UNet(nn.Module):
     followed by two 3 x 3 convolutions, padded where the original crops. `widths` are those of the decoder, finest
     first, one for the photo and one for each map but the coarsest (default: half the map's width, at least 16).
     ValueError for another number of widths.
-
     >>> UNet(NestedResNet())(torch.zeros(2, 3, 50, 37)).shape
     torch.Size([2, 1, 50, 37])
     """

@@ -52,7 +52,6 @@ def retrieval_grid(queries, neighbours_images, relevance=None, query_titles=None
                         frame and a tick, a wrong one a light dashed frame and a cross; None marks nothing
     query_titles        q texts below the queries; neighbour_titles: q lists of k texts
     Returns a Figure with q * (k + 1) axes, row by row.
-
     >>> images = np.zeros((6, 8, 8, 3), np.uint8)
     >>> figure = retrieval_grid(images[:2], images[[[2, 3, 4], [4, 5, 2]]], [[True, False, True], [False, True, True]])
     >>> len(figure.axes)  # 2 rows of 1 query and 3 neighbours
@@ -171,7 +170,6 @@ def curves(
     columns. log_x: a logarithmic axis, with the measured values as its ticks where there is room. chance: a value of y
     that guessing reaches, drawn as a dashed line. Curves have their own colour, marker and line style, in the order of
     first appearance in the table; eight at most.
-
     >>> table = pd.DataFrame({"d": [8, 16, 8, 16], "mAP": [0.2, 0.4, 0.3, 0.5], "way": ["cut", "cut", "PCA", "PCA"]})
     >>> axes = curves(table, "d", "mAP", hue="way", x_label="dimensions", log_x=True).axes[0]
     >>> axes.get_xlabel(), [line.get_label() for line in axes.get_lines()]
@@ -223,7 +221,6 @@ def ranked(
 
     table: one row a method. low and high come together. label: of the axis, with the unit; by default the column's
     name. chance: what guessing reaches, a dashed line. number: how a value is written.
-
     >>> table = pd.DataFrame({"method": ["colour", "HOG"], "mAP": [0.1, 0.3]})
     >>> [text.get_text() for text in ranked(table, "mAP").axes[0].get_yticklabels()]  # from the top
     ['HOG', 'colour']
@@ -267,7 +264,6 @@ def intervals(table, value, low, high, name="method", hue=None, label=None, titl
 
     table: one row an effect. label: of the axis, with the unit; by default the column's name. line: where there is no
     effect, a vertical line; None draws none. Each hue has its own colour and marker; eight at most.
-
     >>> table = pd.DataFrame({"method": ["margin 0.2", "margin 1"], "points": [2, -1], "low": [1, -3], "high": [3, 1]})
     >>> [text.get_text() for text in intervals(table, "points", "low", "high").axes[0].get_yticklabels()]
     ['margin 0.2', 'margin 1']

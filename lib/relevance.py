@@ -112,7 +112,6 @@ def hierarchy_similarity(query_labels, gallery_labels, hierarchy, neighbours=Non
     Depth of the lowest common ancestor over the mean depth of the two leaves (Wu and Palmer, 1994): 0 with only the
     root in common, 1 for equal classes. hierarchy has the columns ``class`` and ``parent`` (a DataFrame, or a dict of
     lists); the parent of a root is missing, empty, or itself. Several roots hang on one more root above them.
-
     >>> tree = {"class": ["all", "cat", "truck", "tiger", "lion"], "parent": ["", "all", "all", "cat", "cat"]}
     >>> hierarchy_similarity(["tiger"], ["tiger", "lion", "truck"], tree).tolist()
     [[1.0, 0.5, 0.0]]

@@ -96,7 +96,6 @@ def measure(name, values, interval=None, n=None, data=None, definition=None, uni
     unit        "ms", "s", "bytes"; "points" for shares; none for a plain number
     clusters    (q,), what each query belongs to, where queries are not independent
     more        what else names this number (method="HOG", words=64)
-
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     begin("00_metrics", folder=folder)
     ...     measure("AP@5", (1 / 1 + 2 / 4) / 2, n=1, method="by hand").value
@@ -159,7 +158,6 @@ def claim(text, effect, above=None, below=None, within=None, source=None, eviden
     above ...    one of the three: the margin beyond or within which the effect is claimed to lie
     source       where the claim comes from: a section of HEADLINES.md, a paper
     evidence     a short text: what a reader should see beside the verdict
-
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     begin("00_metrics", folder=folder)
     ...     claim("a truncated gallery flatters", 0.75 - 0.5, above=0, evidence="0.75 against 0.50").verdict

@@ -37,7 +37,6 @@ def autoencoder(embeddings, dimension=100, seed=0):
     One linear map each way, so PCA is the yardstick (Baldi and Hornik, 1989). embeddings (n, d) are the training rows:
     their mean is subtracted and added back, and one number scales all coordinates. The layer "encoder" gives the code;
     batch normalisation gives each of its coordinates mean 0 and variance 1.
-
     >>> model = autoencoder(np.eye(6, dtype=np.float32), dimension=2)
     >>> model.output_shape, model.get_layer("encoder").output_shape
     ((None, 6), (None, 2))
@@ -64,7 +63,6 @@ def text_tower(
     all others count as one unknown word. The average of the words' vectors (word_dimension numbers each) goes through a
     hidden layer with ReLU and a linear map, with dropout before both. Words beyond the first `length` are ignored
     (None: the length of the longest training caption). A caption without words gets the point of an empty text.
-
     >>> tower = text_tower(["a red shirt", "a blue shirt"], dimension=2, word_dimension=4, hidden=4)
     >>> encode(tower, ["a red shirt", "", "something unheard of"]).shape
     (3, 2)
@@ -179,7 +177,6 @@ def train_model(model, inputs, targets, loss, epochs=15, batch_size=128, learnin
     inputs: rows (n, d), or texts; targets: the rows (n, d) they should map to; validation: (inputs, targets). By Adam.
     An incomplete last batch is left out (in-batch losses depend on the batch size), unless it is the only one.
     ValueError for another number of targets than of inputs, and for a loss that is not finite.
-
     >>> rows = np.random.default_rng(0).normal(size=(64, 4)).astype(np.float32)
     >>> list(train_model(autoencoder(rows, 2), rows, rows, rmse, epochs=2, batch_size=16))
     ['epoch', 'loss']

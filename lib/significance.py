@@ -78,7 +78,6 @@ def bootstrap_interval(values, clusters=None, level=0.95, seed=0, n_resamples=50
 
     It says how far the mean would move with other queries of the same kind and, where there are seeds, with newly
     trained models; not with another gallery. (nan, nan) for one query or one cluster. ValueError for none with a value.
-
     >>> bootstrap_interval([0.5, 0.5, 0.5])
     (0.5, 0.5)
     """
@@ -91,7 +90,6 @@ def median_interval(values, clusters=None, level=0.95, seed=0, n_resamples=2000)
 
     values (q,), one a query; NaN are left out, infinite ones (a rank beyond what was ranked) are allowed. Of an even
     number of values the lower one in the middle counts. ValueError if no query has a value.
-
     >>> median_interval([3, 3, 3, np.inf], clusters=["a", "a", "b", "b"])
     (3.0, 3.0)
     """
@@ -212,7 +210,6 @@ def verdict(effect, above=None, below=None, within=None, alpha=0.05, p_value=Non
     effect is an Effect, (value, low, high), or one exact number, such as a count, which is decided as it stands (within
     counts its ends in). One of above, below, within is given. The claim is decided where the p-value is below alpha: it
     holds if the mean lies on the claimed side. p_value replaces the effect's own, for one that was corrected (`holm`).
-
     >>> verdict((0.03, 0.01, 0.05), above=0.0), verdict((0.03, 0.01, 0.05), within=0.04), verdict(7, below=3)
     ('holds', 'undecided', 'contradicted')
     """

@@ -62,7 +62,6 @@ class Supervised(nn.Module):
     With `fixed_statistics` its batch norms keep their running statistics, as they should where these are estimates or
     batches are small; their scales and shifts are trained all the same. The head is initialised from `seed`, on the
     device of the body.
-
     >>> Supervised(nn.Sequential(nn.Flatten(), nn.Linear(12, 4)), 4, n_outputs=5)(torch.zeros(2, 3, 2, 2)).shape
     torch.Size([2, 5])
     """
@@ -227,7 +226,6 @@ def train_task(
 
     The validation loss is the task's on `held_out`: on whole images, with triplets drawn from a fixed seed and image i
     turned by i quarter turns. The network ends with the weights of its best epoch.
-
     >>> photos = Photos(np.zeros((8, 4, 4, 3), np.uint8), np.eye(8, 2, dtype=bool))
     >>> network = Supervised(nn.Flatten(), 48, n_outputs=2)
     >>> len(train_task(Labels(2), network, photos, photos, TaskSettings(epochs=2)))

@@ -39,7 +39,6 @@ def tokens(text):
 
     A possessive 's is left out, any other apostrophe too. Signs that Unicode has in two forms (an accent of its own or
     within its letter) become one. No stop word is left out.
-
     >>> tokens("Men's T-shirts, size 42 - don't iron!")
     ['men', 't-shirts', 'size', '42', 'dont', 'iron']
     """
@@ -70,7 +69,6 @@ class TfIdf:
     n_grams     also runs of up to so many words ("red shirt"), which keep some of the order
     min_count   only words that so many texts have
     n_words     at most so many, the most frequent; None: all
-
     >>> tf_idf = TfIdf().fit(["a red shirt", "a blue shirt"])
     >>> tf_idf.words
     ['a', 'blue', 'red', 'shirt']
@@ -113,7 +111,6 @@ class WordVectors:
                 left out, where gensim would add their random vectors)
     skip_gram   True: from a word guess those around it. False, CBOW: from those around it guess the word
     window      so many words to each side are around it, at most
-
     >>> vectors = WordVectors(dimension=8, epochs=1, min_count=1).fit(["a red shirt", "a blue shirt"])
     >>> vectors.lookup(["red", "green", "shirt"]).shape  # green is unknown
     (2, 8)
@@ -185,7 +182,6 @@ class Pooling:
             word's share of all training words; then the direction that the training captions have most in common (the
             first singular vector) is taken out. Test captions have no part in it
     `transform` gives float32 (n, d); a caption without a known word is a row of zeros (`coverage` counts them).
-
     >>> vectors = WordVectors(dimension=4, epochs=1, min_count=1).fit(["a red shirt", "a blue shirt"])
     >>> rows = Pooling("mean").fit(vectors, ["a red shirt"]).transform(["red shirt", ""])
     >>> rows[1].tolist(), np.allclose(rows[0], vectors.lookup(["red", "shirt"]).mean(axis=0))
@@ -242,7 +238,6 @@ class DocVectors:
 
     `transform` finds the vector of any caption, a training one too, with the network held fixed: float32 (n, d). It
     depends on the known words of the caption alone: not on their order, not on what else is transformed.
-
     >>> vectors = DocVectors(dimension=4, epochs=1, min_count=1).fit(["a red shirt", "a blue shirt"])
     >>> vectors.transform(["a red shirt", ""]).shape, bool(vectors.transform([""]).any())
     ((2, 4), False)

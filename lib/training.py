@@ -115,7 +115,6 @@ class Batches:
     Several processes, whose number must divide `size`, together see the batches that one alone would see. An incomplete
     last batch is left out with `drop_last`, else shortened to a multiple of the number of processes. ValueError for
     arrays of different lengths, or a size that does not fit.
-
     >>> [batch.tolist() for (batch,) in Batches([np.arange(5)], size=2, shuffle=False)]
     [[0, 1], [2, 3], [4]]
     """

@@ -17,7 +17,6 @@ class TwoTower(nn.Module):
     images and one for texts. Weights are initialised after He et al. (2015, normal with variance 2 / fan-out) from
     torch's global generator, biases with 0. An output row of zeros stays zeros. ValueError for no layer, or a dropout
     outside 0 <= dropout < 1.
-
     >>> import torch
     >>> towers = TwoTower(n_image=512, n_text=100, dimension=256)
     >>> images, texts = towers(torch.rand(5, 512), torch.rand(5, 100))

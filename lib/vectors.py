@@ -114,7 +114,6 @@ def enlarged(embeddings, labels, n, mix=0.6, seed=0):
     A new row is its class's mean, plus the deviations from it of two random rows of the class, weighted sqrt(1 - mix^2)
     and mix (0, copies, to 1): so the class keeps its mean and its covariance. With n below the rows given, the first n.
     It serves to compare ways of searching; it says nothing about how good an embedding is.
-
     >>> rows, labels = enlarged(np.array([[0], [2], [9]], np.float32), np.array(["a", "a", "b"]), n=6)
     >>> rows[:3].ravel().tolist(), sorted(set(labels[3:].tolist()) - {"a", "b"})
     ([0.0, 2.0, 9.0], [])

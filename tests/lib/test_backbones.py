@@ -264,7 +264,7 @@ def test_a_missing_checkpoint_is_one_error_that_says_what_where_and_how(no_conne
 
 def test_a_missing_checkpoint_of_the_detector_is_the_same_error(no_connection):
     with pytest.raises(backbones.MissingWeights, match="weights of fasterrcnn_resnet50_fpn are not here"):
-        backbones.region_features(IMAGES)
+        backbones.load("fasterrcnn_resnet50_fpn")
 
 
 def test_a_folder_of_weights_is_looked_in_first(tmp_path, no_connection, monkeypatch):
@@ -349,7 +349,7 @@ def test_real_weights_load_and_embed():
 # --- regions
 
 
-def test_region_features_average_the_box_head_over_the_best_boxes():
+def test_features_of_regions_average_the_box_head_over_the_best_boxes():
     """Of an untrained detector: seen by hooks on torchvision's own forward, averaged here in numpy."""
     backbone = shared("fasterrcnn_resnet50_fpn", n_boxes=5)
     images = [IMAGES[0], IMAGES[1, :30]]
@@ -369,15 +369,6 @@ def test_region_features_average_the_box_head_over_the_best_boxes():
         np.testing.assert_allclose(features[row], seen["features"][best].mean(axis=0), rtol=1e-3, atol=1e-4)
     for hook in hooks:
         hook.remove()
-
-
-def test_region_features_is_a_detector_loaded_and_embedding(monkeypatch):
-    asked = {}
-    monkeypatch.setattr(backbones, "load", lambda *names, **options: asked.update(names=names, **options) or detector)
-    detector = shared("fasterrcnn_resnet50_fpn", n_boxes=5)
-    features = backbones.region_features(IMAGES[:1], "none", n_boxes=5, image_size=64, device="cpu", progress=False)
-    assert asked == {"names": ("fasterrcnn_resnet50_fpn", "none"), "n_boxes": 5, "image_size": 64, "device": "cpu"}
-    np.testing.assert_allclose(features, backbones.embed(detector, IMAGES[:1]), rtol=1e-4, atol=1e-5)
 
 
 def test_a_checkpoint_of_the_detector_is_read_as_torchvision_reads_it(tmp_path, monkeypatch):

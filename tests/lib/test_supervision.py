@@ -4,7 +4,6 @@ import copy
 from functools import partial
 from pathlib import Path
 
-import nbformat
 import numpy as np
 import pytest
 import torch
@@ -194,17 +193,6 @@ def test_embedding_leaves_the_network_as_it_was_and_gives_body_or_head():
 
 
 # ------------------------------------------------------------------------------------------------------------ notebooks
-
-
-def test_the_masked_notebook_trains_exactly_what_the_labels_notebook_trains():
-    cells = []
-    for name in ("04_multilabel", "05_masked_retrieval"):
-        sources = [cell.source for cell in nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4).cells]
-        cells.append({start: next(s for s in sources if s.startswith(start)) for start in SHARED})
-    assert cells[0] == cells[1]
-
-
-SHARED = ("def photos_with_labels", 'if dataset == "catalogue"', "def body", "def taught")
 
 
 def test_the_head_lies_where_the_body_lies():

@@ -2,15 +2,13 @@
 
 A collection is a folder that Hugging Face's `imagefolder` loader reads as it is:
 
-    <collection>/<split>/metadata.csv      one row an image, with a `file_name` column
-    <collection>/<split>/...               the images, at `file_name` relative to the table
+    <collection>/<split>/metadata.csv      one row an image; `file_name` is relative to this table
     <collection>/classes.csv               the tree of classes (class, parent, name, leaf), where there is one
     <collection>/mask_labels.csv           what a pixel value of the masks means, where there are masks
 
 Columns with a meaning: `label` (one class), `labels` (several, joined with |), `caption_1`, `caption_2`, ...,
-`mask_file_name`. All others are attributes. The table may also lie at the root, without split folders.
-Your own photos need no table: class folders (`photos/cat/1.jpg`), the same below split folders
-(`photos/train/cat/1.jpg`), or just photos.
+`mask_file_name`. All others are attributes. The table may also lie at the root, without split folders. Your own photos
+need no table: class folders (`photos/cat/1.jpg`), the same in split folders (`photos/train/cat/1.jpg`), or just photos.
 
 Needs numpy, pandas, Pillow and tqdm. Copy with: images.py, metadata.py.
 """
@@ -39,19 +37,16 @@ _COLLECTIONS_TOML = Path(__file__).resolve().parent.parent / "data" / "collectio
 
 
 def read(name_or_folder, split=None):
-    """The collection of this name or in this folder: all its splits, or one of them.
+    """The collection of this name or in this folder: all its splits, or one of them. Only tables are read, no image.
 
     A path (`Path`, or text with a slash in it) is the folder itself. A bare name is looked up in the folders of
-    $RETRIEVAL_DATA (several are joined as in $PATH), then in `data/` of the nearest parent of the working directory
-    that has one, then in the working directory. Only the tables are read, no image.
+    $RETRIEVAL_DATA (joined as in $PATH), then in `data/` of the nearest parent of the working directory that has one,
+    then in the working directory. Without split folders and a `split` column, all is one split called "train".
 
-    Values are text, "" where one is missing ("NA" and "None" stay words); a column whose every value is a number, over
-    all splits, becomes numeric, with NaN where one is missing (`metadata.with_numbers`), the name of a class folder
-    never. A collection without split folders and without a `split` column is one split called "train".
-
-    Raises ValueError for an unknown name, an unknown split, or a table that is not sound; FileNotFoundError for a
-    folder that does not exist, or a known collection that is not here yet. Files and folders that are no photos are
-    left out with a warning that counts and names them.
+    Values are text, "" where missing ("NA" and "None" stay words); a column of numbers over all splits becomes numeric,
+    with NaN where one is missing (`metadata.with_numbers`), the name of a class folder never. What is no photo is left
+    out with a warning that counts and names it. ValueError for an unknown name, an unknown split, or an unsound table;
+    FileNotFoundError for a folder that does not exist, or a known collection that is not here yet.
     >>> import tempfile
     >>> from PIL import Image
     >>> photos = Path(tempfile.mkdtemp()) / "photos"
@@ -127,10 +122,7 @@ class Collection:
         return self.table[name].to_numpy()
 
     def subset(self, rows):
-        """The collection of these rows only, in the order given: row numbers (one may come twice), or a bool mask (n,).
-
-        Its table is numbered from 0 again; label names (`label_sets`) stay those of the whole.
-        """
+        """These rows, in this order: numbers (one may come twice) or a bool mask (n,). `label_sets` keeps its names."""
         rows = np.asarray(rows)
         if rows.dtype == bool:
             if rows.shape != (len(self),):
@@ -152,10 +144,8 @@ class Collection:
     def images(self, size, fit="squash", grey=False, progress=True):
         """All images at one size: uint8 (n, size, size, 3), RGB, row i from image i.
 
-        fit: "squash" scales both sides to `size`; "crop" takes the central square; "pad" keeps the whole image,
-        centred on white. Scaling is bilinear over the area covered. grey: the luma (ITU-R 601) in all three channels.
-        progress: a bar in a terminal and in Jupyter. ValueError that counts and names broken ones: `check` gives the
-        collection without them.
+        fit: "squash" scales both sides; "crop" takes the central square; "pad" centres the image on white; all bilinear
+        over the area. grey: the luma (ITU-R 601) in each channel. ValueError names the broken: see `check`.
         """
         size, fit = images.checked_count(size, "size"), images.checked_fit(fit)
         pixels = np.empty((len(self), size, size, 3), np.uint8)
@@ -168,9 +158,7 @@ class Collection:
         return pixels
 
     def check(self, progress=True):
-        """Open every image. Returns (readable, broken): the collection of those that can be read, and of the rest a
-        DataFrame with `row` (in this collection), `file_name`, `split`, `cause`.
-        """
+        """(readable, broken): those that open; a DataFrame of the rest: `row` (here), `file_name`, `split`, `cause`."""
         title = f"{self.name}: check"
         causes = images.for_each(lambda row: images.read(self.paths[row]), len(self), title, progress)
         rows = sorted(causes)
@@ -184,9 +172,8 @@ class Collection:
         return images.read_mask(self._mask_paths([self._row(i)])[0])
 
     def masks(self, size, fit="squash", progress=True):
-        """All masks at one size: uint8 (n, size, size), by nearest neighbour; fit as for `images`, padded with 0.
-
-        ValueError if a row has no mask, with how to keep the rest.
+        """uint8 (n, size, size), by nearest neighbour; fit as for `images`, padded with 0. ValueError if a mask
+        is missing: keep the rows that have one.
         """
         size, fit = images.checked_count(size, "size"), images.checked_fit(fit)
         paths = self._mask_paths(range(len(self)))
@@ -212,8 +199,7 @@ class Collection:
     def label_sets(self, names=None):
         """The labels of each image as (bool (n, L), list of L names).
 
-        names: the labels asked for, in this order. By default all that occur anywhere in the collection, sorted, so
-        that the columns of its training and test split are the same.
+        names: those asked for, in this order; by default all in the whole collection, sorted: the same in every split.
         """
         if "labels" not in self.table:
             raise ValueError(f"{self.name} has no column `labels` (joined with |); it has: {', '.join(self.table)}")
@@ -273,7 +259,6 @@ class Collection:
 
 
 def _find(name_or_folder):
-    """The folder meant by a name or a path."""
     text = os.fspath(name_or_folder)
     if isinstance(name_or_folder, Path) or any(mark in text for mark in "/\\~") or text in ("", ".", ".."):
         folder = Path(text).expanduser().resolve()

@@ -2,10 +2,8 @@
 
 An index has `fit(gallery)`, `search(queries, k) -> distances, neighbours`, `save(path)`, `load(path)` and `nbytes`.
 distances are float32 (q, k), ascending: 1 - cosine, 0 to 2, by metric "cosine"; Euclidean, not squared, by "l2".
-neighbours are int64 (q, k) gallery rows, k different ones for every query; equal distances go by lower row (in the
-approximate indexes: among the rows that they find).
-
-FAISS uses all cores, or as many as faiss.omp_set_num_threads says. With several, two graphs of the same rows differ.
+neighbours are int64 (q, k), k different gallery rows; equal distances go by lower row (in the approximate indexes:
+among those found). FAISS uses all cores, or faiss.omp_set_num_threads; with several, two graphs of a gallery differ.
 
 Needs numpy, faiss and scikit-learn (threadpoolctl comes with it). Copy with: vectors.py.
 """
@@ -136,13 +134,10 @@ class _Index:
 
 
 class _ExactIndex(_Index):
-    """Search that misses no row, with ties by lower row. Each defines `_among`: the k nearest among the `n_asked` rows
-    that a search returns, and bool (b,): whether no row outside of these can be among them.
-    """
+    """Misses no row. `_among` gives the k nearest of the `n_asked` found, and bool (b,): none outside can be nearer."""
 
     def _nearest(self, queries, k):
-        # A search may leave out any of several rows at the same distance as the last. So ask for some more than k: once
-        # one of them is surely farther than the k-th, none that is missing can be as near. Ask for more till then.
+        # A search may leave out rows as near as its last. So ask for more until one is surely farther than the k-th.
         n, d = self._shape()
         n_asked = min(k + 16, n)
         distances, neighbours, settled = self._among(queries, k, n_asked)
@@ -156,7 +151,6 @@ class _ExactIndex(_Index):
 
 class FlatIndex(_ExactIndex):
     """Exact search: each query is compared with the whole gallery.
-
     >>> index = FlatIndex("l2").fit(np.array([[0, 0], [3, 4], [0, 0]], dtype=np.float32))
     >>> distances, neighbours = index.search(np.array([[0, 0]], dtype=np.float32), k=3)
     >>> distances.tolist(), neighbours.tolist()
@@ -196,9 +190,8 @@ class FlatIndex(_ExactIndex):
 class KDTreeIndex(_ExactIndex):
     """Exact search by a tree: the gallery is halved again and again along its widest coordinate (Bentley 1975).
 
-    A query goes down to its leaf of about `leaf_size` rows, then looks into every box that may hold a nearer row than
-    those found: few boxes in 2 dimensions, nearly all of them in 50. One thread. The file holds the rows, from which
-    `load` builds the same tree, which is larger: float64 rows, their order, and two corners of each box.
+    From a leaf of about `leaf_size` rows on, every box is read that may hold a nearer row: few in 2 dimensions, nearly
+    all in 50. One thread. The file holds the rows, from which `load` builds the larger tree again.
     >>> index = KDTreeIndex("l2").fit(np.array([[0, 0], [3, 4], [0, 0]], dtype=np.float32))
     >>> index.search(np.array([[0, 0]], dtype=np.float32), k=3)[1].tolist()
     [[0, 2, 1]]
@@ -235,9 +228,8 @@ class KDTreeIndex(_ExactIndex):
 class LSHIndex(_Index):
     """Locality-sensitive hashing: rows on the same side of most random planes are near (Charikar 2002).
 
-    `n_bits` planes through the origin (FAISS: nbits) give each row as many bits. The share of different bits estimates
-    the angle, and the distance is 1 - cosine of that angle. All codes are compared. cosine only: a plane through the
-    origin does not see lengths. Of rows tied for the last place, any may be returned.
+    Each of `n_bits` planes through the origin (FAISS: nbits) gives a bit; the share of different bits estimates the
+    angle, the distance is 1 - its cosine. Lengths are not seen. All codes are compared. Any row tied for last may come.
     >>> index = LSHIndex(n_bits=64).fit(np.array([[1, 0], [0, 1], [-1, 0]], dtype=np.float32))
     >>> distances, neighbours = index.search(np.array([[2, 0]], dtype=np.float32), k=3)
     >>> neighbours.tolist(), float(distances[0, 0]), float(distances[0, 2])
@@ -260,9 +252,8 @@ class LSHIndex(_Index):
 class HNSWIndex(_Index):
     """A graph of neighbours (HNSW), walked greedily towards the query, long steps first (Malkov and Yashunin 2016).
 
-    Each row is linked to about `n_links` others (FAISS: M; twice as many on the lowest level), found by a search that
-    keeps `build_width` candidates (efConstruction). A query keeps the best `search_width` rows on its way (efSearch),
-    at least k; where the graph yields fewer, it is compared with the whole gallery.
+    A row is linked to about `n_links` others (FAISS: M; lowest level: 2 M), found among `build_width` (efConstruction).
+    A query keeps the best `search_width` (efSearch), at least k; where the graph yields fewer, all rows are compared.
     >>> index = HNSWIndex("l2").fit(np.array([[0, 0], [3, 4], [0, 0]], dtype=np.float32))
     >>> index.search(np.array([[0, 0]], dtype=np.float32), k=3)[0].tolist()
     [[0.0, 0.0, 5.0]]
@@ -290,11 +281,10 @@ class HNSWIndex(_Index):
 class IVFPQIndex(_Index):
     """Inverted lists of product-quantised rows: few lists are read, a few bytes a row (Jegou, Douze, Schmid 2011).
 
-    k-means finds `n_lists` centres (FAISS: nlist; by default 4 times the square root of the gallery, but at least 39
-    rows a list), and each row goes into the list of its nearest. The difference to that centre is cut into `n_bytes`
-    parts (M; by default the most that leave 4 or more coordinates a part), each stored as the number of the nearest of
-    256 typical parts; to these the distances are estimated. A query reads `n_probe` lists (nprobe), and more where they
-    hold fewer than k rows. The gallery needs 256 rows or more.
+    A row goes into the list of the nearest of `n_lists` k-means centres (FAISS: nlist; default 4 sqrt(n), but 39 or
+    more rows a list). Its difference to the centre is cut into `n_bytes` parts (M; default: the most of 4 or more
+    coordinates), each stored as the nearest of 256 typical parts. A query reads `n_probe` lists (nprobe), more where
+    they hold fewer than k rows. The gallery needs 256 rows or more.
     """
 
     kind = "ivf-pq"
@@ -334,7 +324,6 @@ KINDS = {index.kind: index for index in (FlatIndex, KDTreeIndex, LSHIndex, HNSWI
 
 def recall_of_neighbours(found, exact):
     """The share of the exact neighbours (q, k) that are among those found (q, k), in any order: float64 (q,).
-
     >>> recall_of_neighbours([[3, 1, 7, 0]], [[1, 2, 3, 4]]).tolist()  # 1 and 3 of four
     [0.5]
     """
@@ -348,12 +337,10 @@ def recall_of_neighbours(found, exact):
 def benchmark(index, gallery, queries, k, exact=None, threads=1, n_single=100, n_rounds=5, clock=time.perf_counter):
     """Fit the index, search it, and measure what that costs: a dict, one row of a table.
 
-    build_s: seconds of `fit`; index_bytes: `nbytes`; recall: mean share of the `exact` neighbours (q, k) that were
-    found (by default those of a FlatIndex of the same metric). single_ms, single_p99_ms: milliseconds of a single
-    query, median and 99th percentile of `n_single` searches; batch_ms, batch_p99_ms: the same of a query when all are
-    searched together, over `n_rounds` searches. Each search is warmed up; the time of its checks is included. Libraries
-    are held to `threads` threads. With one, the clock time.process_time stands still while other programs have the
-    core; the default is that of the wall.
+    build_s: seconds of `fit`; index_bytes: `nbytes`; recall: mean share found of the `exact` neighbours (q, k), by
+    default a FlatIndex's. single_ms, single_p99_ms: milliseconds of one query, median and 99th percentile of `n_single`
+    warm searches; batch_ms, batch_p99_ms: the same a query when all are searched together, in `n_rounds`. Libraries are
+    held to `threads` threads. With one, the clock time.process_time ignores other programs; the default does not.
     >>> rows = np.eye(3, dtype=np.float32)
     >>> costs = benchmark(FlatIndex(), rows, rows, k=2, n_single=3)
     >>> costs["recall"], costs["threads"], costs["single_ms"] <= costs["single_p99_ms"]
@@ -382,10 +369,7 @@ def benchmark(index, gallery, queries, k, exact=None, threads=1, n_single=100, n
 
 
 def seconds_in_turns(searches, n_rounds, clock=time.process_time):
-    """Seconds that each of `searches` (called without arguments) took: float64 (n_rounds, n_searches), one thread.
-
-    Every search takes its turn in every round, after a round that is not counted, so that other load affects all alike.
-    """
+    """Seconds of each of `searches` (no arguments), in turns: float64 (n_rounds, n_searches), one thread, warmed up."""
     with threadpool_limits(1):
         rounds = [[_timed(clock, search)[0] for search in searches] for _ in range(n_rounds + 1)]
     return np.array(rounds[1:])
@@ -394,7 +378,7 @@ def seconds_in_turns(searches, n_rounds, clock=time.process_time):
 def search_leave_self_out(embeddings, k, rows=None, metric="cosine"):
     """The k nearest other rows, of every row or of `rows`: distances float32 (q, k), neighbours int64 (q, k).
 
-    The gallery is embeddings (n, d) as a whole. A query is never its own answer; a copy of it at another row is.
+    The gallery is all of embeddings (n, d). A query is never its own answer; a copy of it at another row is.
     >>> points = np.array([[0.0], [1.0], [3.0]], dtype=np.float32)
     >>> search_leave_self_out(points, k=2, metric="l2")[1].tolist()
     [[1, 2], [0, 2], [1, 0]]

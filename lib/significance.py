@@ -1,6 +1,5 @@
 """Is a difference real? Intervals, paired tests and verdicts for values measured query by query.
 
-What is in it
     mean_over_queries, bootstrap_interval, median_interval    means and intervals
     paired_difference    a against b -> Effect(mean, low, high, p_value, n, margin)
     holm, p_value_against, equivalence, verdict    many claims, and the decision
@@ -9,13 +8,12 @@ What is in it
 a value is NaN (under every seed), is left out of a mean, and is counted there. ``clusters`` (q,) names what each query
 belongs to (its photo, its class): the queries of a cluster are not independent, so clusters are resampled whole.
 
-How the intervals are made
-    Queries, or whole clusters, are drawn again with replacement (Efron, 1979). Three seeds are too few to draw again,
-    so their share is drawn from a normal distribution with their variance. The arms of the percentile interval are then
-    lengthened until they match t * SE. SE adds up the variance between queries and that between seeds, less the part
-    counted in both (two-way random effects); t is Student's, a mixture of one for the queries and one for the seeds,
-    each by its share in the variance (close to Cochran, 1964). So the interval keeps the skewness of the bootstrap, and
-    95 % intervals cover the truth in 93 to 97 % of simulated studies (tests/lib/test_significance.py).
+For an interval, queries or whole clusters are drawn again with replacement (Efron, 1979). Seeds are too few for that:
+their share is drawn from a normal distribution with their variance. The arms of the percentile interval are lengthened
+to match t * SE, which keeps its skewness. SE adds up the variance between queries and that between seeds, less the part
+counted in both (two-way random effects); t mixes Student's t for the queries and for the seeds, each by its share in
+the variance (close to Cochran, 1964). 95 % intervals cover the truth in 93 to 97 % of simulated studies
+(tests/lib/test_significance.py).
 
 Needs numpy alone. Copy this file alone.
 """
@@ -63,7 +61,6 @@ class _Spread(NamedTuple):
 
 def mean_over_queries(values):
     """The mean of the queries that have a value (NaN if none), how many they are, and how many (NaN) were left out.
-
     >>> mean_over_queries([0.25, 0.75, float("nan")])
     QueryMean(mean=0.5, n_queries=2, n_left_out=1)
     """
@@ -76,8 +73,7 @@ def mean_over_queries(values):
 def bootstrap_interval(values, clusters=None, level=0.95, seed=0, n_resamples=5000):
     """Between which two means does the true one lie, in `level` of all studies like this one? (low, high).
 
-    It says how far the mean would move with other queries of the same kind and, where there are seeds, with newly
-    trained models; not with another gallery. (nan, nan) for one query or one cluster. ValueError for none with a value.
+    Such a study has other queries and new seeds, not another gallery. (nan, nan) for one cluster. ValueError for none.
     >>> bootstrap_interval([0.5, 0.5, 0.5])
     (0.5, 0.5)
     """
@@ -88,8 +84,7 @@ def bootstrap_interval(values, clusters=None, level=0.95, seed=0, n_resamples=50
 def median_interval(values, clusters=None, level=0.95, seed=0, n_resamples=2000):
     """Between which two medians do `level` of the resampled sets of queries lie? (low, high), the percentile bootstrap.
 
-    values (q,), one a query; NaN are left out, infinite ones (a rank beyond what was ranked) are allowed. Of an even
-    number of values the lower one in the middle counts. ValueError if no query has a value.
+    values (q,): NaN are left out, infinite ones allowed; the lower of two in the middle counts. ValueError for all NaN.
     >>> median_interval([3, 3, 3, np.inf], clusters=["a", "a", "b", "b"])
     (3.0, 3.0)
     """
@@ -116,18 +111,13 @@ def median_interval(values, clusters=None, level=0.95, seed=0, n_resamples=2000)
 def paired_difference(a, b, clusters=None, margin=0.0, paired_seeds=False, level=0.95, seed=0, n_resamples=5000):
     """How much better is a than b on the same queries? Effect(mean of a - b, low, high, p_value, n, margin).
 
-    a, b (q,) or (seeds, q), also one of each, with the queries in the same order. The seeds of the two sides count as
+    a, b (q,), which counts as fixed, or (seeds, q), with the queries in the same order. The seeds of the two sides are
     separate draws, even under the same numbers; with paired_seeds, row i of a belongs to row i of b (both trained on
-    the same drawn split, say) and the differences of these pairs are taken. A (q,) counts as fixed. NaN in both is left
-    out; in one only: ValueError.
-
-    The p-value is two-sided against `margin`; for a pair (low, high), against the end nearer to the mean. Without seeds
-    it is from the sign-flip permutation test (Fisher, 1935): the share of sign patterns, of the distances of queries or
-    clusters from the margin, whose mean lies at least as far from it. All patterns are tried where they are at most
-    n_resamples; otherwise as many are drawn, and the observed one is counted among them. With seeds it is from the t
-    statistic on which the interval rests.
-
-    Three queries, a better in each: only + + + and - - - of the 8 patterns are as extreme.
+    the same drawn split, say). NaN in both is left out; in one only: ValueError. The p-value is two-sided against
+    `margin`; for a pair (low, high), against the end nearer to the mean. With seeds it is from the t statistic of the
+    interval; without, from the sign-flip permutation test (Fisher, 1935): the share of sign patterns, of the distances
+    of queries or clusters from the margin, whose mean lies at least as far from it; of all patterns if at most
+    n_resamples, otherwise of as many drawn ones and the observed one. Here only + + + and - - - of 8 are as extreme.
     >>> paired_difference([0.9, 0.8, 0.7], [0.5, 0.4, 0.3]).p_value
     0.25
     """
@@ -160,8 +150,6 @@ def holm(p_values):
 
     The smallest of m is multiplied by m, the next by m - 1, and so on; none falls below one before it, none passes 1.
     The chance that any claim below alpha is false is then at most alpha. None and NaN are not counted and stay NaN.
-
-    Of two: 0.01 * 2, then 0.04 * 1.
     >>> holm([0.04, None, 0.01]).tolist()
     [0.04, nan, 0.02]
     """
@@ -207,9 +195,8 @@ def equivalence(effect, within):
 def verdict(effect, above=None, below=None, within=None, alpha=0.05, p_value=None):
     """ "holds", "contradicted" or "undecided": is the effect above or below a margin, or within one?
 
-    effect is an Effect, (value, low, high), or one exact number, such as a count, which is decided as it stands (within
-    counts its ends in). One of above, below, within is given. The claim is decided where the p-value is below alpha: it
-    holds if the mean lies on the claimed side. p_value replaces the effect's own, for one that was corrected (`holm`).
+    effect is an Effect, (value, low, high), or an exact number, such as a count, decided as it stands (within counts
+    its ends in). A claim is decided where the p-value, or a corrected one (`holm`) given as p_value, is below alpha.
     >>> verdict((0.03, 0.01, 0.05), above=0.0), verdict((0.03, 0.01, 0.05), within=0.04), verdict(7, below=3)
     ('holds', 'undecided', 'contradicted')
     """
@@ -227,7 +214,6 @@ def verdict(effect, above=None, below=None, within=None, alpha=0.05, p_value=Non
 
 def the_relation(above=None, below=None, within=None):
     """The one of the three that is given, by name, and its margin: a float, or (low, high) for within.
-
     >>> the_relation(within=0.03)
     ('within', (-0.03, 0.03))
     """
@@ -399,6 +385,5 @@ def _positive_int(value, name):
 
 
 def _batches(n_rows, row_elements):
-    """Slices over n_rows, such that one batch of rows stays within BATCH_ELEMENTS."""
     step = max(1, BATCH_ELEMENTS // max(1, row_elements))
     return [slice(start, min(start + step, n_rows)) for start in range(0, n_rows, step)]

@@ -4,19 +4,11 @@
     Triplets    which of two images shares more labels with a third? The triplet loss
     Rotation    by how many quarter turns was the image turned? No label at all (Gidaris et al. 2018)
 
-`train_task` trains them all alike, so two embeddings differ only in the task and the weights they started from.
+`train_task` trains them all alike, so two embeddings differ only in the task and the weights they started from. To
+cache it: `cache.trained(None, task_key(*given), network, functools.partial(train_task, *given))`, given being task,
+network, photos, held_out and settings. `embed_photos` and `label_probabilities` use the trained network.
 
-Contents
-    Photos, TaskSettings, Supervised    what is trained on, the numbers of a training, the network
-    train_task, task_key                train it; a key for cache.trained
-    embed_photos, label_probabilities   its embeddings and its probabilities of labels
-    normalised, crop_and_flip, turned, similar_and_different    the parts of the tasks
-
-A training is cached by `cache.trained(None, task_key(*given), network, functools.partial(train_task, *given))`, given
-being task, network, photos, held_out and settings.
-
-Needs numpy, pandas and torch.
-Copy with: losses.py, training.py
+Needs numpy, pandas and torch. Copy with: losses.py, training.py
 """
 
 import hashlib
@@ -59,9 +51,7 @@ class TaskSettings:
 class Supervised(nn.Module):
     """A backbone and a linear head: float (n, 3, h, w) -> `body` (n, dimension) -> (n, n_outputs).
 
-    With `fixed_statistics` its batch norms keep their running statistics, as they should where these are estimates or
-    batches are small; their scales and shifts are trained all the same. The head is initialised from `seed`, on the
-    device of the body.
+    With `fixed_statistics` batch norms keep running statistics but train scales and shifts. `seed` is the head's.
     >>> Supervised(nn.Sequential(nn.Flatten(), nn.Linear(12, 4)), 4, n_outputs=5)(torch.zeros(2, 3, 2, 2)).shape
     torch.Size([2, 5])
     """
@@ -120,11 +110,7 @@ class Labels(_Task):
 
 @dataclass(frozen=True)
 class Triplets(_Task):
-    """Bring images that share many labels nearer than images that share few, by a margin that grows.
-
-    The positives and negatives of an image in its batch are those of `similar_and_different`. Held-out photos are
-    judged at the final margin.
-    """
+    """Bring images that share many labels nearer than others, by a growing margin; held-out photos: the final one."""
 
     dimension: int = 128  # of the embedding, the head's output
     how: str = "random"  # of `losses.mine`
@@ -166,9 +152,8 @@ class Rotation(_Task):
 
 
 def crop_and_flip(x: Tensor, rng: np.random.Generator, smallest: float = 0.7) -> Tensor:
-    """A random crop of each image, enlarged to the image's size and mirrored half of the time: float (n, 3, h, w).
-
-    Its sides are a uniform share of the image's, from `smallest` to 1, and its place is uniform.
+    """A random crop of each image, enlarged to the image's size and mirrored half of the time: float (n, 3, h, w). Its
+    sides are a uniform share of the image's, from `smallest` to 1, and its place is uniform.
     >>> x = torch.arange(4.0).expand(1, 3, 4, 4)  # grows to the right
     >>> crop_and_flip(x, np.random.default_rng(0), smallest=1.0)[0, 0, 0].tolist() in ([0, 1, 2, 3], [3, 2, 1, 0])
     True
@@ -184,7 +169,6 @@ def crop_and_flip(x: Tensor, rng: np.random.Generator, smallest: float = 0.7) ->
 
 def turned(x: Tensor, n_turns: Tensor) -> Tensor:
     """Each image turned counterclockwise by its number of quarter turns: (n, 3, h, h).
-
     >>> turned(torch.tensor([[[[1, 2], [3, 4]]]]), torch.tensor([1])).tolist()
     [[[[2, 4], [1, 3]]]]
     """
@@ -194,12 +178,10 @@ def turned(x: Tensor, n_turns: Tensor) -> Tensor:
 def similar_and_different(label_sets: Tensor, n_similar: float = 0.1, n_different: float = 0.5):
     """Which pairs of a batch count as similar and which as different, by shared labels: two bool (n, n).
 
-    Label sets are bool (n, L); their overlap is the intersection over union (`relevance.label_iou`), of two empty ones
-    0. Similar to an image is the share `n_similar` of the others with the largest overlap, different the share
-    `n_different` with the smallest, at least one each and all that tie with the last of them. Images that would be both
-    are neither. The cut is relative because where all photos share a label (skin, hair) no overlap is 0.
-
-    Of the three others the first shares both labels, the second one of two, the third none:
+    The overlap of label sets, bool (n, L), is the intersection over union (`relevance.label_iou`), of two empty ones 0.
+    Similar to an image is the share `n_similar` of the others with the largest overlap, different the share
+    `n_different` with the smallest, at least one each and all ties with the last. Images that would be both are
+    neither. Of the three others here, the first shares both labels, the second one of two, the third none.
     >>> similar, different = similar_and_different(torch.tensor([[1, 1], [1, 1], [1, 0], [0, 0]]))
     >>> similar[0].tolist(), different[0].tolist()
     ([False, True, False, False], [False, False, True, True])
@@ -224,8 +206,7 @@ def train_task(
 ) -> pd.DataFrame:  # fmt: skip
     """Train `network` in place for `task`, and return the history (see training.train), one row an epoch.
 
-    The validation loss is the task's on `held_out`: on whole images, with triplets drawn from a fixed seed and image i
-    turned by i quarter turns. The network ends with the weights of its best epoch.
+    The validation loss is on whole `held_out` images, with triplets from a fixed seed and image i turned i times.
     >>> photos = Photos(np.zeros((8, 4, 4, 3), np.uint8), np.eye(8, 2, dtype=bool))
     >>> network = Supervised(nn.Flatten(), 48, n_outputs=2)
     >>> len(train_task(Labels(2), network, photos, photos, TaskSettings(epochs=2)))
@@ -261,7 +242,6 @@ def train_task(
 
 def task_key(task, network: Supervised, photos: Photos, held_out: Photos, settings: TaskSettings) -> dict:
     """Everything the result of `train_task` depends on but the weights it starts from: a key for `cache.trained`.
-
     >>> photos = Photos(np.zeros((8, 4, 4, 3), np.uint8), np.eye(8, 2, dtype=bool))
     >>> task_key(Labels(2), Supervised(nn.Flatten(), 48, 2), photos, photos, TaskSettings())["task"]
     {'name': 'Labels', 'n_labels': 2, 'augment': True}
@@ -282,7 +262,6 @@ def task_key(task, network: Supervised, photos: Photos, held_out: Photos, settin
 
 def normalised(images: Tensor) -> Tensor:
     """uint8 (n, h, w, 3) as float (n, 3, h, w), standardised by ImageNet's mean and standard deviation.
-
     >>> normalised(torch.full((1, 1, 1, 3), 255, dtype=torch.uint8))[0, 0]  # (1 - 0.485) / 0.229
     tensor([[2.2489]])
     """
@@ -293,8 +272,7 @@ def normalised(images: Tensor) -> Tensor:
 def embed_photos(network: Supervised, images: np.ndarray, embeds: str = "body", batch_size: int = 128) -> np.ndarray:
     """Embeddings float32 (n, d), C-contiguous, of images uint8 (n, h, w, 3).
 
-    `embeds` is that of the task: "body" for what goes into the head, "head" for what comes out of it. The network
-    computes in evaluation mode and is left in its own. ValueError for another `embeds` and for no images.
+    What goes into the head ("body") or comes out of it ("head"); ValueError for another `embeds`, and for no image.
     >>> network = Supervised(nn.Sequential(nn.Flatten(), nn.Linear(12, 4)), 4, n_outputs=5)
     >>> embed_photos(network, np.zeros((3, 2, 2, 3), np.uint8)).shape
     (3, 4)

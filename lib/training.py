@@ -1,17 +1,11 @@
-"""One loop for every training of the course that uses torch.
+"""One loop for every training of the course that uses torch: the caller passes network, step, batches and optimiser.
 
-The caller passes in the network, what one step computes, the batches and the optimiser. This file has what trainings
-share: progress, validation, early stopping at the best epoch, learning-rate schedules, gradient clipping, mixed
-precision, checkpoints that resume to the same numbers, several processes.
-
-Contents
     train, Batches, warm_up_cosine    the loop, arrays in memory as shuffled batches, a schedule
     processes, rank_and_world         the processes that torchrun started
 
 Every epoch begins by seeding torch, numpy and random from (seed, epoch), so a killed run resumes to the same numbers;
-the caller's own generators are restored afterwards. Initial weights are the caller's: call `torch.manual_seed` before
-making the network. On one machine and with the same number of threads, the CPU reproduces its numbers; a GPU may need
-`torch.use_deterministic_algorithms(True)`.
+the caller's own generators are restored afterwards. Call `torch.manual_seed` before making the network. With the same
+machine and number of threads a CPU reproduces its numbers; a GPU may need `torch.use_deterministic_algorithms(True)`.
 
 Needs numpy, pandas, torch and tqdm. Copy this file alone.
 """
@@ -47,25 +41,20 @@ def train(
                 The batch is on the model's device. Parameters of the loss (a head, say) belong in `model`
     batches     a `Batches`, a DataLoader or any list of batches; `set_epoch(epoch)` is called where it exists
     validate    validate(model) -> {name: number} after each epoch, in evaluation mode and without gradients
-    monitor     the column to watch, such as "validation_loss"; the model ends with the weights of the best epoch.
-                `better` is "lower" or "higher"; of two equal epochs the earlier is best
+    monitor     the column to watch ("validation_loss"), for which `better` is "lower" or "higher"; the model ends with
+                the weights of the best epoch, the earlier of two equal ones
     patience    stop after this many epochs in a row without a better one
-    schedule    a torch schedule of this optimiser, stepped after each "epoch" or "batch" (`schedule_each`);
-                ReduceLROnPlateau is given `monitor`
+    schedule    a torch schedule, stepped each "epoch" or "batch" (`schedule_each`); ReduceLROnPlateau gets `monitor`
     clip_norm   the largest norm of the gradient of all parameters together; a longer one is scaled down to it
     precision   "float32", or autocast to "bfloat16", or to "float16" (on a GPU only, with a scaled loss)
-    checkpoint  a file rewritten after each epoch, in one step, from which training resumes: two epochs and two more
-                equal four, and a finished training only returns its history
+    checkpoint  a file rewritten whole after each epoch, from which training resumes: 2 epochs and 2 more equal 4
     progress    a bar in a terminal or a notebook; a line an epoch where the output is a file or TQDM_DISABLE is set
 
     Columns: epoch (from 1), loss and what `step` gave (means over batches), learning_rate (at the end of the epoch),
     "validation_<name>", seconds. `history.attrs` holds "best_epoch" (None without `monitor`) and "stopped_early". Under
     several processes (`processes`) gradients and history are averaged, and only the first validates, prints and writes.
-
     ValueError for arguments that do not fit together, and for a checkpoint that is damaged or of another seed or
     network; FloatingPointError with epoch and batch for a loss that is not finite.
-
-    Five steps from 0 towards 1 at learning rate 1/4: each halves the distance.
     >>> line = nn.Linear(1, 1, bias=False)
     >>> _ = nn.init.zeros_(line.weight)
     >>> square = lambda model, batch: (model(batch) - 1).square().mean()
@@ -107,14 +96,12 @@ def train(
 
 
 class Batches:
-    """Arrays in memory as batches of tensors, in a new order each epoch.
+    """Arrays in memory as batches of tensors, in a new order each epoch, which depends on (seed, epoch) (`set_epoch`).
 
     `arrays` (equally long; numpy or torch) are cut into batches of `size` rows. `transform(*tensors, rng)` may change a
-    batch, with its own random numbers. The order depends on (seed, epoch); `set_epoch` sets the epoch.
-
-    Several processes, whose number must divide `size`, together see the batches that one alone would see. An incomplete
-    last batch is left out with `drop_last`, else shortened to a multiple of the number of processes. ValueError for
-    arrays of different lengths, or a size that does not fit.
+    batch. Several processes, whose number must divide `size`, together see what one alone would. An incomplete last
+    batch is left out with `drop_last`, else shortened to a multiple of their number. ValueError for lengths or a size
+    that do not fit.
     >>> [batch.tolist() for (batch,) in Batches([np.arange(5)], size=2, shuffle=False)]
     [[0, 1], [2, 3], [4]]
     """
@@ -156,9 +143,8 @@ class Batches:
 def warm_up_cosine(
     optimiser: torch.optim.Optimizer, n_steps: int, n_warm_up: int = 0, n_hold: int = 0
 ) -> lr_scheduler.LambdaLR:
-    """A schedule: the rate rises linearly for `n_warm_up` steps, stays for `n_hold`, then falls to 0 at `n_steps`.
-
-    Along half a cosine, for `train(..., schedule_each="batch")`. ValueError if nothing is left to fall.
+    """The rate rises linearly for `n_warm_up` steps, stays for `n_hold`, then falls along half a cosine to 0 at
+    `n_steps`. For `train(..., schedule_each="batch")`. ValueError if nothing is left to fall.
     >>> optimiser = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=8.0)
     >>> schedule, rates = warm_up_cosine(optimiser, n_steps=7, n_warm_up=4, n_hold=1), []
     >>> for _ in range(7):
@@ -183,8 +169,8 @@ def warm_up_cosine(
 def processes():
     """Connect the processes that torchrun started, inside a `with`; yields (rank, number of processes).
 
-    `torchrun --nproc-per-node 2 script.py` runs the script twice; they are connected over gloo on CPUs and NCCL on
-    GPUs, one GPU a process. Make the `Batches` and call `train` inside. Without torchrun nothing happens.
+    `torchrun --nproc-per-node 2 script.py` runs the script twice, over gloo on CPUs and NCCL on GPUs, one GPU a
+    process. Make the `Batches` and call `train` inside. Without torchrun nothing happens.
     """
     if "WORLD_SIZE" not in os.environ or distributed.is_initialized():
         yield rank_and_world()
@@ -408,7 +394,6 @@ def _own_random_numbers(device):  # restores the global generators afterwards
 
 
 def _to(batch, device):
-    """The same nested tuples, lists and dicts with their tensors on the device."""
     if isinstance(batch, torch.Tensor):
         return batch.to(device, non_blocking=True)
     if isinstance(batch, dict):

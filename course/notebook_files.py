@@ -163,13 +163,13 @@ def with_outputs(source, executed, profile: str):
     """The notebook `source` with the outputs of its run: (notebook, what was left out).
 
     Left out: warnings and logs (stderr), progress widgets, metadata of the run. What was on stderr is told, since a
-    warning may deserve a look. ValueError where `executed` does not come from these cells, as when parameters were
-    injected.
+    warning may deserve a look. Prose may have been edited since the run: it is taken from `source`. ValueError where
+    `executed` does not come from these code cells, as when parameters were injected.
     """
     import nbformat
 
-    if source_digest(source) != source_digest(executed):
-        raise ValueError("what was run is not the source as it stands: cells differ, or parameters were injected")
+    if source_digest(source, code_only=True) != source_digest(executed, code_only=True):
+        raise ValueError("what was run is not the source as it stands: code differs, or parameters were injected")
     node = nbformat.from_dict(json.loads(json.dumps(source)))
     node.metadata = nbformat.from_dict(
         {
@@ -178,11 +178,12 @@ def with_outputs(source, executed, profile: str):
             "course": {"profile": profile, "source_digest": source_digest(source, code_only=True)},
         }
     )
-    left_out = []
-    for cell, ran in zip(node.cells, executed.cells, strict=True):
+    left_out, runs = [], (cell for cell in executed.cells if cell.cell_type == "code")
+    for cell in node.cells:
         cell.metadata = nbformat.from_dict({key: cell.metadata[key] for key in ("tags",) if cell.metadata.get(key)})
         if cell.cell_type != "code":
             continue
+        ran = next(runs)
         cell.execution_count = ran.execution_count
         cell.outputs = []
         for output in ran.outputs:

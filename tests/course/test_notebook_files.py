@@ -2,6 +2,7 @@
 
 import re
 
+import nbformat
 import pytest
 
 from course import notebook_files
@@ -42,3 +43,22 @@ def test_an_element_of_another_type_is_an_error_that_names_it(literal, value, ex
     said = f"here: p: expected {expected} as in {literal!r}, got {value!r}, in which {element!r} is of another type"
     with pytest.raises(ValueError, match=re.escape(said)):
         notebook_files.coerced("p", value, {"p": literal}, "here")
+
+
+def _notebook(prose, code, *outputs):
+    cells = [nbformat.v4.new_markdown_cell(text) for text in prose] + [nbformat.v4.new_code_cell(code)]
+    cells[-1].outputs = list(outputs)
+    return nbformat.v4.new_notebook(cells=cells)
+
+
+def test_prose_that_was_edited_since_the_run_is_kept_and_the_outputs_are_put_in():
+    said = nbformat.v4.new_output("stream", name="stdout", text="3\n")
+    source, executed = _notebook(["a better sentence", "one more"], "1 + 2"), _notebook(["a sentence"], "1 + 2", said)
+    node, _ = notebook_files.with_outputs(source, executed, "quick")
+    assert [cell.source for cell in node.cells] == ["a better sentence", "one more", "1 + 2"]
+    assert [output.text for output in node.cells[-1].outputs] == ["3\n"]
+
+
+def test_outputs_of_other_code_are_refused():
+    with pytest.raises(ValueError, match="code differs"):
+        notebook_files.with_outputs(_notebook([], "1 + 3"), _notebook([], "1 + 2"), "quick")

@@ -1,8 +1,7 @@
 """The attribute boost: what a few thousand carefully labelled images add to any embedding.
 
 A network with one hidden layer learns to read each image's attributes (and the words of its name) from any embedding.
-Its hidden layer then replaces the embedding in a search. After "Boosting image retrieval with accurately labeled small
-data".
+Its hidden layer is the new embedding. After "Boosting image retrieval with accurately labeled small data".
 
 Contents
     fit, Options, Boosted, boost_loss   train on embeddings and attributes, or names, or both; its numbers and result
@@ -38,11 +37,9 @@ END = 0  # the code of the end of a name
 
 @dataclass(frozen=True)
 class Options:
-    """The numbers of a training.
+    """The numbers of a training: it stops after `patience` epochs in a row without a lower loss on the rows held back.
 
-    Training stops after `patience` epochs in a row without a lower loss on the rows held back, and the weights of the
-    best epoch are used. With `validation` 0, all rows are trained on until the training loss falls below `stop_below`
-    (as in the source) or `epochs` have passed.
+    The best epoch's weights are used. With `validation` 0 it stops at a training loss below `stop_below` (source).
     """
 
     validation: float = 0.1  # share of the rows held back
@@ -98,15 +95,11 @@ class Boosted:
 def fit(embeddings, attributes=None, names=None, options=Options(), watch=None, checkpoint=None, progress=True):
     """Train a `networks.BoostHead` on embeddings (n, d) and their labels: `Boosted`.
 
-    attributes   DataFrame of n rows, a column for each attribute; a missing value (NaN, None, "") is left out of the
-                 loss. This is task 1 of the source
+    attributes   DataFrame (n rows, a column an attribute): task 1 of the source. The loss skips NaN, None and ""
     names        n texts whose words are to be written (task 2); with attributes too, task 3
     watch        watch(Boosted) -> {name: number} after each epoch: columns "validation_<name>" of the history
     checkpoint, progress  as in `training.train`
-
-    The loss is the mean over attributes of their cross entropies; with names, the mean of that and of the words' cross
-    entropy. Embeddings are divided by one number, their root mean square, which changes no angle.
-
+    The loss is `boost_loss`. Embeddings are divided by one number, their root mean square, which changes no angle.
     ValueError for embeddings that are not finite (naming the rows), a table or names of another length, an attribute
     with one value or with no value that occurs twice, and names without a frequent word.
     >>> embeddings = np.random.default_rng(0).normal(size=(20, 4))
@@ -151,7 +144,6 @@ def boost_loss(attribute_logits, word_logits, codes, words):
 
     attribute_logits: of each attribute (n, values); codes int64 (n, attributes); word_logits (n, length, n_words) or
     None; words int64 (n, length). Codes of -1 are ignored. An attribute that no row of the batch has counts 0.
-
     Two undecided attributes of two values, the second unknown in all rows: (log 2 + 0) / 2.
     >>> undecided = torch.zeros(3, 2)
     >>> boost_loss([undecided, undecided], None, torch.tensor([[0, -1], [1, -1], [1, -1]]), None)
@@ -169,8 +161,7 @@ def boost_loss(attribute_logits, word_logits, codes, words):
 def sample_groups(table, columns, n_groups=100, group_size=40, seed=0):
     """Draw `n_groups` groups and `group_size` rows of each, in random order: int64 (n_groups * group_size,).
 
-    A group is all rows with the same values in all of `columns`; here a missing value is a value. Groups with fewer
-    rows than `group_size` are left out. ValueError for an unknown column, and for fewer groups than asked for.
+    A group: all rows alike in `columns` (missing is a value). ValueError: unknown column, too few groups of that size.
     >>> table = pd.DataFrame({"colour": ["red", "red", "blue", "red", "blue"]})
     >>> sorted(sample_groups(table, ["colour"], n_groups=1, group_size=3).tolist())
     [0, 1, 3]
@@ -193,8 +184,7 @@ def sample_groups(table, columns, n_groups=100, group_size=40, seed=0):
 def encode_attributes(table, columns=None):
     """A table as integers: codes int64 (n, attributes), and attribute -> its values, sorted; code i is value i.
 
-    A missing value (NaN, None, "") has code -1. `columns`: those to encode (None: all). ValueError for an unknown
-    column (with the nearest names), an attribute with one value, or one in which no value occurs twice.
+    NaN, None and "" are -1. ValueError for an unknown column (None: all), or an attribute with one value or none twice.
     >>> codes, values = encode_attributes(pd.DataFrame({"colour": ["red", "blue", None, "red"]}))
     >>> codes[:, 0].tolist(), values
     ([1, 0, -1, 1], {'colour': ['blue', 'red']})
@@ -240,7 +230,6 @@ def encode_names(names, min_count=6):
 
 def words_of(name):
     """The words of a text in lower case: runs of letters and digits, with apostrophes and hyphens inside them.
-
     >>> words_of("Nike Men's T-shirt, 2 pack & cap")
     ['nike', "men's", 't-shirt', '2', 'pack', 'cap']
     """
@@ -249,7 +238,6 @@ def words_of(name):
 
 def word_sets(names):
     """Which name contains which word: bool (n, w), and the w words, sorted.
-
     >>> word_sets(["red shoe", "shoe"])
     (array([[ True,  True],
            [False,  True]]), ['red', 'shoe'])
@@ -287,7 +275,6 @@ def _cross_entropy(logits, codes):
 
 
 def _mean_loss(head, arrays, batch_size=1024):
-    """The mean loss over all rows."""
     device, total = next(head.parameters()).device, 0.0
     for start in range(0, len(arrays[0]), batch_size):
         rows = [torch.from_numpy(array[start : start + batch_size]).to(device) for array in arrays]
@@ -309,7 +296,6 @@ def _checked(embeddings):
 
 
 def _columns(table, columns: Sequence[str]):
-    """These columns of the table, or an error with the nearest names."""
     columns = [columns] if isinstance(columns, str) else list(columns)
     if not columns:
         raise ValueError(f"expected at least one of the columns {', '.join(map(str, table.columns))}, got none")

@@ -8,12 +8,9 @@ An entry is a folder whose name is the digest of everything the numbers depend o
     data/models/<digest of key and start>/<digest>.safetensors       the weights, with the training's history
     data/models/<digest of key and start>/unfinished.pt              only during training: the loop's own checkpoint
 
-Every file is written to a temporary place and then moved, and its name carries the digest of its bytes. So a killed run
-resumes where it stopped, a damaged file is noticed and replaced, and two processes may fill one entry. No pickle is
-read.
-
-`embeddings`, `by_image` and `trained` read from the cache, or compute and store; `digest_files`, `digest_array` and
-`digest_weights` are for keys; `entries` and `clear` list the entries of a folder and remove them.
+Files are written to a temporary place, then moved, and named by the digest of their bytes: a killed run resumes where
+it stopped, a damaged file is noticed and replaced, and two processes may fill one entry. No pickle is read.
+`embeddings`, `by_image`, `trained` read or compute and store; `digest_...` make keys; `entries`, `clear` list, remove.
 
 Needs numpy and tqdm; `trained` and `digest_weights` also torch, pandas and safetensors. Copy this file alone.
 """
@@ -41,7 +38,6 @@ def embeddings(folder, key, compute, n, part=512, progress=True):
               {"images": digest_files(collection.paths), "size": 96} | backbone.key
     compute   compute(start, stop) -> embeddings (stop - start, d) of rows start to stop - 1; called for missing parts
     part      rows in a part, which is the most that a killed run loses. Parts stored with another size are not found
-
     A stored part whose bytes have changed is computed again, with a UserWarning that names the file. ValueError for a
     key that JSON cannot hold, and for embeddings of the wrong shape or type or not finite; they are not stored.
     >>> numbers = lambda start, stop: np.arange(start, stop)[:, None] / [1, 2]
@@ -124,9 +120,7 @@ def trained(folder, key, model, train):
             epochs, seed, loss). The weights that `model` starts from are added to it
     train   train(checkpoint=path) -> history, a DataFrame with attrs: trains `model` in place. A killed training
             resumes from `path` (`training.train(..., checkpoint=path)`), which is removed at the end
-
-    A file whose bytes have changed is removed with a UserWarning, and the training is done again. ValueError for a key
-    that JSON cannot hold.
+    A damaged file is removed with a UserWarning, and trained again. ValueError for a key that JSON cannot hold.
     >>> import pandas as pd
     >>> from torch import nn
     >>> line, place = nn.Linear(1, 1, bias=False), tempfile.mkdtemp()
@@ -151,10 +145,7 @@ def trained(folder, key, model, train):
 
 
 def digest_files(paths):
-    """SHA-256 (hex) of the bytes of these files, in this order; file names play no part.
-
-    For a collection's images, `digest_files(collection.paths)`: it changes with any pixel, with the order and with the
-    choice of images, and not with a label. All bytes are read. FileNotFoundError for a missing file.
+    """SHA-256 (hex) of the bytes of these files in this order, whatever their names. FileNotFoundError if missing.
     >>> path = Path(tempfile.mkdtemp()) / "a.txt"
     >>> _ = path.write_bytes(b"a")
     >>> digest_files([path]) == digest_files([str(path)]), digest_files([path]) == digest_files([path, path])
@@ -209,10 +200,7 @@ def entries(folder=None):
 
 
 def clear(folder=None, digest=None):
-    """Remove one entry of a cache folder, or all of them, and return how many. Nothing else in it is touched.
-
-    `folder` None: that of the embeddings. KeyError for a digest that is not there.
-    """
+    """Remove one entry of a cache folder (None: the embeddings'), or all; return how many. KeyError: unknown digest."""
     chosen = [
         page.parent
         for page in sorted(_folder(folder, "features").glob("*/key.json"))
@@ -264,7 +252,6 @@ def _sound_files(entry, pattern, consequence):
 
 
 def _stored_rows(entry, start, stop):
-    """The stored rows start to stop - 1, or None."""
     again = f"Rows {start} to {stop - 1} are computed again."
     for _, data in _sound_files(entry, f"{_part_name(start, stop)}.*.npy", again):
         return np.load(io.BytesIO(data), allow_pickle=False)
@@ -306,7 +293,6 @@ def _part_name(start, stop):
 
 
 def _stored_training(entry):
-    """The weights and the history of a finished training, or None."""
     import pandas as pd  # only trainings need it
     import safetensors.torch
 

@@ -1,8 +1,7 @@
 """Local descriptors: keypoints, the words they are quantised to, and whether matched ones fit a common geometry.
 
-An image without a keypoint has no words: its row is zero, which a cosine search refuses, and a `NoKeypointsWarning`
-names it. ORB descriptors are 256 bits, packed into 32 bytes. For words they are unpacked to 256 numbers of 0 and 1,
-whose squared Euclidean distance is the Hamming distance.
+An image without a keypoint has a row of zeros, which a cosine search refuses; a `NoKeypointsWarning` names it. ORB's
+256 bits, packed in 32 bytes, become 256 numbers of 0 and 1 for words: squared Euclidean distance is Hamming distance.
 
 Needs numpy, OpenCV (keypoints, matching, RANSAC) and FAISS (k-means). Copy this file alone.
 """
@@ -34,10 +33,9 @@ class Keypoints(NamedTuple):
 
 
 def keypoints(images, kind="sift", **settings):
-    """The keypoints of each image: a list of `Keypoints`, in the order of the images.
+    """The "sift", "orb" or "dense_sift" keypoints of each image: a list of `Keypoints`, in the order of the images.
 
-    images: a sequence of uint8 images, RGB (h, w, 3), turned to grey first, or grey (h, w); sizes may differ. kind:
-    "sift", "orb" or "dense_sift"; `settings` go to the function of that name. ValueError names the row of the image.
+    images: uint8, RGB (h, w, 3) or grey (h, w), any size. `settings`: of the function `kind`. ValueError names the row.
     >>> found = keypoints(np.full((2, 32, 32, 3), 128, np.uint8), "sift")  # nothing to see in a grey wall
     >>> [len(one.xy) for one in found]
     [0, 0]
@@ -70,8 +68,7 @@ def sift(image, n_max=0, contrast=0.04, root=False):
 def orb(image, n_max=500, patch=31, contrast=20):
     """Corners with a direction, and 256 comparisons of grey around each (Rublee, ICCV 2011): 32 bytes each.
 
-    n_max: at most that many, the most corner-like. patch: side of the square described, in pixels, and the least
-    distance to the rim. contrast: how much brighter or darker the ring around a corner must be, in grey values.
+    n_max: at most that many. patch: side of the square and distance to the rim, in pixels. contrast: in grey values.
     >>> orb(np.zeros((64, 64), np.uint8)).descriptors.shape
     (0, 32)
     """
@@ -86,10 +83,9 @@ def orb(image, n_max=500, patch=31, contrast=20):
 def dense_sift(image, step=8, patches=(16,), root=False, blur=0.8):
     """SIFT descriptors of upright squares on a regular grid: nothing is detected, so smooth regions speak too.
 
-    step: pixels between the centres of neighbouring squares. patches: sides of the squares in pixels, each of which
-    makes a grid of its own inside the image. blur: standard deviation of the smoothing before, in pixels (the photo's
-    own is taken for 0.5). root: give `root_sift`. Keypoints run over patches, then rows, then columns. A square without
-    any gradient has a descriptor of zeros. After Lazebnik, Schmid and Ponce, CVPR 2006: squares of 16 pixels, 8 apart.
+    step: pixels between centres. patches: sides of the squares in pixels, each with a grid of its own. blur: standard
+    deviation of the smoothing before, in pixels (the photo's own is taken for 0.5). root: give `root_sift`. Order:
+    patch, row, column. Without any gradient: zeros. After Lazebnik, Schmid and Ponce, CVPR 2006: 16 pixels, 8 apart.
     >>> dense_sift(np.zeros((16, 32), np.uint8), step=8, patches=(16,)).xy.tolist()
     [[8.0, 8.0], [16.0, 8.0], [24.0, 8.0]]
     """
@@ -109,9 +105,7 @@ def dense_sift(image, step=8, patches=(16,), root=False, blur=0.8):
 
 
 def root_sift(descriptors):
-    """Square roots of descriptors that sum to 1: Euclidean distance of them is Hellinger distance. float32, same shape.
-
-    Rows of zeros stay zeros. Arandjelovic and Zisserman, CVPR 2012.
+    """Rows scaled to sum 1 (or zeros), then square roots, float32: Hellinger distance (Arandjelovic et al., CVPR 2012).
     >>> print(root_sift(np.array([[1, 1, 2]], np.float32)).round(3))
     [[0.5   0.5   0.707]]
     """
@@ -122,17 +116,15 @@ def root_sift(descriptors):
 class BagOfVisualWords:
     """How often each visual word occurs in an image, and in which part of it: float32 (n, d), rows of length 1.
 
-    `fit(keypoints)` finds `n_words` words, float32 (n_words, d), by k-means over at most `n_sample` descriptors, drawn
-    at random; `transform(keypoints)` gives each keypoint the nearest word and counts. The counts of an image:
-    1. are divided by its number of keypoints (term frequency);
-    2. with `tf_idf` are multiplied by log((1 + n) / (1 + n_with_word)) + 1 over the n images of `fit`, as scikit-learn
-       does. Without the + 1 a word of every image would count for nothing, and with few words all are in every image;
-    3. with `levels` above 1 are made once for each cell of grids of 1 x 1, 2 x 2, 4 x 4, ... cells. Level l of 0..L
+    `fit(keypoints)` finds `n_words` words, float32 (n_words, d), by k-means over at most `n_sample` random descriptors
+    (Sivic and Zisserman, ICCV 2003); `transform(keypoints)` counts the keypoints nearest to each. An image's counts:
+    1. are divided by its number of keypoints, and with `tf_idf` multiplied by log((1 + n) / (1 + n_with_word)) + 1 over
+       the n images of `fit`, as in scikit-learn: without the + 1 a word of every image would count for nothing;
+    2. with `levels` above 1 are made once for each cell of grids of 1 x 1, 2 x 2, 4 x 4, ... cells. Level l of 0..L
        (levels = L + 1) weighs 1 / 2^(L - l + 1), the whole image 1 / 2^L: a spatial pyramid (Lazebnik et al., CVPR
        2006). Columns run over level, cell row, cell column, word: d = n_words * (1 + 4 + 16 + ...);
-    4. are raised to `power` (0.5 gives the Hellinger kernel), and divided by the length of the row.
-    The same `seed` and number of threads give the same words. Sivic and Zisserman, ICCV 2003. ValueError for fewer
-    descriptors than words, mixed kinds of descriptors, and `transform` before `fit`.
+    3. are raised to `power` (0.5 gives the Hellinger kernel), and divided by the length of the row.
+    The same `seed` and threads give the same words. ValueError: fewer descriptors than words, mixed kinds, no `fit`.
     >>> looks = np.array([0, 0, 0, 9, 9, 9, 9], np.float32)[:, None]  # one-number "descriptors" in a 10 x 10 image
     >>> images = [Keypoints(np.full((7, 2), 5.0), looks, 10, 10)]
     >>> print(np.sort(BagOfVisualWords(2, tf_idf=False).fit(images).transform(images)).round(2))  # 3 and 4, over 5
@@ -184,10 +176,9 @@ class BagOfVisualWords:
 class VLAD:
     """Residuals of descriptors from their nearest words, summed by word: float32 (n, n_words * d), rows of length 1.
 
-    `transform(keypoints)` sums, for each word, the differences between the descriptors nearest to it and the word; then
-    x becomes sign(x) * |x|^`power` (0.5 tames bursts: a brick wall repeats one word a hundred times). A few dozen words
-    are enough, since a row says where around a word the image lies. `fit`, `seed`, `n_sample`, `words` and the errors
-    are those of `BagOfVisualWords`. Jegou et al., CVPR 2010 and PAMI 2012 (power).
+    `transform(keypoints)` sums, for each word, the differences from it of the descriptors nearest to it; then x becomes
+    sign(x) * |x|^`power` (0.5 tames bursts, as of a brick wall). A few dozen words are enough. `fit`, `seed`,
+    `n_sample`, `words` and the errors are those of `BagOfVisualWords`. Jegou et al., CVPR 2010 and PAMI 2012 (power).
     >>> image = Keypoints(np.zeros((2, 2)), np.array([[1, 0], [5, 3]], np.float32), 10, 10)
     >>> vlad = VLAD(1, power=1.0).fit([image])  # its word is the mean, 3 and 1.5
     >>> query = Keypoints(np.zeros((1, 2)), np.array([[6, 5.5]], np.float32), 10, 10)
@@ -219,8 +210,7 @@ class VLAD:
 def mark_empty_rows(embeddings):
     """One more column: 1 for a row of zeros, 0 for every other. float32 (n, d + 1), no row of which is zero.
 
-    So an image without a keypoint takes part in a cosine search, at distance 0 from others without one and at distance
-    1 from all the rest.
+    In a cosine search an image without a keypoint is then at distance 0 from others without one, and 1 from the rest.
     >>> print(mark_empty_rows(np.array([[0.6, 0.8], [0.0, 0.0]], np.float32)))
     [[0.6 0.8 0. ]
      [0.  0.  1. ]]
@@ -232,11 +222,10 @@ def mark_empty_rows(embeddings):
 
 
 def match(query, gallery, ratio=0.8):
-    """Keypoints of two images that look alike, and unlike all others: int64 (m, 2), a row of each.
+    """Keypoints of two images that look alike, and unlike all others: int64 (m, 2), a row of each, by row of the query.
 
     A keypoint of the query is matched to its nearest in the gallery's if that is nearer than `ratio` times the second
-    nearest (Lowe's test). Euclidean distance, for ORB's bits Hamming. Ordered by the query's row. None, if the
-    gallery's image has fewer than two keypoints: there is no second to compare with.
+    nearest (Lowe's test; Euclidean distance, for ORB Hamming). None if the gallery's image has fewer than 2 keypoints.
     >>> a = Keypoints(np.zeros((2, 2)), np.array([[0.0], [5.0]], np.float32), 10, 10)
     >>> b = Keypoints(np.zeros((3, 2)), np.array([[9.0], [1.0], [5.2]], np.float32), 10, 10)
     >>> match(a, b).tolist()
@@ -320,7 +309,6 @@ def _as_keypoints(grey, points, descriptors, d, root):
 
 
 def _as_numbers(descriptors):
-    """Descriptors for k-means, float32 (m, d): ORB's bits unpacked, all else as it is."""
     if descriptors.dtype == np.uint8:
         descriptors = np.unpackbits(descriptors, axis=1)
     return np.ascontiguousarray(descriptors, np.float32)
@@ -365,7 +353,6 @@ def _nearest_words(words, keypoints, batch=256):
 
 
 def _check_before_transform(model, keypoints):
-    """ValueError if the model is not fitted, and a warning that names the images without a keypoint."""
     if not hasattr(model, "words"):
         raise ValueError("call fit before transform")
     rows = [row for row, one in enumerate(keypoints) if not len(one.xy)]
@@ -374,6 +361,5 @@ def _check_before_transform(model, keypoints):
 
 
 def _unit_rows(rows):
-    """Each row (last axis) scaled to length 1; a row of zeros stays one."""
     length = np.linalg.norm(rows, axis=-1, keepdims=True)
     return rows / np.where(length > 0, length, 1)

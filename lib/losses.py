@@ -22,10 +22,8 @@ from torch.nn import functional
 def contrastive(distances: torch.Tensor, is_same: torch.Tensor, margin: float = 1.0) -> torch.Tensor:
     """Mean over pairs of d²/2 where the two match, and max(0, margin - d)²/2 where they differ; of no pairs, 0.
 
-    `distances` float (n,), at least 0: `torch.linalg.vector_norm(a - b, dim=1)`; `is_same` bool or 0 and 1, (n,). The
-    factor 1/2 is that of Hadsell, Chopra and LeCun (2006); much code omits it. ValueError for other shapes or a margin
-    that is not above 0.
-
+    `distances` float (n,), at least 0; `is_same` bool or 0 and 1, (n,). The factor 1/2 is that of Hadsell, Chopra and
+    LeCun (2006); much code omits it. ValueError for other shapes or a margin that is not above 0.
     Matching at 0.4: 0.4²/2 = 0.08. Different at 0.4: 0.6²/2 = 0.18. Different at 2: 0. The mean of the three:
     >>> contrastive(torch.tensor([0.4, 0.4, 2.0]), torch.tensor([True, False, False]))
     tensor(0.0867)
@@ -45,7 +43,6 @@ def triplet(
     All three are float (t, dimension); each row is a triple. Distances are not squared (FaceNet squares them: Schroff
     et al. 2015). The soft margin (Hermans et al., 2017) never stops pulling. The mean includes triples that are already
     solved; the loss of no triples is 0. ValueError for other shapes or a margin that is not above 0.
-
     The positive at distance 1, the negatives at 3 (beyond the margin of 1) and at 1.5 (0.5 short of it):
     >>> anchors, positives = torch.zeros(2, 1), torch.ones(2, 1)
     >>> triplet(anchors, positives, torch.tensor([[3.0], [1.5]]))
@@ -71,7 +68,6 @@ def info_nce(
     Both are float (n, dimension), of any length. Van den Oord et al. (2018) look for the key of each query; `symmetric`
     averages this with the search for the query of each key, as CLIP does (Radford et al. 2021). An equal row elsewhere
     in the batch counts as wrong. ValueError for other shapes, no rows, or a temperature that is not above 0.
-
     Two pairs at right angles, temperature 1: each finds its own with probability e / (e + 1), log(1 + 1/e) = 0.3133.
     >>> info_nce(torch.eye(2), torch.eye(2), temperature=1)
     tensor(0.3133)
@@ -90,10 +86,8 @@ def sigmoid_loss(
 
     -1/n * sum over i and j of log sigmoid(z_ij * (scale * cos(q_i, k_j) + bias)), z_ij = 1 if i = j else -1
 
-    The loss of SigLIP (Zhai et al., 2023). Both are float (n, dimension), of any length. Most pairs do not match, hence
-    the bias; the source learns it and the logarithm of the scale, so both may be tensors with gradients. ValueError for
-    other shapes or no rows.
-
+    SigLIP (Zhai et al., 2023). Both are float (n, dimension), of any length. Most pairs do not match, hence the bias;
+    the source learns it and log scale, so both may be tensors with gradients. ValueError for other shapes or no rows.
     Two pairs at right angles, scale 1, bias 0: 2 pairs cost log(1 + 1/e) = 0.3133, 2 cost log 2 = 0.6931; half the sum:
     >>> sigmoid_loss(torch.eye(2), torch.eye(2), scale=1.0, bias=0.0)
     tensor(1.0064)
@@ -109,10 +103,8 @@ def supcon(embeddings: torch.Tensor, labels: torch.Tensor, temperature: float = 
     mean over i of -1/|P(i)| * sum over p in P(i) of log(exp(cos(i, p) / temperature) / sum over a of exp(cos(i, a) /
     temperature)), where P(i) are the other rows of the class of i, and a runs over all rows but i
 
-    This is L_out of Khosla et al., Supervised Contrastive Learning, 2020. embeddings float (n, dimension), of any
-    length; labels int (n,). Rows without another of their class are no anchors; the loss of no anchors is 0. ValueError
-    for other shapes or a temperature that is not above 0.
-
+    L_out of Khosla et al., 2020. embeddings float (n, dimension), of any length; labels int (n,). Rows alone in their
+    class are no anchors; the loss of no anchors is 0. ValueError for other shapes or a temperature that is not above 0.
     Two equal rows of one class, and one at a right angle to them, temperature 1: log((e + 1) / e) = 0.3133 for both.
     >>> supcon(torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]), torch.tensor([0, 0, 1]), temperature=1)
     tensor(0.3133)
@@ -139,7 +131,6 @@ def proxy_anchor(
     Kim et al., Proxy Anchor Loss, 2020. embeddings float (n, dimension); labels int (n,), from 0 to n_classes - 1;
     proxies float (n_classes, dimension), parameters for the optimiser (in the source at 100 times the rate of the
     network). ValueError for other shapes, no rows, a label without a proxy, a negative margin, or a scale not above 0.
-
     One row at the first of two proxies, which are at a right angle; margin 0, scale 1: log(1 + 1/e) + (0 + log 2) / 2.
     >>> proxy_anchor(torch.tensor([[1.0, 0.0]]), torch.tensor([0]), torch.eye(2), margin=0.0, scale=1.0)
     tensor(0.6598)
@@ -170,9 +161,8 @@ def mine(
     labels       int (n,), one class each; or bool (n, n), True where column j is a positive of row i. For rows with
                  several labels: `labels=overlap >= 0.5, is_different=overlap == 0`. A row is not its own positive
     how          "random": for each anchor a random positive and a random negative.
-                 "semi-hard": for each anchor and each of its positives the nearest negative among those that are
-                 farther than the positive, but by less than `margin` (FaceNet, Schroff et al. 2015); a pair without
-                 such a negative is left out (memory: pairs x n numbers).
+                 "semi-hard": for each anchor and each positive the nearest negative that is farther, but by less than
+                 `margin` (FaceNet, Schroff et al. 2015); pairs without one are left out (memory: pairs x n numbers).
                  "batch-hard": for each anchor its farthest positive and its nearest negative (Hermans et al. 2017)
     is_different bool (n, n), True where column j is a negative of row i; default: everything but the positives
     generator    of random numbers, on the device of the embeddings; default: torch's own
@@ -224,11 +214,9 @@ def growing_margin(epoch: int, epochs: int, start: float, end: float) -> float:
 def dice(logits: torch.Tensor, targets: torch.Tensor, smooth: float = 1.0) -> torch.Tensor:
     """Mean over masks of 1 - (2 overlap + smooth) / (predicted + true + smooth), with probabilities as soft masks.
 
-    `logits` float (..., h, w), before the sigmoid; `targets` bool or 0 and 1 of the same shape; each (h, w) is one
-    mask. All areas and `smooth` are in pixels; the overlap is the sum of probability x target. An empty mask that is
-    predicted empty has a loss of 0. After Milletari et al., V-Net, 2016, who square the terms of the two areas.
-    ValueError for other shapes, no mask, or smooth below 0.
-
+    `logits` float (..., h, w), before the sigmoid; `targets` bool or 0 and 1 of the same shape; each (h, w) is a mask.
+    Areas and `smooth` are in pixels; overlap: the sum of probability x target. An empty mask predicted empty costs 0.
+    Milletari et al., V-Net, 2016, square the terms of areas. ValueError for other shapes, no mask, or smooth below 0.
     Four pixels, two of them true, all at probability 1/2: 1 - (2 x 1 + 1) / (2 + 2 + 1) = 0.4.
     >>> dice(torch.zeros(1, 2, 2), torch.tensor([[[1, 1], [0, 0]]]))
     tensor(0.4000)
@@ -250,10 +238,8 @@ def nested_loss(
 
     sum over sizes m of weight_m * cross entropy of the classifier of the first m coordinates
 
-    `logits` has one (n, n_classes) for each size of the embedding; `targets` is int64 (n,) classes or float
-    (n, n_classes) probabilities; `weights` is one number for each size (default: 1, as in the paper). ValueError for no
-    sizes, another number of weights, or a weight that is negative or not finite.
-
+    `logits`: (n, n_classes) for each size; `targets`: int64 (n,) classes or float (n, n_classes) probabilities;
+    `weights`: by size (default: 1, the paper's). ValueError: no sizes, other numbers of weights, one < 0 or not finite.
     Two sizes, both classifiers undecided between two classes: log 2 + log 2.
     >>> nested_loss([torch.zeros(3, 2)] * 2, torch.tensor([0, 1, 1]))
     tensor(1.3863)

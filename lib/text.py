@@ -1,10 +1,8 @@
 """Captions as vectors: counted words, learned words, learned captions, sentence encoders.
 
-Texts are lists of str. Embeddings are float32 (n, d), one row a text; a text without a known word has a row of zeros.
-What is learned repeats to the last digit on one machine: one worker, hashes that do not change from process to process.
+Texts are lists of str, embeddings float32 (n, d): zeros for a text without a known word. Training repeats exactly.
 
-Needs numpy, scipy, scikit-learn, gensim; sentence-transformers only where a sentence encoder is asked for.
-Copy with: weights.py.
+Needs numpy, scipy, scikit-learn, gensim; sentence-transformers for encoders. Copy with: weights.py.
 """
 
 import re
@@ -37,8 +35,7 @@ _BATCH_WORDS = 1000  # that gensim hands to its worker at a time: with 10,000 a 
 def tokens(text):
     """The words of a text, in lower case: letters and digits, and hyphens between them.
 
-    A possessive 's is left out, any other apostrophe too. Signs that Unicode has in two forms (an accent of its own or
-    within its letter) become one. No stop word is left out.
+    Apostrophes and a possessive 's are left out, no stop word is; signs that Unicode has in two forms become one.
     >>> tokens("Men's T-shirts, size 42 - don't iron!")
     ['men', 't-shirts', 'size', '42', 'dont', 'iron']
     """
@@ -50,7 +47,6 @@ def tokens(text):
 
 def flatten(captions):
     """Captions photo by photo -> (list of n captions, int64 (n,): the photo of each). A photo may have none.
-
     >>> texts, photos = flatten([["A dog.", "A brown dog."], [], ["A cat."]])
     >>> texts, photos.tolist()
     (['A dog.', 'A brown dog.', 'A cat.'], [0, 0, 2])
@@ -64,11 +60,9 @@ def flatten(captions):
 class TfIdf:
     """Counts of words, weighted: CSR float32 (n, words), rows of length 1.
 
-    A word that a text has c times weighs (1 + ln c) * (1 + ln((1 + n) / (1 + n_with))), where n_with of the n texts of
-    `fit` have it. Columns are the words of `fit` in alphabetical order (`words`); other words are left out.
-    n_grams     also runs of up to so many words ("red shirt"), which keep some of the order
-    min_count   only words that so many texts have
-    n_words     at most so many, the most frequent; None: all
+    A word that a text has c times weighs (1 + ln c) * (1 + ln((1 + n) / (1 + n_with))), n_with of the n texts of `fit`
+    have it. Columns are the words of `fit` in alphabetical order (`words`). n_grams: also runs of up to so many words
+    ("red shirt"). min_count: only words that so many texts have. n_words: only the so many most frequent.
     >>> tf_idf = TfIdf().fit(["a red shirt", "a blue shirt"])
     >>> tf_idf.words
     ['a', 'blue', 'red', 'shirt']
@@ -107,10 +101,8 @@ class WordVectors:
 
     kind        "word2vec" (Mikolov et al., 2013): a word that `fit` did not see min_count times has no vector.
                 "fasttext" (Bojanowski et al., 2017): a word is the mean of its own vector and those of its n-grams of 3
-                to 6 letters, so an unseen word has a vector too, unless none of its n-grams was seen (those unseen are
-                left out, where gensim would add their random vectors)
-    skip_gram   True: from a word guess those around it. False, CBOW: from those around it guess the word
-    window      so many words to each side are around it, at most
+                to 6 letters, an unseen word that of its n-grams seen in `fit`. n_buckets: rows of the table of n-grams
+    skip_gram   True: from a word guess those around it, `window` to each side. False, CBOW: the word from those
     >>> vectors = WordVectors(dimension=8, epochs=1, min_count=1).fit(["a red shirt", "a blue shirt"])
     >>> vectors.lookup(["red", "green", "shirt"]).shape  # green is unknown
     (2, 8)
@@ -120,7 +112,6 @@ class WordVectors:
         self, kind="word2vec", dimension=100, window=5, skip_gram=True, epochs=20, min_count=2, seed=0,
         n_buckets=100_000,
     ):  # fmt: skip
-        """n_buckets: rows of the table of n-grams; different n-grams may share one."""
         if kind not in KINDS:
             raise ValueError(f"kind is {kind!r}, allowed: {', '.join(map(repr, KINDS))}")
         self.kind, self.skip_gram, self.seed = kind, bool(skip_gram), seed
@@ -174,14 +165,12 @@ class WordVectors:
 
 
 class Pooling:
-    """The vectors of its words -> one vector a caption. `fit(vectors, training_captions)`, then `transform(captions)`.
+    """The vectors of its words -> one a caption, float32 (n, d). `fit(vectors, training_captions)`, then `transform`.
 
     how     "mean", "sum": of the vectors of the known words, a word that comes twice counted twice
             "tf-idf": their mean with weights 1 + ln((1 + n) / (1 + n_with)), n_with of the n training captions have it
             "sif" (smooth inverse frequency; Arora et al., 2017): their mean with weights a / (a + p), a = 0.001, p the
-            word's share of all training words; then the direction that the training captions have most in common (the
-            first singular vector) is taken out. Test captions have no part in it
-    `transform` gives float32 (n, d); a caption without a known word is a row of zeros (`coverage` counts them).
+            word's share of all training words; then the training captions' first singular vector is taken out
     >>> vectors = WordVectors(dimension=4, epochs=1, min_count=1).fit(["a red shirt", "a blue shirt"])
     >>> rows = Pooling("mean").fit(vectors, ["a red shirt"]).transform(["red shirt", ""])
     >>> rows[1].tolist(), np.allclose(rows[0], vectors.lookup(["red", "shirt"]).mean(axis=0))
@@ -236,8 +225,7 @@ class Pooling:
 class DocVectors:
     """doc2vec (Le and Mikolov, 2014), the distributed bag of words: a vector that guesses the words of its caption.
 
-    `transform` finds the vector of any caption, a training one too, with the network held fixed: float32 (n, d). It
-    depends on the known words of the caption alone: not on their order, not on what else is transformed.
+    `transform`: float32 (n, d), found with the network held fixed from a caption's known words alone, in any order.
     >>> vectors = DocVectors(dimension=4, epochs=1, min_count=1).fit(["a red shirt", "a blue shirt"])
     >>> vectors.transform(["a red shirt", ""]).shape, bool(vectors.transform([""]).any())
     ((2, 4), False)
@@ -307,10 +295,9 @@ class SentenceEncoder:
 def sentence_encoder(name_or_folder, device=None):
     """A pretrained sentence encoder, by name ("all-MiniLM-L6-v2") or from a folder, its weights in safetensors.
 
-    A `Path`, and text that begins with "." or "/" or "~", is a folder as sentence-transformers saves it. A name is
-    looked up in the folders of $RETRIEVAL_WEIGHTS, in the installed package that holds it (none of its code runs), and
-    in the cache of the Hugging Face hub; then it is fetched. ValueError for a folder that holds no encoder and for a
-    package with other files, MissingEncoder for what is not there, with how to get it.
+    A `Path`, or text that begins with "." or "/" or "~", is a folder as sentence-transformers saves it. A name is
+    looked up in the folders of $RETRIEVAL_WEIGHTS, an installed package (whose code is not run) and the Hub's cache,
+    then fetched. ValueError: no encoder in the folder, other files in the package. MissingEncoder says how to get it.
     """
     name, looked_for = str(name_or_folder), []
     if isinstance(name_or_folder, Path) or name.startswith((".", "/", "~")):
@@ -367,7 +354,6 @@ class Coverage(NamedTuple):
 
 def coverage(model, captions):
     """How much of these captions a fitted TfIdf, WordVectors or DocVectors knows.
-
     >>> coverage(TfIdf().fit(["a red shirt"]), ["a green shirt", "green", ""])
     Coverage(n_captions=3, n_empty=2, n_words=4, n_unknown=2)
     """

@@ -272,12 +272,16 @@ def intervals(table, value, low, high, name="method", hue=None, label=None, titl
     if table.duplicated([name] if hue is None else [name, hue]).any():
         raise ValueError(f"expected each {name!r} once{'' if hue is None else f' a {hue!r}'}, got one twice")
     hues, places = _names_of_hue(table, hue), {text: i for i, text in enumerate(dict.fromkeys(table[name]))}
-    height = (0.18 * len(hues) + 0.2) * len(places) + 0.75 + (0.3 if title else 0.0)
+    table = table.reset_index(drop=True)
+    in_row = table[name].map(table[name].value_counts())  # points that share a row stand below each other, by hue
+    rank = (table[name] if hue is None else table[hue]).map({each: i for i, each in enumerate(hues)}).fillna(0)
+    rank = rank.groupby(table[name]).rank(method="first") - 0.5
+    height = 0.18 * len(table) + 0.2 * len(places) + 0.75 + (0.3 if title else 0.0)
     with _new_figure((WIDTH, height), "whitegrid", layout="constrained") as figure:
         ax = figure.add_subplot()
-        for i, (colour, marker, each) in enumerate(zip(_PALETTE, MARKERS, hues, strict=False)):
+        for colour, marker, each in zip(_PALETTE, MARKERS, hues, strict=False):
             part = table if hue is None else table[table[hue] == each]
-            y = part[name].map(places) + 0.7 * ((i + 0.5) / len(hues) - 0.5)
+            y = part[name].map(places) + 0.7 * (rank / in_row - 0.5).loc[part.index]
             ax.errorbar(
                 part[value], y, xerr=[part[value] - part[low], part[high] - part[value]], fmt=marker, capsize=3,
                 color=QUERY_COLOUR if hue is None else colour, label="_" if each is None else _wrapped(each, 26),

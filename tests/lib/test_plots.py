@@ -412,7 +412,7 @@ def test_a_point_that_has_a_row_to_itself_stands_at_its_label():
     table = pd.DataFrame({"type": ["a", "b", "c"], "size": ["small", "large", "small"], "iou": [0.1, 0.2, 0.3]})
     table = table.assign(low=table["iou"] - 0.05, high=table["iou"] + 0.05).set_index([[0, 0, 0]])
     ax = plots.intervals(table, "iou", "low", "high", name="type", hue="size").axes[0]
-    assert sorted(y for line in ax.lines[:2] for y in line.get_ydata()) == [0, 1, 2]
+    assert sorted(y for drawn in ax.containers for y in drawn.lines[0].get_ydata()) == [0, 1, 2]
 
 
 def test_intervals_refuse_what_cannot_be_drawn(methods):

@@ -186,6 +186,24 @@ def processes():
         distributed.destroy_process_group()
 
 
+def embed_in_shards(embed: Callable, rows: Sequence) -> np.ndarray:
+    """Embed `rows` with all processes together; embed(rows of this process) -> float32 (m, d), all get (n, d) in order.
+
+    Each process takes consecutive rows, equally many up to one. ValueError for fewer rows than processes.
+    >>> embed_in_shards(lambda rows: rows + 1, np.zeros((3, 2), np.float32)).shape
+    (3, 2)
+    """
+    rank, world = rank_and_world()
+    if len(rows) < world:
+        raise ValueError(f"expected at least {world} rows, one for each process, got {len(rows)}")
+    if world == 1:
+        return embed(rows)
+    edges = np.linspace(0, len(rows), world + 1).astype(int)
+    shards = [None] * world
+    distributed.all_gather_object(shards, np.asarray(embed(rows[edges[rank] : edges[rank + 1]])))
+    return np.concatenate(shards)
+
+
 def rank_and_world() -> tuple[int, int]:
     """The number of this process, from 0, and how many there are: (0, 1) outside `processes`."""
     if distributed.is_available() and distributed.is_initialized():

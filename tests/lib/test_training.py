@@ -535,19 +535,21 @@ with training.processes() as (rank, world):
         model, lambda model, batch: functional.cross_entropy(model(batch[0]), batch[1]), batches, optimiser, 3,
         validate=validate, checkpoint=sys.argv[1] + "/checkpoint.pt",
     )
+    with torch.no_grad():
+        embeddings = training.embed_in_shards(lambda part: model(torch.from_numpy(part)).numpy(), rows[:7])
     normal = nn.Sequential(nn.BatchNorm1d(3), nn.Dropout(0.5), nn.Linear(3, 2))
     masks = []
     normal[1].register_forward_hook(lambda module, inputs, output: masks.append((output == 0).float().mean(1)))
     optimiser = torch.optim.SGD(normal.parameters(), lr=0.1)
     training.train(normal, lambda model, batch: model(batch[0]).square().mean(), batches, optimiser, 1, progress=False)
     parameters = torch.cat([parameter.detach().flatten() for parameter in model.parameters()]).numpy()
-    np.savez(f"{sys.argv[1]}/{rank}_of_{world}.npz", parameters=parameters, loss=history.loss,
+    np.savez(f"{sys.argv[1]}/{rank}_of_{world}.npz", parameters=parameters, embeddings=embeddings, loss=history.loss,
              score=history.validation_score, statistics=normal[0].running_mean, masks=torch.cat(masks))
 """
 
 
 @pytest.mark.slow
-def test_two_processes_train_as_one(tmp_path, monkeypatch, capsys):
+def test_two_processes_train_and_embed_as_one(tmp_path, monkeypatch, capsys):
     worker = tmp_path / "worker.py"
     worker.write_text(WORKER)
     folders = [tmp_path / "one", tmp_path / "two"]
@@ -563,11 +565,12 @@ def test_two_processes_train_as_one(tmp_path, monkeypatch, capsys):
     assert done.returncode == 0, done.stderr
     assert len(lines) == len([line for line in done.stdout.splitlines() if line.startswith("epoch")]) == 3
     one = np.load(folders[0] / "0_of_1.npz")
+    assert one["embeddings"].shape == (7, 2)
     two = [np.load(folders[1] / f"{rank}_of_2.npz") for rank in range(2)]
     assert np.array_equal(two[0]["statistics"], two[1]["statistics"])
     assert not np.array_equal(two[0]["masks"], two[1]["masks"])  # each process drops units of its own
     for each in two:
-        for name in ("parameters", "loss"):
+        for name in ("parameters", "embeddings", "loss"):
             np.testing.assert_allclose(each[name], one[name], rtol=1e-5, atol=1e-6)
         assert each["score"].tolist() == [0.0, 0.0, 0.0]
     assert all((folder / "checkpoint.pt").exists() for folder in folders)

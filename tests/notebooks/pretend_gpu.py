@@ -154,7 +154,9 @@ def pretend_gpu():
         stack.enter_context(mock.patch.object(torch.accelerator, "current_accelerator", lambda *args, **kwargs: None))
         stack.enter_context(mock.patch.object(torch.backends.cudnn, "is_acceptable", lambda tensor: False))
         # Wrappers made in inference mode cannot share their version with what they are views of.
-        stack.enter_context(mock.patch.object(torch, "inference_mode", lambda: torch.set_grad_enabled(False)))
+        stack.enter_context(
+            mock.patch.object(torch, "inference_mode", lambda mode=True: torch.set_grad_enabled(not mode))
+        )
         stack.callback(set_overwrite_module_params_on_conversion, get_overwrite_module_params_on_conversion())
         set_overwrite_module_params_on_conversion(True)  # a parameter cannot change its kind in place
         stack.enter_context(_NoMixing())

@@ -291,3 +291,10 @@ def test_a_run_that_is_not_the_quick_profile_is_refused(tmp_path, state, words):
 def test_a_missing_file_says_how_to_write_it(tmp_path):
     with pytest.raises(UsageError, match="python -m course expect"):
         check.command(*quick_run(tmp_path, [HOG], []))
+
+
+def test_a_ratio_of_times_has_no_band():
+    ratio = Measure("10_toy", "ours over the raw call", 1.3, 1.2, 1.4, unit="times")
+    step = Measure("10_toy", "time of a step, nested over ordinary", 1.02)
+    written = check.expect([ratio, step], [])
+    assert "band" not in str(written)

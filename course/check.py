@@ -13,7 +13,8 @@
 A verdict must stay as it is. "either" marks a claim too close to call on another machine, where k-means ends a little
 elsewhere; at most one claim in ten may be that. A value must stay inside its band (`band_of`), which leaves out 0 and
 what chance gives, so that a collapse is found. Times and sizes depend on the machine: they must be there, whatever
-their value. Missing and new claims and measures are deviations too.
+their value, and a claim on them ("of the machine") must be made, whatever its verdict. Missing and new claims and
+measures are deviations too.
 """
 
 import json
@@ -53,6 +54,7 @@ UNITS_OF_MACHINES = {
 }
 VERDICTS = ("holds", "contradicted", "undecided", "not run")
 EITHER = "either"
+OF_MACHINE = "of the machine"
 MOST_EITHER = 0.1  # of all claims
 DOUBTFUL = (0.01, 0.2)  # corrected p-values between these may fall on either side of 0.05 on another machine
 ANSWERS = {"band", "at_chance", "at_zero"}  # of an entry, what does not name the measure
@@ -113,10 +115,10 @@ def chance_level(measure: Measure, measures: list[Measure]) -> float | None:
     return None
 
 
-def _is_of_machine(measure):
-    """Whether it is a time, a ratio of times, or a size: "ms", "ms an image", "images/s", "times"."""
-    units = re.split(r"[\s/]+", str(measure.unit))
-    return measure.name.startswith("time ") or not UNITS_OF_MACHINES.isdisjoint(units)
+def _is_of_machine(row):
+    """Whether a measure or claim is on a time, a ratio of times or a size: "ms", "ms an image", "images/s", "times"."""
+    units = re.split(r"[\s/]+", str(row.unit))
+    return not UNITS_OF_MACHINES.isdisjoint(units) or getattr(row, "name", "").startswith("time ")
 
 
 # ---- what to expect ------------------------------------------------------------------------------------------------
@@ -134,10 +136,14 @@ def expect(measures: list[Measure], claims: list[Claim], known: dict | None = No
         recorded = {_identity(entry, notebook): entry for entry in (known or {}).get(notebook, {}).get("measures", [])}
         expected[notebook] = {
             "measures": [_entry(measure, of_notebook, recorded.get(measure.identity)) for measure in of_notebook],
-            "claims": {claim.text: claim.verdict for claim in claims if claim.notebook == notebook},
+            "claims": {claim.text: _to_expect(claim) for claim in claims if claim.notebook == notebook},
         }
     _mark_doubtful(expected, claims, known or {})
     return dict(sorted(expected.items()))
+
+
+def _to_expect(claim):
+    return OF_MACHINE if _is_of_machine(claim) and claim.verdict != "not run" else claim.verdict
 
 
 def _entry(measure, measures, recorded):
@@ -168,6 +174,8 @@ def _mark_doubtful(expected, claims, known):
         by_hand = known.get(notebook, {}).get("claims", {})
         corrected = significance.holm([claim.p_value for claim in of_notebook])
         for claim, p_value in zip(of_notebook, corrected, strict=True):
+            if _is_of_machine(claim):
+                continue
             if math.isnan(p_value) and by_hand.get(claim.text) == EITHER:
                 doubts.append((0.0, notebook, claim.text))
             elif DOUBTFUL[0] <= p_value <= DOUBTFUL[1]:
@@ -201,13 +209,19 @@ def _too_many_either(expected):
 
 def _claims_that_differ(recorded, claims):
     verdicts = {claim.text: claim.verdict for claim in claims}
+    of_machine = {claim.text for claim in claims if _is_of_machine(claim)}
     for text, verdict in recorded.items():
         if text not in verdicts:
             yield f"the claim {text!r} was not made"
-        elif verdict not in (*VERDICTS, EITHER):
-            yield f"{text!r} is recorded as {verdict!r}, expected one of {', '.join((*VERDICTS, EITHER))}"
-        elif verdicts[text] != verdict and (verdict != EITHER or verdicts[text] == "not run"):
-            yield f"{text!r}: expected {'a verdict' if verdict == EITHER else verdict}, got {verdicts[text]}"
+        elif verdict not in (*VERDICTS, EITHER, OF_MACHINE):
+            yield f"{text!r} is recorded as {verdict!r}, expected one of {', '.join((*VERDICTS, EITHER, OF_MACHINE))}"
+        elif verdict == OF_MACHINE and text not in of_machine:
+            yield f"{text!r} is recorded as {verdict!r}, but its unit is not that of a time or a size"
+        elif verdict in (EITHER, OF_MACHINE):
+            if verdicts[text] == "not run":
+                yield f"{text!r}: expected a verdict, got not run"
+        elif verdicts[text] != verdict:
+            yield f"{text!r}: expected {verdict}, got {verdicts[text]}"
     yield from (f"the claim {text!r} is new" for text in verdicts if text not in recorded)
 
 
@@ -328,7 +342,7 @@ def expect_command(notebooks: Path, reports: Path, only: list[str] | None = None
     expected = expect(measures, claims, known)
     write_text(path, to_toml(expected, OPENING))
     verdicts = [verdict for name in names for verdict in expected.get(name, {}).get("claims", {}).values()]
-    counts = ", ".join(f"{verdicts.count(word)} {word}" for word in (*VERDICTS, EITHER) if word in verdicts)
+    counts = ", ".join(f"{verdicts.count(word)} {word}" for word in (*VERDICTS, EITHER, OF_MACHINE) if word in verdicts)
     print(f"written: {path} ({counts or 'no claims'}); read it before you commit it")
     return 0
 

@@ -209,6 +209,30 @@ def test_an_either_set_by_hand_stays_on_a_claim_without_a_p_value():
     assert check.expect([], claims, known) == known
 
 
+def faster(verdict="holds", p_value=0.0001):
+    return Claim(NOTEBOOK, "HNSW is faster", verdict, 1.1, 1.0, 1.2, p_value, "above", 1.0, unit="times")
+
+
+@pytest.mark.parametrize("verdict", ["holds", "contradicted", "undecided"])
+def test_a_claim_on_a_time_must_be_made_whatever_its_verdict(verdict):
+    expected = check.expect([], [faster(p_value=0.04), *clear_claims(20)])
+    assert expected[NOTEBOOK]["claims"]["HNSW is faster"] == "of the machine"
+    assert found(expected, [], [faster(verdict), *clear_claims(20)]) == []
+    assert found(expected, [], clear_claims(20)) == ["01_descriptors: the claim 'HNSW is faster' was not made"]
+
+
+def test_a_claim_on_a_time_that_is_no_longer_run_is_a_deviation():
+    expected = check.expect([], [faster()])
+    not_run = Claim(NOTEBOOK, "HNSW is faster", "not run", unit="times")
+    assert found(expected, [], [not_run]) == ["01_descriptors: 'HNSW is faster': expected a verdict, got not run"]
+
+
+def test_only_a_claim_on_a_time_or_a_size_may_be_of_the_machine():
+    expected = {NOTEBOOK: {"claims": {"first": "of the machine"}}}
+    [fault] = found(expected, [], [claim("first")])
+    assert "its unit is not that of a time or a size" in fault
+
+
 def test_more_than_one_either_in_ten_is_a_deviation():
     expected = {NOTEBOOK: {"claims": dict.fromkeys("ab", "either") | dict.fromkeys("cdefghijklmn", "holds")}}
     claims = [claim(text) for text in "abcdefghijklmn"]
@@ -220,7 +244,7 @@ def test_a_verdict_of_another_word_is_refused():
     (line,) = found(expected, [], [claim("first")])
     assert line == (
         "01_descriptors: 'first' is recorded as 'maybe', "
-        "expected one of holds, contradicted, undecided, not run, either"
+        "expected one of holds, contradicted, undecided, not run, either, of the machine"
     )
 
 

@@ -94,7 +94,7 @@ def test_an_enlarged_gallery_keeps_the_rows_given_and_the_mean_and_covariance_of
 def test_an_enlarged_gallery_can_be_smaller_and_refuses_labels_that_do_not_fit():
     rows = np.eye(3, dtype=np.float32)
     assert_array_equal(vectors.enlarged(rows, [0, 1, 2], 2)[0], rows[:2])
-    with pytest.raises(ValueError, match="one label a row and mix from 0 to 1, got 3 rows, 2 labels, mix 0.6"):
+    with pytest.raises(ValueError, match=r"one label a row and mix from 0 to 1, got 3 rows, 2 labels, mix 0.6"):
         vectors.enlarged(rows, [0, 1], 5)
     with pytest.raises(ValueError, match="n must be a positive integer, got 0"):
         vectors.enlarged(rows, [0, 1, 2], 0)

@@ -14,8 +14,8 @@ ONLY ?=
 NEWEST := .venv-newest/bin/python
 export TITLE URL
 
-.PHONY: help install install-dev install-full course check test test-fast lab full photos matrix results agreement \
-	newest breakage notebooks bench hardness lint
+.PHONY: help install install-dev install-site install-full course check test test-fast lab full photos matrix results agreement \
+	newest breakage notebooks bench hardness lint site figures
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*##/\t/' | expand -t 12
@@ -25,7 +25,10 @@ install: ## make .venv, or find it in place
 	@"$(PYTHON)" install.py
 
 install-dev: install
-	@"$(PYTHON)" install.py dev
+	@"$(PYTHON)" install.py dev site
+
+install-site: install
+	@"$(PYTHON)" install.py site
 
 install-full: install
 	@"$(PYTHON)" install.py full
@@ -71,6 +74,12 @@ newest: ## run the course and the tests with the newest versions of everything, 
 	$(NEWEST) -m course run --profile quick --reports reports/newest $(ARGS) || status=1; \
 	$(NEWEST) -m pytest -n 2 --deselect tests/course/test_install.py::test_what_is_installed_is_what_was_tested || status=1; \
 	exit $$status
+
+site: install-site ## write the course as a website into _site (open _site/index.html), from the notebooks as they are
+	@$(COURSE) site $(ARGS)
+
+figures: install ## run notebooks and write each figure as PNG and SVG into reports/figures, ONLY="04 05" for some
+	@$(COURSE) figures $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
 breakage: ## open an issue on GitHub, or add to the open one: TITLE=... URL=...
 	@.ci/breakage "$$TITLE" "$$URL"

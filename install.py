@@ -2,6 +2,7 @@
 
     python install.py                  what the course imports
     python install.py dev              also what tests, benchmarks and style checks use
+    python install.py site             also what writes the site
     python install.py full             also the further weights of full runs
 
 Every make target calls it. What is installed is brought up to date when requirements.txt, constraints.txt,
@@ -21,7 +22,7 @@ ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 OLDEST = (3, 11)
-EXTRAS = ("dev", "full")
+EXTRAS = ("dev", "site", "full")
 
 
 def digest() -> str:
@@ -97,7 +98,7 @@ def main(extras: list[str]) -> None:
     """Bring .venv up to date, with these extras."""
     unknown = [extra for extra in extras if extra not in EXTRAS]
     if unknown:
-        sys.exit(f"install.py: expected {' or '.join(EXTRAS)}, got {unknown[0]}.")
+        sys.exit(f"install.py: expected {', '.join(EXTRAS[:-1])} or {EXTRAS[-1]}, got {unknown[0]}.")
     if sys.version_info < OLDEST:
         needed = ".".join(map(str, OLDEST))
         sys.exit(f"install.py: expected Python {needed} or newer, got {sys.version.split()[0]}.")

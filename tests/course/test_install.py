@@ -2,6 +2,7 @@
 
 import ast
 import importlib.metadata
+import itertools
 import json
 import re
 import subprocess
@@ -43,10 +44,11 @@ RUNTIME = requirements("requirements.txt")
 EXTRAS = {
     extra: list(map(Requirement, lines)) for extra, lines in PYPROJECT["project"]["optional-dependencies"].items()
 }
+EVERYTHING = [*RUNTIME, *itertools.chain(*EXTRAS.values())]
 CONSTRAINTS = {canonical(requirement.name): requirement for requirement in requirements("constraints.txt")}
 
 
-@pytest.mark.parametrize("requirement", [*RUNTIME, *EXTRAS["dev"], *EXTRAS["full"]], ids=lambda found: found.name)
+@pytest.mark.parametrize("requirement", EVERYTHING, ids=lambda found: found.name)
 def test_each_requirement_has_a_tested_version_that_it_admits(requirement):
     pin = CONSTRAINTS[canonical(requirement.name)]
     (exact,) = pin.specifier
@@ -56,12 +58,12 @@ def test_each_requirement_has_a_tested_version_that_it_admits(requirement):
 
 
 def test_a_package_is_required_once():
-    names = [canonical(found.name) for found in [*RUNTIME, *EXTRAS["dev"], *EXTRAS["full"]]]
+    names = [canonical(found.name) for found in EVERYTHING]
     assert sorted(set(names)) == sorted(names)
 
 
 def test_what_those_packages_need_is_pinned_too():
-    waiting, seen = [*RUNTIME, *EXTRAS["dev"], *EXTRAS["full"]], set()
+    waiting, seen = EVERYTHING, set()
     while waiting:
         requirement = waiting.pop()
         name = canonical(requirement.name)
@@ -142,8 +144,10 @@ def names_of(found):
 def test_what_the_course_imports_is_required_and_nothing_else_is():
     ours = {"lib", "course", "IPython"} | {path.stem for path in (ROOT / "lib").glob("*.py")}  # IPython is the kernel's
     found = imported_by("lib", "course", "notebooks")
-    missing = {name: str(path) for name, path in found.items() if name not in ours | names_of(RUNTIME)}
-    assert not missing, "not in requirements.txt"
+    missing = {name: path for name, path in found.items() if name not in ours | names_of(RUNTIME)}
+    for_site = {name for name, path in missing.items() if path.is_relative_to(ROOT / "course" / "site")}
+    assert for_site <= names_of(EXTRAS["site"])
+    assert not set(missing) - for_site, "not in requirements.txt"
     unused = names_of(each for each in RUNTIME if each.name not in NOT_IMPORTED) - set(found)
     assert not unused, "in requirements.txt, but not imported by the course"
 
@@ -193,7 +197,7 @@ def test_an_extra_is_installed_beside_the_requirements_and_once(folder):
     install.main(["dev"])
     assert install.is_current("dev") and not install.is_current("full")
     assert len(calls) == 3 and calls[2][-4:] == ["-c", "constraints.txt", "-e", ".[dev]"]
-    with pytest.raises(SystemExit, match="expected dev or full, got developer"):
+    with pytest.raises(SystemExit, match="expected dev, site or full, got developer"):
         install.main(["developer"])
 
 

@@ -17,6 +17,8 @@ import re
 import signal
 import subprocess
 import sys
+import threading
+import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -299,8 +301,18 @@ def _stop(*_):
     raise KeyboardInterrupt
 
 
+def _end_with(parent, seconds=1.0):
+    """End this process as a signal would as soon as `parent`, the runner that started it, is gone (SIGKILL)."""
+    while os.getppid() == parent:
+        time.sleep(seconds)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(10)  # for the kernel to be ended and the notebook to be written
+    os._exit(1)  # the kernel ends itself when it finds its parent gone
+
+
 def main():
     signal.signal(signal.SIGTERM, _stop)  # so that the kernel is ended, too
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
 
     def report(event):
         print(json.dumps(event), flush=True)

@@ -160,6 +160,21 @@ def test_ctrl_c_ends_the_kernel_and_keeps_the_report(tmp_path):
     assert "stopped" in (tmp_path / "reports" / "quick" / "index.html").read_text()
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="signals as on Unix")
+def test_a_runner_that_is_killed_leaves_no_kernel_that_goes_on_writing(tmp_path):
+    pids = tmp_path / "pids"
+    wait = f"import os, time\nopen({str(pids)!r}, 'w').write(f'{{os.getpid()}} {{os.getppid()}}')\ntime.sleep(600)"
+    toy(tmp_path, "00_waits", ["{begin}", wait])
+    toys(tmp_path, ["00_waits"])
+    command = [sys.executable, "-m", "course", "run", "--notebooks", tmp_path, "--reports", tmp_path / "reports"]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL, cwd=ROOT) as runner:
+        _wait_until(lambda: pids.exists() and len(pids.read_text().split()) == 2)
+        runner.kill()
+    of_kernel, of_papermill = map(int, pids.read_text().split())
+    _wait_until(lambda: not _alive(of_kernel) and not _alive(of_papermill), seconds=20)
+
+
 def _wait_until(fact, seconds=60):
     end = time.monotonic() + seconds
     while not fact():

@@ -23,6 +23,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 START_SECONDS = 120  # for a kernel to answer on a busy machine
+MOST_TEXT = 100_000  # characters that a cell may print into its notebook and page
 MARK = "papermill-error-cell-tag"  # papermill's own banners, which would shift the numbers of cells
 # how torch, TensorFlow, NumPy, CUDA's libraries and `how_it_died` say that memory ran out
 WITHOUT_MEMORY = re.compile(
@@ -188,7 +189,7 @@ def _run(notebook, target, begun, report, **options):
             iopub_timeout=60,  # the default of 4 s is too little for a large figure on a busy machine
             shutdown_kernel="immediate",
             on_cell_execute=on_cell_execute,
-            on_cell_executed=_stop_where_asked,
+            on_cell_executed=_after_cell,
             kernel_manager_class=_watching(statuses),
             **options,
         )
@@ -204,9 +205,35 @@ def _run(notebook, target, begun, report, **options):
         return f"the kernel failed: {error}"
 
 
-def _stop_where_asked(cell, cell_index, execute_reply):
+def _after_cell(cell, cell_index, execute_reply):
+    cell.outputs = shortened(cell.outputs)
     if any(item.get("source") == "ask_exit" for item in execute_reply["content"].get("payload", [])):
         raise _Ended
+
+
+def shortened(outputs: list, most: int = MOST_TEXT) -> list:
+    """The outputs of a cell, in which what it printed in one go is one text of about `most` characters at most.
+
+    A longer text keeps its beginning and its end.
+
+    >>> printed = [{"output_type": "stream", "name": "stdout", "text": text} for text in ("abcd", "efgh")]
+    >>> shortened(printed, most=4)[0]["text"]
+    'ab\\n[4 characters are left out here]\\ngh'
+    """
+    kept = []
+    for output in outputs:
+        is_printed = output["output_type"] == "stream"
+        if is_printed and kept and kept[-1].get("name") == output["name"]:
+            kept[-1] = type(output)({**output, "text": kept[-1]["text"] + output["text"]})
+        else:
+            kept.append(output)
+    for place, output in enumerate(kept):
+        text = output.get("text", "")
+        if output["output_type"] == "stream" and len(text) > most:
+            half = most // 2
+            left_out = f"\n[{len(text) - 2 * half:,} characters are left out here]\n"
+            kept[place] = type(output)({**output, "text": text[:half] + left_out + text[-half:]})
+    return kept
 
 
 def execute_apart(arguments: dict, environment: dict, folder, log, started, report) -> Failure | None:

@@ -83,6 +83,18 @@ def test_the_partial_notebook_and_its_page_are_kept(failing, name):
     assert cause in (folder / f"{name}.html").read_text()
 
 
+def test_a_flood_of_text_keeps_its_beginning_and_its_end(tmp_path):
+    flood = "for i in range(50_000):\n    print('x' * 40, i)"
+    toy(tmp_path, "00_floods", ["{begin}", flood])
+    toys(tmp_path, ["00_floods"])
+    status, _ = call("run", "--notebooks", tmp_path, "--reports", tmp_path / "reports")
+    executed = tmp_path / "reports" / "quick" / "00_floods.ipynb"
+    assert status == 0 and executed.stat().st_size < 250_000
+    [printed] = [output for cell in nbformat.read(executed, 4).cells for output in cell.get("outputs", [])]
+    assert printed.text.startswith("x" * 40 + " 0\n") and printed.text.endswith(" 49999\n")
+    assert "characters are left out here" in printed.text
+
+
 def test_what_was_printed_before_the_kernel_died_is_in_the_page(failing):
     assert "before" in (failing[0] / "quick" / "04_dies.html").read_text()
 

@@ -92,7 +92,11 @@ class ReportFolder:
                 stale.unlink(missing_ok=True)
             if not executed.is_file():
                 return
-            node = nbformat.read(executed, as_version=4)
+            try:
+                node = nbformat.read(executed, as_version=4)
+            except ValueError:  # half written, as on a full disk; the failure says so
+                executed.unlink()
+                return
             figure = report.first_figure(node)
             if figure:
                 executed.with_suffix(figure[1]).write_bytes(figure[0])

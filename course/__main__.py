@@ -210,6 +210,40 @@ def agreement(
     return agreement.command(profiles, reports, kept, terminal_width())
 
 
+@app.command()
+def site(
+    notebooks: Notebooks = NOTEBOOKS,
+    reports: Reports = REPORTS,
+    kept: Kept = KEPT,
+    out: _path("--out", ROOT / "_site", "the folder to write") = ROOT / "_site",
+) -> int:
+    """Write the course as a website, from the notebooks as they were executed."""
+    from course.site import address, build
+
+    return build.command(build.Site(notebooks, reports, kept, out, address.address()))
+
+
+@app.command()
+def figures(
+    notebooks: Notebooks = NOTEBOOKS,
+    only: Only = None,
+    out: _path("--out", REPORTS / "figures", "the folder to write to") = REPORTS / "figures",
+) -> int:
+    """Run notebooks and write each figure as PNG and SVG, for slides."""
+    from course.runner.plan import find, select
+    from course.site import figures
+
+    return figures.command(notebooks, select(find(notebooks), only), out)
+
+
+@app.command()
+def links(notebooks: Notebooks = NOTEBOOKS) -> int:
+    """Write the links at the top of each notebook, and the map of the course."""
+    from course.site import address, openings
+
+    return openings.command(notebooks, address.stated())
+
+
 @app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def data(context: typer.Context) -> int:
     """List, fetch, prepare and check collections."""

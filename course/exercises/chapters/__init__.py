@@ -1,0 +1,1 @@
+"""The exercises, one module a notebook: EXERCISES, in the order of the notebook."""

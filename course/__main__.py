@@ -171,6 +171,24 @@ def catalogue(
     return 0
 
 
+@app.command()
+def exercises(
+    notebooks: Notebooks = NOTEBOOKS,
+    only: Only = None,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, metavar="N", help="yours: another seed gives every student other data")
+    ] = 0,
+    nbgrader: Annotated[
+        Path | None,
+        typer.Option("--nbgrader", metavar="FOLDER", help="lay the solutions out as the source of an nbgrader course"),
+    ] = None,
+) -> int:
+    """Write notebooks/exercises from notebooks/solutions."""
+    from course.exercises import generate
+
+    return generate.command(notebooks, only, seed, nbgrader)
+
+
 def _path(option, place, text):
     shown = f"{text} (default: {place.relative_to(ROOT)})"
     return Annotated[Path, typer.Option(option, metavar="PATH", show_default=False, help=shown)]

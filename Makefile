@@ -45,9 +45,9 @@ test: install-dev ## run the tests
 test-fast: install-dev ## run the tests, without those that take more than a few seconds
 	@$(RUN) -m pytest -n 2 -m "not slow" $(ARGS)
 
-lab: install ## open JupyterLab on the notebooks
+lab: install ## open JupyterLab on the map of the course
 	@$(COURSE) catalogue
-	@test -n "$$OMP_WAIT_POLICY" || export GOMP_SPINCOUNT="$${GOMP_SPINCOUNT:-1000}"; cd notebooks && ../$(RUN) -m jupyterlab $(ARGS)
+	@test -n "$$OMP_WAIT_POLICY" || export GOMP_SPINCOUNT="$${GOMP_SPINCOUNT:-1000}"; cd notebooks && ../$(RUN) -m jupyterlab index.ipynb $(ARGS)
 
 full: install-full ## run the real collections, ONLY="04 05" for some notebooks; resumes a run that was stopped
 	@$(COURSE) run --profile full --resume $(if $(ONLY),--only $(ONLY)) $(ARGS)

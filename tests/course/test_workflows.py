@@ -76,8 +76,8 @@ def test_the_schema_refuses_a_key_that_does_not_exist(tmp_path):
     assert run.returncode == 1 and "timeout-hours" in run.stdout
 
 
-def test_there_is_one_for_pull_requests_one_for_the_full_course_and_one_for_newest_versions():
-    assert WORKFLOWS.keys() == {"tests", "full", "newest"}
+def test_there_is_one_for_pull_requests_one_for_the_full_course_one_for_newest_versions_and_one_for_the_site():
+    assert WORKFLOWS.keys() == {"tests", "full", "newest", "pages"}
     assert "pull_request" in triggers(WORKFLOWS["tests"])
     for stem in ("full", "newest"):
         assert triggers(WORKFLOWS[stem]).keys() == {"workflow_dispatch", "schedule"}
@@ -92,11 +92,14 @@ def test_a_workflow_may_only_read_and_runs_once_at_a_time(stem):
 
 
 @pytest.mark.parametrize(("stem", "name"), JOBS)
-def test_a_job_ends_in_time_and_asks_for_no_more_than_to_write_issues(stem, name):
+def test_a_job_ends_in_time_and_asks_for_no_more_than_to_write_issues_or_pages(stem, name):
     job = WORKFLOWS[stem]["jobs"][name]
     assert 0 < job["timeout-minutes"] <= 900
-    allowed = {"contents": "read", "issues": "write"} if (stem, name) == ("newest", "issue") else None
-    assert job.get("permissions") == allowed
+    allowed = {
+        ("newest", "issue"): {"contents": "read", "issues": "write"},
+        ("pages", "publish"): {"pages": "write", "id-token": "write"},
+    }
+    assert job.get("permissions") == allowed.get((stem, name))
 
 
 def test_actions_are_githubs_own_at_a_stated_version_and_keep_no_credentials():
@@ -119,7 +122,7 @@ def test_what_runs_is_a_make_target():
             assert target, line
             called.add(target[1])
     assert called <= TARGETS
-    assert called >= {"test", "course", "check", "lint", "full", "matrix", "results", "newest", "breakage"}
+    assert called >= {"test", "course", "check", "lint", "full", "matrix", "results", "newest", "breakage", "site"}
 
 
 def test_no_expression_is_pasted_into_a_shell_and_no_secret_is_used():
@@ -150,6 +153,13 @@ def test_the_matrix_holds_every_notebook():
     assert full["full"]["strategy"]["matrix"] == {"notebook": "${{ fromJSON(needs.notebooks.outputs.names) }}"}
     assert full["full"]["strategy"]["fail-fast"] is False
     assert full["notebooks"]["outputs"] == {"names": "${{ steps.list.outputs.names }}"}
+
+
+def test_the_site_is_published_as_it_was_written_and_only_where_that_is_wanted():
+    site, publish = WORKFLOWS["pages"]["jobs"].values()
+    written = re.search(r'ROOT / "(_site)"', (ROOT / "course" / "__main__.py").read_text("utf-8"))[1]
+    assert site["steps"][-1]["with"]["path"] == written
+    assert publish["needs"] == "site" and publish["if"] == "${{ vars.PAGES == 'true' }}"
 
 
 def test_the_gpu_runner_is_named_in_one_place():
@@ -187,6 +197,8 @@ def test_make_full_hands_notebooks_and_arguments_to_the_runner(only, words):
         ("lab", [], "-m course catalogue .* -m jupyterlab"),
         ("results", [], "-m course publish"),
         ("agreement", [], "-m course agreement"),
+        ("site", ["site"], "-m course site"),
+        ("figures", [], "-m course figures"),
         ("notebooks", [], "-m course notebooks"),
         ("bench", ["dev"], "-m pytest benchmarks"),
         ("lint", ["dev"], "-m ruff check"),

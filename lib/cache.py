@@ -10,7 +10,7 @@ An entry is a folder whose name is the digest of everything the numbers depend o
 
 Files are written to a temporary place, then moved, and named by the digest of their bytes: a killed run resumes where
 it stopped, a damaged file is noticed and replaced, and two processes may fill one entry. No pickle is read.
-`embeddings`, `by_image`, `trained` read or compute and store; `digest_...` make keys; `entries`, `clear` list, remove.
+`embeddings`, `by_image`, `trained` read or compute and store; `digest_...` make keys. To clear it, delete its folders.
 
 Needs numpy and tqdm; `trained` and `digest_weights` also torch, pandas and safetensors. Copy this file alone.
 """
@@ -19,7 +19,6 @@ import hashlib
 import io
 import json
 import os
-import shutil
 import sys
 import tempfile
 import warnings
@@ -34,8 +33,8 @@ def embeddings(folder, key, compute, n, part=512, progress=True):
     """Embeddings float32 (n, d) known by `key`: read from the cache, or computed and stored there.
 
     folder    of the cache; None: `data/features` beside or above the working directory, in the first `data` found
-    key       dict that JSON can hold: everything the numbers depend on. For images through a network:
-              {"images": digest_files(collection.paths), "size": 96} | backbone.key
+    key       dict that JSON can hold: everything the numbers depend on:
+              {"texts": digest_array(np.array(texts)), "encoder": "all-MiniLM-L6-v2"}
     compute   compute(start, stop) -> embeddings (stop - start, d) of rows start to stop - 1; called for missing parts
     part      rows in a part, which is the most that a killed run loses. Parts stored with another size are not found
     A stored part whose bytes have changed is computed again, with a UserWarning that names the file. ValueError for a
@@ -144,19 +143,6 @@ def trained(folder, key, model, train):
     return history
 
 
-def digest_files(paths):
-    """SHA-256 (hex) of the bytes of these files in this order, whatever their names. FileNotFoundError if missing.
-    >>> path = Path(tempfile.mkdtemp()) / "a.txt"
-    >>> _ = path.write_bytes(b"a")
-    >>> digest_files([path]) == digest_files([str(path)]), digest_files([path]) == digest_files([path, path])
-    (True, False)
-    """
-    whole = hashlib.sha256()
-    for digest in _image_digests(paths):
-        whole.update(bytes.fromhex(digest))  # of fixed length, so that a byte moved to the next file changes the whole
-    return whole.hexdigest()
-
-
 def digest_array(array):
     """SHA-256 (hex) of an array: its dtype, shape and values, in any memory layout. ValueError for Python objects.
     >>> a = np.arange(6).reshape(2, 3)
@@ -176,41 +162,6 @@ def digest_weights(model):
         array = tensor.detach().cpu().contiguous().numpy()
         digest.update(f"{name} {array.dtype.str} {array.shape} ".encode() + array.tobytes())
     return digest.hexdigest()
-
-
-def entries(folder=None):
-    """Entries of a cache folder: a list of dicts digest, key, n, n_stored (rows stored so far), bytes; largest first.
-
-    Embeddings filed by image have n None, trainings also n_stored. `folder` None: that of the embeddings.
-    >>> entries(tempfile.mkdtemp())
-    []
-    """
-    found = []
-    for page in sorted(_folder(folder, "features").glob("*/key.json")):
-        content = json.loads(page.read_text(encoding="utf-8"))
-        files = [path for path in page.parent.iterdir() if path.suffix in (".npy", ".npz", ".safetensors", ".pt")]
-        entry = {"digest": page.parent.name, "key": content, "n": None, "n_stored": None}
-        if set(content) == {"key", "n"}:
-            spans = {tuple(map(int, path.name.split(".")[0].split("-")[1:])) for path in files}
-            entry |= content | {"n_stored": sum(stop - start for start, stop in spans)}
-        elif set(content) == {"key", "filed by"}:
-            entry |= {"key": content["key"], "n_stored": len(_stored_images(page.parent))}
-        found.append(entry | {"bytes": sum(path.stat().st_size for path in files)})
-    return sorted(found, key=lambda entry: -entry["bytes"])
-
-
-def clear(folder=None, digest=None):
-    """Remove one entry of a cache folder (None: the embeddings'), or all; return how many. KeyError: unknown digest."""
-    chosen = [
-        page.parent
-        for page in sorted(_folder(folder, "features").glob("*/key.json"))
-        if digest in (None, page.parent.name)
-    ]
-    if digest is not None and not chosen:
-        raise KeyError(f"no entry {digest!r} in {_folder(folder, 'features')}")
-    for entry in chosen:
-        shutil.rmtree(entry)
-    return len(chosen)
 
 
 def _folder(folder, kind):

@@ -144,8 +144,8 @@ class Collection:
     def images(self, size, fit="squash", grey=False, progress=True):
         """All images at one size: uint8 (n, size, size, 3), RGB, row i from image i.
 
-        fit: "squash" scales both sides; "crop" takes the central square; "pad" centres the image on white; all bilinear
-        over the area. grey: the luma (ITU-R 601) in each channel. ValueError names the broken: see `check`.
+        fit: "squash" scales both sides, "crop" the central square; bilinear over the area. grey: the luma (ITU-R 601)
+        in each channel. ValueError names the broken: see `check`.
         """
         size, fit = images.checked_count(size, "size"), images.checked_fit(fit)
         pixels = np.empty((len(self), size, size, 3), np.uint8)
@@ -172,7 +172,7 @@ class Collection:
         return images.read_mask(self._mask_paths([self._row(i)])[0])
 
     def masks(self, size, fit="squash", progress=True):
-        """uint8 (n, size, size), by nearest neighbour; fit as for `images`, padded with 0. ValueError if a mask
+        """uint8 (n, size, size), by nearest neighbour; fit as for `images`. ValueError if a mask
         is missing: keep the rows that have one.
         """
         size, fit = images.checked_count(size, "size"), images.checked_fit(fit)

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageOps
 from tqdm.auto import tqdm
 
-FITS = ("squash", "crop", "pad")
+FITS = ("squash", "crop")
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")  # none that starts another program, as EPS does
 MAX_PIXELS = 80_000_000  # an image that claims to be larger is refused before any of it is decoded
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
@@ -32,13 +32,13 @@ def read(path):
 def read_at(path, size, fit="squash", grey=False):
     """The photo scaled to uint8 (size, size, 3), RGB; otherwise as `read`.
 
-    fit: "squash" scales both sides to `size`; "crop" takes the central square; "pad" keeps the whole image, centred on
-    white. Scaling is bilinear over the area covered. grey: the luma (ITU-R 601) in all three channels.
+    fit: "squash" scales both sides to `size`, "crop" the central square; bilinear over the area covered. grey: the luma
+    (ITU-R 601) in all three channels.
     >>> import tempfile
     >>> path = os.path.join(tempfile.mkdtemp(), "wide.png")
     >>> Image.new("RGB", (8, 4), "black").save(path)
-    >>> read_at(path, 4, fit="pad")[:, 0, 0].tolist()  # white above and below
-    [255, 0, 0, 255]
+    >>> read_at(path, 2, fit="crop").shape
+    (2, 2, 3)
     """
     size, fit = checked_count(size, "size"), checked_fit(fit)
     return _fitted(_open_rgb(path, size), size, fit, grey)
@@ -50,9 +50,9 @@ def read_mask(path):
 
 
 def read_mask_at(path, size, fit="squash"):
-    """The mask scaled to uint8 (size, size) by nearest neighbour, so that no values are mixed; padded with 0."""
+    """The mask scaled to uint8 (size, size) by nearest neighbour, so that no values are mixed."""
     size, fit = checked_count(size, "size"), checked_fit(fit)
-    return _fitted(_open_mask(path), size, fit, resample=Image.Resampling.NEAREST, padding=0)
+    return _fitted(_open_mask(path), size, fit, resample=Image.Resampling.NEAREST)
 
 
 def for_each(act, n, title, progress=True, rows_a_task=32):
@@ -155,25 +155,12 @@ def _open_mask(path):
     return _open(path, decode)
 
 
-def _fitted(image, size, fit, grey=False, resample=Image.Resampling.BILINEAR, padding=255):
+def _fitted(image, size, fit, grey=False, resample=Image.Resampling.BILINEAR):
     """The pixels of an image fitted into (size, size)."""
-    width, height = image.size
-    box, inner, corner = (0, 0, width, height), (size, size), (0, 0)
+    side, box = min(image.size), None
     if fit == "crop":
-        side = min(width, height)
-        left, top = (width - side) / 2, (height - side) / 2
+        left, top = (image.width - side) / 2, (image.height - side) / 2
         box = (left, top, left + side, top + side)
-    elif fit == "pad":
-        scale = size / max(width, height)
-        inner = (max(1, round(width * scale)), max(1, round(height * scale)))
-        corner = ((size - inner[0]) // 2, (size - inner[1]) // 2)
     if image.size != (size, size):
-        image = image.resize(inner, resample, box=box)
-    if grey:
-        image = image.convert("L").convert("RGB")
-    pixels = np.asarray(image)
-    if inner == (size, size):
-        return pixels
-    framed = np.full((size, size, *pixels.shape[2:]), padding, np.uint8)
-    framed[corner[1] : corner[1] + inner[1], corner[0] : corner[0] + inner[0]] = pixels
-    return framed
+        image = image.resize((size, size), resample, box=box)
+    return np.asarray(image.convert("L").convert("RGB") if grey else image)

@@ -2,7 +2,7 @@
 
 What is in it
     one value a query   average_precision_at_k, precision_at_k, recall_at_k, hit_rate_at_k, reciprocal_rank, ndcg_at_k,
-                        rank_of_first; what chance gives: chance_average_precision
+                        what chance gives: chance_average_precision
     one value an image  label_scores, threshold_by_f1; mask_iou
 
 Two arrays go in: ``relevance`` (q, k), best answer first, and ``n_relevant`` (q,), how many relevant items the whole
@@ -93,17 +93,6 @@ def reciprocal_rank(relevance, n_relevant, k=None):
     return _known(np.where(relevance.any(axis=1), 1.0 / (relevance.argmax(axis=1) + 1.0), 0.0), n_relevant)
 
 
-def rank_of_first(relevance, n_relevant, k=None):
-    """The rank of the first relevant answer, from 1: float64 (q,), NaN for a query without a relevant item.
-
-    Infinity where none is among the first k; for a mean, rank the whole gallery (`relevance.match_ranks`).
-    >>> rank_of_first([[False, True, True], [False, False, False]], [2, 2]).tolist()
-    [2.0, inf]
-    """
-    relevance, n_relevant, k = _ranking(relevance, n_relevant, k)
-    return _known(np.where(relevance.any(axis=1), relevance.argmax(axis=1) + 1.0, np.inf), n_relevant)
-
-
 def ndcg_at_k(gains, gallery_gains, k=None):
     """Normalised discounted cumulative gain of the first k answers: float64 (q,), 0 to 1.
 
@@ -136,14 +125,13 @@ def ndcg_at_k(gains, gallery_gains, k=None):
     return np.divide(found, ideal, out=np.full(len(gains), np.nan), where=ideal > 0)
 
 
-def label_scores(predicted_sets, true_sets, zero_division=0.0):
+def label_scores(predicted_sets, true_sets):
     """Example-wise F1, accuracy, precision and recall of predicted label sets: four float64 (n,), 0 to 1.
 
     predicted_sets and true_sets are bool (n, L). With P and T the labels predicted for an image and its true ones:
         precision |P and T| / |P|         recall |P and T| / |T|
         accuracy  |P and T| / |P or T|    F1     2 |P and T| / (|P| + |T|)
-    (Godbole and Sarawagi, 2004). Where a divisor is 0 the value is `zero_division`, 0 or 1. Their means are
-    scikit-learn's scores with average="samples".
+    (Godbole and Sarawagi, 2004), 0 where a divisor is 0. Their means are scikit-learn's scores with average="samples".
 
     Predicted shirt and hat, true shirt and shoe: one of two is right, one of two is found, one of three is shared.
     >>> scores = label_scores([[1, 1, 0]], [[1, 0, 1]])
@@ -153,13 +141,11 @@ def label_scores(predicted_sets, true_sets, zero_division=0.0):
     predicted, true = bool_sets(predicted_sets, "predicted_sets"), bool_sets(true_sets, "true_sets")
     if predicted.shape != true.shape:
         raise ValueError(f"predicted_sets and true_sets must have one shape, got {predicted.shape} and {true.shape}")
-    if zero_division not in (0, 1):
-        raise ValueError(f"zero_division must be 0 or 1, got {zero_division!r}")
     shared = (predicted & true).sum(axis=1)
     n_predicted, n_true = predicted.sum(axis=1), true.sum(axis=1)
 
     def share(part, whole):
-        return np.divide(part, whole, out=np.full(len(true), float(zero_division)), where=whole > 0)
+        return np.divide(part, whole, out=np.zeros(len(true)), where=whole > 0)
 
     f1, accuracy = share(2 * shared, n_predicted + n_true), share(shared, n_predicted + n_true - shared)
     return LabelScores(f1, accuracy, precision=share(shared, n_predicted), recall=share(shared, n_true))

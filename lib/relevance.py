@@ -170,12 +170,12 @@ def _attributes(attributes, n, name):
     return attributes
 
 
-def match_ranks(queries, gallery, query_labels, gallery_labels, metric="cosine", self_in_gallery=False):
+def match_ranks(queries, gallery, query_labels, gallery_labels, self_in_gallery=False):
     """The rank of each query's nearest right item in the whole gallery: float64 (q,), from 1, NaN where none is right.
 
     queries (q, d) and gallery (n, d) are embeddings; an item is right if it carries the query's label. For captions
     that search their photo, the label is the number of the photo: one item is right. For photos that search their
-    captions several are, and the best of them counts. metric is "cosine" (a row of zeros has cosine 0 to all) or "l2".
+    captions several are, and the best of them counts. Nearness is the cosine, 0 to all for a row of zeros.
     With self_in_gallery the queries are the gallery, and row i is never its own answer.
 
     Ties count as in a shuffled gallery. Of w wrong items and m right ones at the same distance, w / (m + 1) wrong ones
@@ -193,23 +193,16 @@ def match_ranks(queries, gallery, query_labels, gallery_labels, metric="cosine",
         raise ValueError(f"expected queries of {d} dimensions, as the gallery has, got {queries.shape[1]}")
     if self_in_gallery and not (np.array_equal(queries, gallery) and np.array_equal(query_labels, gallery_labels)):
         raise ValueError("self_in_gallery is set, but queries and gallery are not the same rows with the same labels")
-    if metric == "cosine":
-        queries, gallery = _unit_rows(queries), _unit_rows(gallery)
-        offsets, size = np.zeros(len(gallery)), 1.0
-    elif metric == "l2":  # |q - g|^2 = |q|^2 - 2 (q.g - |g|^2 / 2): the first term is the same for all g
-        offsets = (gallery**2).sum(axis=1) / 2
-        size = max(1e-300, offsets.max(initial=0), (queries**2).sum(axis=1).max(initial=0))
-    else:
-        raise ValueError(f"metric must be 'cosine' or 'l2', got {metric!r}")
+    queries, gallery = _unit_rows(queries), _unit_rows(gallery)
     ranks = np.full(len(queries), np.nan)
     for rows in metrics.batches(len(queries), len(gallery)):
-        nearness = queries[rows] @ gallery.T - offsets  # (b, n), larger is nearer
+        nearness = queries[rows] @ gallery.T  # (b, n), larger is nearer
         is_right = query_labels[rows, None] == gallery_labels  # (b, n)
         if self_in_gallery:
             own = np.arange(rows.start, rows.stop)
             nearness[own - rows.start, own], is_right[own - rows.start, own] = -np.inf, False
         best = np.max(nearness, axis=1, initial=-np.inf, where=is_right)[:, None]
-        is_tied = np.abs(nearness - np.where(np.isinf(best), 0.0, best)) <= 1e-12 * size  # but for rounding
+        is_tied = np.abs(nearness - np.where(np.isinf(best), 0.0, best)) <= 1e-12  # but for rounding
         n_nearer = np.sum((nearness > best) & ~is_tied & ~is_right, axis=1)
         n_wrong, n_right = np.sum(is_tied & ~is_right, axis=1), np.sum(is_tied & is_right, axis=1)
         ranks[rows] = np.where(is_right.any(axis=1), 1.0 + n_nearer + n_wrong / (n_right + 1.0), np.nan)

@@ -2,7 +2,7 @@
 
     mean_over_queries, bootstrap_interval, median_interval    means and intervals
     paired_difference    a against b -> Effect(mean, low, high, p_value, n, margin)
-    holm, p_value_against, equivalence, verdict    many claims, and the decision
+    holm, p_value_against, verdict    many claims, and the decision
 
 ``values`` is float (q,), one value a query, or (seeds, q): one row for each time the model was trained. A query without
 a value is NaN (under every seed), is left out of a mean, and is counted there. ``clusters`` (q,) names what each query
@@ -164,7 +164,8 @@ def holm(p_values):
 
 
 def p_value_against(effect, margin=0.0):
-    """The two-sided p-value of an effect against `margin`; for a pair (low, high), against the end nearer to the mean.
+    """The two-sided p-value of an effect against `margin`; for a pair (low, high), against the end nearer to the mean:
+    the larger of two one-sided tests of equivalence (Schuirmann, 1987), doubled, where the effect lies between them.
 
     An Effect's own p-value is taken where it is against this margin. Otherwise, and for (value, low, high) with a 95 %
     interval, it is from the normal approximation: the standard error is the interval's width over 2 * 1.96.
@@ -179,17 +180,6 @@ def p_value_against(effect, margin=0.0):
         return 1.0
     error = (high - low) / (2 * NormalDist().inv_cdf(0.975))
     return 2 * NormalDist().cdf(-abs(value - margin) / error) if error > 0 else 0.0
-
-
-def equivalence(effect, within):
-    """The p-value for "the effect lies within the margin": two one-sided tests (Schuirmann, 1987), the larger, doubled.
-
-    within is m, for -m to m, or (low, high). Doubled, it is below 0.05 where the 95 % interval lies inside.
-    >>> equivalence((0.0, -1.0, 1.0), within=0.9) > 0.05 > equivalence((0.0, -1.0, 1.0), within=1.1)
-    True
-    """
-    low, high = _ends(within)
-    return p_value_against(effect, (low, high)) if low < effect[0] < high else 1.0
 
 
 def verdict(effect, above=None, below=None, within=None, alpha=0.05, p_value=None):

@@ -1,4 +1,4 @@
-"""CLIP and SigLIP: photos and texts as vectors in one space, so that a sentence can stand for a class or a query.
+"""CLIP and SigLIP: photos and texts as vectors in one space, so that a sentence can stand for a query or for a class.
 
 The weights, from safetensors only, are a download of 150 MB to 1 GB; where they are absent, `load` raises
 `MissingWeights`.
@@ -23,7 +23,6 @@ from tqdm.auto import tqdm
 
 MissingWeights = weights.MissingWeights
 KINDS = ("clip", "siglip", "siglip2")
-PROMPTS = ("a photo of a {}.", "a close-up photo of a {}.", "a product photo of a {}.")
 
 
 class PairedEncoder:
@@ -109,23 +108,6 @@ def load(name_or_folder, device=None):
         raise MissingWeights(f"The files of {name} in {source} are not complete: {error}") from error
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     return PairedEncoder(name, model.to(device), processor, source)
-
-
-def class_embeddings(encoder, class_names, prompts=PROMPTS):
-    """One vector a class, float32 (classes, d), of length 1: the mean over the prompts, "{}" in them being its name
-    (Radford et al., 2021).
-    """
-    class_names, prompts = list(class_names), [prompts] if isinstance(prompts, str) else list(prompts)
-    if not class_names or not prompts or any("{}" not in prompt for prompt in prompts):
-        raise ValueError(f'expected class names, and prompts with "{{}}" in them, got {class_names[:3]}, {prompts[:3]}')
-    texts = [prompt.format(name) for prompt in prompts for name in class_names]
-    rows = encoder.embed_texts(texts).reshape(len(prompts), len(class_names), -1).mean(axis=0)
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
-
-
-def scores(encoder, image_embeddings, class_names, prompts=PROMPTS):
-    """Cosines float32 (n, classes) of images (rows of `embed_images`) and classes: the highest is the guess."""
-    return image_embeddings @ class_embeddings(encoder, class_names, prompts).T
 
 
 def _unit(output):

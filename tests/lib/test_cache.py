@@ -86,12 +86,12 @@ def test_another_key_is_another_entry(filled, other):
     compute = Computing()
     cache.embeddings(filled, other, compute, n=10, part=4)
     assert compute.asked == [(0, 4), (4, 8), (8, 10)]
-    assert len(cache.entries(filled)) == 2
+    assert len(list(filled.glob("*/key.json"))) == 2
 
 
 def test_another_number_of_rows_is_another_entry(filled):
     assert cache.embeddings(filled, KEY, Computing(), n=8, part=4).shape == (8, 3)
-    assert {entry["n"] for entry in cache.entries(filled)} == {8, 10}
+    assert {json.loads(page.read_text())["n"] for page in filled.glob("*/key.json")} == {8, 10}
 
 
 def test_the_order_in_a_key_plays_no_part(filled):
@@ -103,7 +103,10 @@ def test_the_order_in_a_key_plays_no_part(filled):
 def test_a_killed_run_goes_on_where_it_was(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         cache.embeddings(tmp_path, KEY, Computing(dies_at=9), n=10, part=4)
-    assert [entry["n_stored"] for entry in cache.entries(tmp_path)] == [8]
+    assert [path.name.partition(".")[0] for path in parts(tmp_path)] == [
+        "rows-00000000-00000004",
+        "rows-00000004-00000008",
+    ]
     compute = Computing()
     np.testing.assert_array_equal(cache.embeddings(tmp_path, KEY, compute, n=10, part=4), ROWS)
     assert compute.asked == [(8, 10)]
@@ -158,7 +161,6 @@ def test_of_two_sound_copies_of_a_part_one_is_taken(filled):
     assert len(parts(filled)) == 4
     embeddings = cache.embeddings(filled, KEY, None, n=10, part=4)
     assert np.array_equal(embeddings[:4], ROWS[:4]) or np.array_equal(embeddings[:4], ROWS[:4] + 1)
-    assert cache.entries(filled)[0]["n_stored"] == 10
 
 
 def test_two_processes_at_once_end_with_the_same_rows(tmp_path):
@@ -220,20 +222,6 @@ def test_sizes_below_one_are_refused(tmp_path, numbers):
         cache.embeddings(tmp_path, KEY, Computing(), **numbers)
 
 
-def test_entries_and_clear_leave_alone_what_is_not_theirs(filled):
-    (filled / "mine").mkdir()
-    cache.embeddings(filled, KEY | {"layer": "b"}, Computing(), n=4)
-    large, small = cache.entries(filled)
-    assert (large["n_stored"], large["key"], small["n_stored"]) == (10, KEY, 4)
-    assert large["bytes"] == sum(path.stat().st_size for path in (filled / large["digest"]).glob("rows-*"))
-    assert cache.clear(filled, small["digest"]) == 1
-    assert [entry["digest"] for entry in cache.entries(filled)] == [large["digest"]]
-    with pytest.raises(KeyError, match="no entry"):
-        cache.clear(filled, small["digest"])
-    assert cache.clear(filled) == 1
-    assert [path.name for path in filled.iterdir()] == ["mine"]
-
-
 def test_the_default_folder_is_below_the_nearest_data_folder(tmp_path, monkeypatch):
     (tmp_path / "data").mkdir()
     (tmp_path / "notebooks" / "deep").mkdir(parents=True)
@@ -241,19 +229,6 @@ def test_the_default_folder_is_below_the_nearest_data_folder(tmp_path, monkeypat
     cache.embeddings(None, KEY, Computing(), n=4)
     (page,) = tmp_path.glob("data/features/*/key.json")
     assert json.loads(page.read_text()) == {"key": KEY, "n": 4}
-
-
-def test_the_digest_of_files_is_of_their_bytes_in_order(tmp_path):
-    a, b, same_as_a = (tmp_path / name for name in ("a.png", "b.png", "c.png"))
-    for path, data in ((a, b"12"), (b, b"3"), (same_as_a, b"12")):
-        path.write_bytes(data)
-    whole = cache.digest_files([a, b])
-    assert whole == cache.digest_files([same_as_a, b])
-    assert whole != cache.digest_files([b, a])
-    a.write_bytes(b"1"), b.write_bytes(b"23")  # the same bytes in all, cut elsewhere
-    assert whole != cache.digest_files([a, b])
-    with pytest.raises(FileNotFoundError):
-        cache.digest_files([tmp_path / "gone.png"])
 
 
 def test_the_digest_of_an_array_is_of_type_shape_and_values():
@@ -486,15 +461,6 @@ def test_a_training_given_by_partial_gets_the_checkpoint_by_name(tmp_path):
     assert len(cache.trained(tmp_path, TRAINING, model, functools.partial(train, model, 3))) == 3
 
 
-def test_entries_of_trainings_are_listed_and_removed(tmp_path):
-    train_line(tmp_path)
-    (entry,) = cache.entries(tmp_path)
-    assert entry["key"]["rate"] == 0.1 and "starts from" in entry["key"] and entry["n_stored"] is None
-    assert entry["bytes"] == sum(path.stat().st_size for path in tmp_path.glob("*/*.safetensors"))
-    assert cache.clear(tmp_path, entry["digest"]) == 1
-    assert train_line(tmp_path)[3] == 1
-
-
 # ------------------------------------------------------------------------------------------------ filed by image
 
 
@@ -569,11 +535,3 @@ def test_no_images_are_refused_and_embeddings_that_are_not_finite_are_not_stored
     with pytest.raises(ValueError, match="finite"):
         cache.by_image(tmp_path / "cache", {"size": 1}, paths, lambda rows: np.full((1, 2), np.nan))
     assert not list((tmp_path / "cache").glob("*/*.npz"))
-
-
-def test_embeddings_filed_by_image_are_listed_and_cleared(tmp_path):
-    paths = _files(tmp_path, "ab")
-    cache.by_image(tmp_path / "cache", {"size": 1}, paths, _letters(paths, []))
-    (entry,) = cache.entries(tmp_path / "cache")
-    assert (entry["key"], entry["n"], entry["n_stored"]) == ({"size": 1}, None, 2)
-    assert cache.clear(tmp_path / "cache") == 1

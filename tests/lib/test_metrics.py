@@ -317,22 +317,6 @@ def test_impossible_chances_are_refused():
         metrics.chance_average_precision([2], 5, k=6)
 
 
-# ----------------------------------------------------------------------------------------- the rank of the right answer
-
-
-def test_rank_of_first_by_hand():
-    relevance = [[True, False, True], [False, False, True], [False, False, False], [False, False, False]]
-    assert_array_equal(metrics.rank_of_first(relevance, [2, 1, 1, 0]), [1, 3, np.inf, np.nan])
-    assert_array_equal(metrics.rank_of_first(relevance, [2, 1, 1, 0], k=2), [1, np.inf, np.inf, np.nan])
-
-
-def test_rank_of_first_is_one_over_the_reciprocal_rank():
-    relevance, n_relevant = random_rankings()
-    with np.errstate(divide="ignore"):
-        expected = 1 / metrics.reciprocal_rank(relevance, n_relevant)
-    assert_allclose(metrics.rank_of_first(relevance, n_relevant), expected)
-
-
 # ----------------------------------------------------------------------------------------- labels and masks of an image
 
 
@@ -342,11 +326,10 @@ def label_sets_with_empty_ones(rng, n=60, n_labels=5):
     return predicted, true
 
 
-@pytest.mark.parametrize("zero_division", [0, 1])
-def test_label_scores_are_scikit_learns_over_samples(zero_division):
+def test_label_scores_are_scikit_learns_over_samples():
     predicted, true = label_sets_with_empty_ones(np.random.default_rng(0))
-    scores = metrics.label_scores(predicted, true, zero_division)
-    how = {"average": "samples", "zero_division": zero_division}
+    scores = metrics.label_scores(predicted, true)
+    how = {"average": "samples", "zero_division": 0}
     for ours, theirs in zip(scores, (f1_score, jaccard_score, precision_score, recall_score), strict=True):
         assert ours.mean() == pytest.approx(theirs(true, predicted, **how))
         one_by_one = [theirs(true[[i]], predicted[[i]], **how) for i in range(len(true))]
@@ -372,17 +355,16 @@ def test_label_scores_of_no_image_are_empty():
 
 
 @pytest.mark.parametrize(
-    ("predicted", "true", "zero_division", "message"),
+    ("predicted", "true", "message"),
     [
-        ([[1, 0]], [[1, 0, 0]], 0, r"must have one shape, got \(1, 2\) and \(1, 3\)"),
-        ([[0.3, 0.7]], [[1, 0]], 0, "predicted_sets must hold bool or 0 and 1"),
-        ([1, 0], [1, 0], 0, r"predicted_sets must have shape \(items, labels\), got \(2,\)"),
-        ([[1, 0]], [[1, 0]], 0.5, "zero_division must be 0 or 1, got 0.5"),
+        ([[1, 0]], [[1, 0, 0]], r"must have one shape, got \(1, 2\) and \(1, 3\)"),
+        ([[0.3, 0.7]], [[1, 0]], "predicted_sets must hold bool or 0 and 1"),
+        ([1, 0], [1, 0], r"predicted_sets must have shape \(items, labels\), got \(2,\)"),
     ],
 )
-def test_label_scores_refuse(predicted, true, zero_division, message):
+def test_label_scores_refuse(predicted, true, message):
     with pytest.raises(ValueError, match=message):
-        metrics.label_scores(predicted, true, zero_division)
+        metrics.label_scores(predicted, true)
 
 
 def test_the_threshold_has_the_best_f1_of_scikit_learn_over_all_tried():

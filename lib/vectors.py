@@ -34,8 +34,8 @@ def checked_with_lengths(embeddings, name, metric, n_columns=None):
         raise ValueError(f"expected {name} of {n_columns} dimensions, as the gallery's, got {embeddings.shape[1]}")
     squared_lengths = np.einsum("nd,nd->n", embeddings, embeddings, dtype=np.float64)
     least, most = (0, np.inf) if metric == "cosine" else (-1, _LONGEST_SQUARED)
-    is_fine = (squared_lengths > least) & (squared_lengths < most)  # False for NaN too
-    if not is_fine.all():
+    if len(embeddings) and not (squared_lengths.min() > least and squared_lengths.max() < most):  # NaN fails too
+        is_fine = (squared_lengths > least) & (squared_lengths < most)
         is_finite = np.isfinite(squared_lengths)
         of_zeros, too_long = "of zeros, which have no direction (cosine)", "too long for float32 squares (l2)"
         is_bad, what = ~is_fine, of_zeros if metric == "cosine" else too_long
@@ -93,12 +93,14 @@ def nearest_among(index, queries, candidates, k, metric="cosine"):
 
     Returns 1 - cosine, or squared Euclidean distances, float32 (q, k), and neighbours int64 (q, k); ties by lower row.
     """
-    candidates = np.ascontiguousarray(candidates)
+    candidates = np.sort(candidates, axis=1)  # so that a stable sort of the distances puts the lower row first
     raw = np.empty(candidates.shape, dtype=np.float32)
     index.compute_distance_subset(
         len(queries), faiss.swig_ptr(queries), candidates.shape[1], faiss.swig_ptr(raw), faiss.swig_ptr(candidates)
     )
-    return ordered(np.maximum(1 - raw if metric == "cosine" else raw, 0), candidates, k)
+    distances = np.maximum(1 - raw if metric == "cosine" else raw, 0)
+    rows, order = np.arange(len(raw))[:, None], distances.argsort(axis=1, kind="stable")[:, :k]
+    return distances[rows, order], candidates[rows, order]
 
 
 def ordered(distances, candidates, k):

@@ -158,8 +158,39 @@ def test_a_fitted_funnel_answers_one_query_as_it_answers_all():
 
 def test_costs_by_hand():
     index = Funnel([(8, 30), (16, 10)]).fit(nested(0, 200))
-    assert index.multiply_adds == 200 * 8 + 30 * 16 + 10 * 64
     assert index.nbytes == 200 * 4 * (64 + 8 + 1)  # full rows, the first 8, and a length for the step of 16
+    rows = np.random.default_rng(0).normal(size=(3000, 2048)).astype(np.float32)
+    share = Funnel([(64, 20)], search_width=32).fit(rows).nbytes / rows.nbytes
+    assert 1 + 32 / 2048 < share < 1.05  # 64 coordinates in half precision are 32 in single
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 60))
+@settings(max_examples=30, deadline=None)
+def test_a_graph_that_is_walked_as_wide_as_the_gallery_leaves_out_nothing(seed, n):
+    gallery, queries, k = nested(seed, n), nested(seed + 1, 4), min(n, 5)
+    index = Funnel([(8, n)], search_width=n).fit(gallery)
+    distances, neighbours = index.search(queries, k)
+    expected_distances, expected = funnel(gallery, queries, [(8, n)], k)
+    assert_array_equal(neighbours, expected)
+    assert_array_equal(distances, expected_distances)
+    assert_array_equal(index.search(queries[:1], k)[1], expected[:1])
+
+
+def test_a_graph_finds_most_of_what_comparing_all_rows_finds_and_more_with_a_wider_walk():
+    gallery, queries = nested(0, 4000), nested(1, 100)
+    exact = funnel(gallery, queries, [(16, 40)], 10)[1]
+    index, recalls = Funnel([(16, 40)], search_width=1, n_links=4, build_width=8).fit(gallery), []
+    for index.search_width in (1, 400):
+        found = index.search(queries, 10)[1]
+        recalls.append(np.mean([np.isin(*pair).mean() for pair in zip(found, exact, strict=True)]))
+    assert recalls[1] > max(recalls[0], 0.9)
+
+
+def test_rows_that_a_graph_does_not_reach_are_looked_for_by_comparing_all():
+    gallery = np.repeat(nested(0, 1), 300, axis=0)  # copies: links among the first few, the rest cut off
+    index = Funnel([(8, 250)], search_width=1, n_links=2).fit(gallery)
+    neighbours = index.search(nested(1, 3), 250)[1]
+    assert (np.sort(neighbours, axis=1)[:, 1:] > np.sort(neighbours, axis=1)[:, :-1]).all() and neighbours.min() >= 0
 
 
 def test_lengths_do_not_matter():
@@ -190,6 +221,9 @@ def test_bad_input_is_refused():
     for steps in ([(8, 20), (8, 10)], [(8, 20), (16, 30)]):
         with pytest.raises(ValueError, match=r"after the step \(8, 20\) expected"):
             Funnel(steps)
+    for settings_of_graph in ({"search_width": 0}, {"search_width": 8, "n_links": 0}, {"build_width": 1.5}):
+        with pytest.raises(ValueError, match="must be a positive integer"):
+            Funnel([(8, 20)], **settings_of_graph)
     with pytest.raises(ValueError, match=r"call fit\(gallery\) first"):
         Funnel([(8, 20)]).search(queries, 5)
     with pytest.raises(ValueError, match="expected a gallery of 1 row or more, got 0"):

@@ -178,11 +178,6 @@ def show() -> None:
             _display({"text/html": findings.as_html(title, rows), "text/plain": findings.as_text(title, rows)})
 
 
-def running() -> Record:
-    """What the running notebook has noted so far."""
-    return _running("running")[0]
-
-
 def read(path: str | Path) -> Record:
     """The file of one notebook. ValueError names a file that is not one of ours, and what is wrong with it."""
     try:

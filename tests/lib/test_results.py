@@ -19,7 +19,7 @@ def folder(tmp_path, monkeypatch):
 
 def noted():
     """The running notebook's measures and claims as tables, without empty columns."""
-    tables = (pd.DataFrame([each.to_dict() for each in found]) for found in results.running()[3:])
+    tables = (pd.DataFrame([each.to_dict() for each in found]) for found in results._running("")[0][3:])
     return tuple(table.drop(columns="notebook", errors="ignore").dropna(axis="columns", how="all") for table in tables)
 
 
@@ -231,7 +231,7 @@ def test_a_notebook_name_with_a_path_is_refused(name):
 def test_nothing_is_noted_before_begin(folder):
     code = """
 from lib import findings, results, significance
-for call in (lambda: results.measure("AP", 0.5), lambda: results.claim("x", 1, above=0), results.running, results.show):
+for call in (lambda: results.measure("AP", 0.5), lambda: results.claim("x", 1, above=0), results.show):
     try:
         call()
     except RuntimeError as error:

@@ -88,6 +88,7 @@ def _call(name, node, is_method):
     if decorators & {"property", "functools.cached_property", "cached_property"}:
         return name
     arguments = re.split(r", (?![^\[({]*[\])}])", ast.unparse(node.args)) if ast.unparse(node.args) else []
+    arguments = [re.sub(r"^(\*{0,2}\w+: [^=]+)=", r"\1 = ", argument) for argument in arguments]  # as people write it
     if is_method and "staticmethod" not in decorators:
         arguments = arguments[1:]
     return _wrapped(name, arguments, f" -> {ast.unparse(node.returns)}" if node.returns else "")

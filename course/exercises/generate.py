@@ -1,9 +1,9 @@
 """Write the exercises from their solutions: `python -m course exercises`.
 
 notebooks/solutions holds the source: cells with nbgrader's metadata, answers between BEGIN SOLUTION and END SOLUTION.
-An exercise is the same notebook with a stub in place of each answer, without outputs, and with the teacher's seed in
-its locked cell. What is written equals what `nbgrader generate_assignment` releases, but for cells that nbgrader marks
-with digests of its own.
+An exercise is the same notebook with a stub in place of each answer, without outputs, with the teacher's seed in its
+locked cell, and with checks and texts that cannot be edited. What is written equals what `nbgrader generate_assignment`
+releases, but for the checksums that nbgrader adds.
 """
 
 import re
@@ -27,10 +27,10 @@ def exercise(solution, seed: int = 0):
     notebook = with_seed(solution, seed)
     cells = []
     for cell in notebook.cells:
-        source = cell.source
-        if cell.metadata.get("nbgrader", {}).get("solution"):
-            source = without_solution(source, cell.cell_type)
-        cells.append(nbformat.from_dict({**cell, "source": source}))
+        about = cell.metadata.get("nbgrader", {})
+        source = without_solution(cell.source, cell.cell_type) if about.get("solution") else cell.source
+        rights = ({"deletable": False} if about else {}) | ({"editable": False} if about.get("locked") else {})
+        cells.append(nbformat.from_dict({**cell, "metadata": {**cell.metadata, **rights}, "source": source}))
     notebook.cells = cells
     return notebook
 

@@ -1,8 +1,19 @@
 """TeX formulas as drawings in a page, since a report must not need a connection to show them."""
 
 import html
+import re
 
 __all__ = ["formula"]
+
+# TeX that matplotlib does not know, spelled as it does: (what stands there, what it is read as)
+SPELLED = [
+    (r"\\[lr]Vert\b", r"\\Vert"),
+    (r"\\tfrac(?![a-zA-Z])", r"\\frac"),
+    (r"\\(math[a-z]+) (\w)", r"\\\1{\2}"),  # one letter without braces
+    (r"\\frac *(\w)", r"\\frac{\1}"),
+    (r"\\frac(\{\w\}) *(\w)", r"\\frac\1{\2}"),
+]
+LARGER = r"\\[Bb]ig[lr]? *"  # brackets of a size: those that open and close grow with what is between them
 
 
 def formula(tex: str, block: bool = False) -> str:
@@ -20,6 +31,9 @@ def formula(tex: str, block: bool = False) -> str:
     size = 95  # of a letter, in units of the drawing: a little larger than the text around it
     font = FontProperties(size=size, math_fontfamily="stix")
     text = f"${' '.join(tex.split())}$"
+    for there, read_as in SPELLED:
+        text = re.sub(there, read_as, text)
+    text = re.sub(LARGER + r"(?=[(\[])", r"\\left", re.sub(LARGER + r"(?=[)\]])", r"\\right", text))
     scale = 90
     if block:  # as TeX does: larger, and fractions in full height
         text, scale = text.replace("\\frac", "\\dfrac"), 78

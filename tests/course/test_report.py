@@ -172,6 +172,15 @@ def test_formulas_are_drawn_and_read_aloud():
     assert 'aria-label="x^2 &lt; 1"' in drawing and 'role="img"' in drawing
 
 
+@pytest.mark.parametrize(
+    "tex",
+    [r"\tfrac12 d^2", r"\Big(\frac1n \sum_i x_i^p\Big)^{1/p}", r"\max\bigl(0,\; \lVert a - p \rVert + m\bigr)",
+     r"u\,u^{\mathsf T} m", r"\big[\, y_j \,\big]"],
+)  # fmt: skip
+def test_what_matplotlib_does_not_know_is_spelled_as_it_does(tex):
+    assert report.formula(tex).startswith("<svg")
+
+
 def test_a_formula_that_cannot_be_drawn_is_shown_as_code_and_escaped():
     assert report.formula("<b> {") == "<code>&lt;b&gt; {</code>"
 

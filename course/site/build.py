@@ -89,7 +89,7 @@ def _groups(questions, exercises, pages):
     return {
         "Start": list(there.values()),
         "Notebooks": [f"{name[:2]} {_plain(short[name])} <notebooks/{name}>" for name in questions],
-        "Exercises": [f"notebooks/exercises/{name}" for name in exercises],
+        "Exercises": [f"Exercises {name[:2]} <notebooks/exercises/{name}>" for name in exercises],
         "Findings": ["Results and claims <results/index>", *beside, "Gallery <gallery>"],
         "Library": ["lib/index"],
     }

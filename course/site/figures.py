@@ -27,7 +27,7 @@ SECONDS = 600  # for a cell, as in profile quick
 
 
 def shown_twice(notebook):
-    """The notebook with its own choice of a figure format taken out, and both formats put in before its first figure."""
+    """The notebook with its own choice of a format taken out, and both formats put in before its first figure."""
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.source = OWN_FORMATS.sub("", cell.source)

@@ -421,6 +421,13 @@ def test_the_whole_site_is_written_without_a_dead_link(whole):
 
 
 @pytest.mark.slow
+def test_every_formula_is_drawn(whole):
+    shown_as_code = re.compile(r"<code>[^<]*\\(?:frac|sum|text|mathrm|big|operatorname)\b[^<]*")
+    pages = (whole[0] / "notebooks").rglob("*.html")
+    assert [found[0] for path in pages if (found := shown_as_code.search(path.read_text(encoding="utf-8")))] == []
+
+
+@pytest.mark.slow
 @needs_chromium
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_pages_fit_a_phone_and_a_desktop_in_light_and_dark(whole, tmp_path, dark):

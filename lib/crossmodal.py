@@ -71,7 +71,10 @@ def split_as_given(splits, n_train, n_validation, n_test, seed=0):
 
 def recall_at(ranks, k):
     """1.0 where the right item is among the first k, else 0.0: (q,). With one right item this is Recall@k."""
-    return (np.asarray(ranks) <= k).astype(np.float64)
+    ranks = np.asarray(ranks, np.float64)
+    if not (np.isfinite(ranks) & (ranks >= 1)).all():
+        raise ValueError(f"ranks must be finite and at least 1, got {ranks.min():g} to {ranks.max():g}")
+    return (ranks <= _checked(k)).astype(np.float64)
 
 
 def summary(ranks, ks=KS):
@@ -124,7 +127,14 @@ def fits(sayings, table, columns=None):
 
 def found_fitting(neighbours, is_fitting, k):
     """The share of the first k answers that fit: (q,), from neighbours (q, >= k) and `fits` (q, n)."""
-    return np.take_along_axis(np.asarray(is_fitting), np.asarray(neighbours)[:, :k], axis=1).mean(axis=1)
+    is_fitting, neighbours = np.asarray(is_fitting), np.asarray(neighbours)
+    is_sound = is_fitting.ndim == neighbours.ndim == 2 and neighbours.dtype.kind in "iu"
+    if not is_sound or len(is_fitting) != len(neighbours):
+        got = f"{is_fitting.shape} and {neighbours.dtype} {neighbours.shape}"
+        raise ValueError(f"is_fitting must be bool (q, n) and neighbours int (q, k), got {got}")
+    if neighbours.size and not 0 <= neighbours.min() <= neighbours.max() < is_fitting.shape[1]:
+        raise ValueError(f"neighbours must be rows 0 to {is_fitting.shape[1] - 1}, got {neighbours.max()}")
+    return np.take_along_axis(is_fitting, neighbours[:, : _checked(k)], axis=1).mean(axis=1)
 
 
 def ceilings(is_fitting, k):
@@ -133,5 +143,11 @@ def ceilings(is_fitting, k):
     >>> [values.tolist() for values in ceilings(np.array([[True] * 4 + [False] * 6]), k=2)]  # 4 fit, the right one too
     [[1.0], [0.5]]
     """
-    n_fitting = np.asarray(is_fitting).sum(axis=1)
+    n_fitting, k = np.asarray(is_fitting).sum(axis=1), _checked(k)
     return np.minimum(n_fitting / k, 1.0), np.minimum(k / np.maximum(n_fitting, 1), 1.0)
+
+
+def _checked(k):
+    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
+        raise ValueError(f"k must be a positive integer, got {k!r}")
+    return k

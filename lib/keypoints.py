@@ -109,6 +109,9 @@ def root_sift(descriptors):
     >>> print(root_sift(np.array([[1, 1, 2]], np.float32)).round(3))
     [[0.5   0.5   0.707]]
     """
+    descriptors = np.asarray(descriptors, dtype=np.float32)
+    if descriptors.ndim != 2 or not (np.isfinite(descriptors) & (descriptors >= 0)).all():
+        raise ValueError(f"descriptors must be (n, d), finite and at least 0, got shape {descriptors.shape}")
     total = descriptors.sum(axis=1, keepdims=True)
     return np.sqrt(descriptors / np.where(total > 0, total, 1)).astype(np.float32)
 

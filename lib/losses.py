@@ -29,6 +29,7 @@ def contrastive(distances: torch.Tensor, is_same: torch.Tensor, margin: float = 
     tensor(0.0867)
     """
     _check_margin(margin)
+    _check_tensors(distances, is_same)
     if distances.ndim != 1 or distances.shape != is_same.shape:
         raise ValueError(f"distances and is_same must both be (n,), got {_shapes(distances, is_same)}")
     apart = functional.relu(margin - distances)
@@ -48,6 +49,7 @@ def triplet(
     >>> triplet(anchors, positives, torch.tensor([[3.0], [1.5]]))
     tensor(0.2500)
     """
+    _check_tensors(anchors, positives, negatives)
     if not (anchors.ndim == 2 and anchors.shape == positives.shape == negatives.shape):
         raise ValueError(f"expected three tensors (t, dimension), got {_shapes(anchors, positives, negatives)}")
     to_positive, to_negative = (torch.linalg.vector_norm(anchors - each, dim=1) for each in (positives, negatives))
@@ -136,6 +138,7 @@ def proxy_anchor(
     tensor(0.6598)
     """
     _check_labels(embeddings, labels)
+    _check_tensors(proxies)
     if proxies.ndim != 2 or proxies.shape[1:] != embeddings.shape[1:] or len(embeddings) == 0:
         raise ValueError(f"expected (n, dimension) and (n_classes, dimension), got {_shapes(embeddings, proxies)}")
     if labels.min() < 0 or labels.max() >= len(proxies):
@@ -221,6 +224,7 @@ def dice(logits: torch.Tensor, targets: torch.Tensor, smooth: float = 1.0) -> to
     >>> dice(torch.zeros(1, 2, 2), torch.tensor([[[1, 1], [0, 0]]]))
     tensor(0.4000)
     """
+    _check_tensors(logits, targets)
     if logits.ndim < 2 or logits.shape != targets.shape or logits.numel() == 0:
         raise ValueError(f"logits and targets must both be (..., h, w) and not empty, got {_shapes(logits, targets)}")
     if not 0 <= smooth < math.inf:
@@ -261,6 +265,7 @@ def _mean(values):
 
 def _pairs(embeddings, labels, is_different):
     """Two bool (n, n): is column j a positive of row i, and is it a negative?"""
+    _check_tensors(embeddings, labels)
     if embeddings.ndim != 2 or not torch.isfinite(embeddings).all():
         raise ValueError(f"embeddings must be (n, dimension) and finite, got {_shapes(embeddings)}")
     n = len(embeddings)
@@ -300,24 +305,35 @@ def _log_one_plus_sum(exponents):
 
 
 def _cosines(queries, keys):
-    if queries.ndim != 2 or queries.shape != keys.shape or len(queries) == 0:
-        raise ValueError(f"queries and keys must both be (n, dimension) with n >= 1, got {_shapes(queries, keys)}")
+    _check_tensors(queries, keys)
+    is_sound = queries.ndim == 2 and len(queries) and queries.is_floating_point() and queries.dtype == keys.dtype
+    if not is_sound or queries.shape != keys.shape:
+        got = f"{_shapes(queries, keys)} of {queries.dtype} and {keys.dtype}"
+        raise ValueError(f"queries and keys must both be float (n, dimension) with n >= 1, got {got}")
     return functional.normalize(queries) @ functional.normalize(keys).T  # (n, n)
 
 
 def _check_labels(embeddings, labels):
-    if embeddings.ndim != 2 or labels.shape != embeddings.shape[:1] or labels.is_floating_point():
+    _check_tensors(embeddings, labels)
+    is_sound = embeddings.ndim == 2 and embeddings.is_floating_point() and not labels.is_floating_point()
+    if not is_sound or labels.shape != embeddings.shape[:1]:
         got = f"{_shapes(embeddings)} and {labels.dtype} {_shapes(labels)}"
-        raise ValueError(f"expected embeddings (n, dimension) and labels int (n,), got {got}")
+        raise ValueError(f"expected embeddings float (n, dimension) and labels int (n,), got {got}")
+
+
+def _check_tensors(*tensors):
+    others = [type(tensor).__name__ for tensor in tensors if not isinstance(tensor, torch.Tensor)]
+    if others:
+        raise TypeError(f"expected torch tensors, got {', '.join(others)}")
 
 
 def _check_positive(number, name):
-    if not 0 < number < math.inf:
+    if not 0 < number < 1e18:  # above which torch takes no whole number
         raise ValueError(f"{name} must be above 0, got {number}")
 
 
 def _check_margin(margin):
-    if isinstance(margin, str) or not 0 < margin < math.inf:
+    if isinstance(margin, str | bool) or not 0 < margin < 1e18:  # above which torch takes no whole number
         raise ValueError(f"margin must be above 0 (or 'soft', in triplet), got {margin!r}")
 
 

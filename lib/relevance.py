@@ -227,6 +227,8 @@ def most_similar_average_precision(neighbours, similarity, n_similar=10, own_row
     [0.5]
     """
     n_similar, n_queries = metrics.positive_int(n_similar, "n_similar"), len(neighbours)
+    if not callable(similarity) and np.ndim(similarity) != 2:
+        raise ValueError(f"similarity must be (q, n) or a function, got shape {np.shape(similarity)}")
     similarity_of = similarity if callable(similarity) else np.asarray(similarity).__getitem__
     n_gallery = np.shape(similarity_of(slice(0, min(1, n_queries))))[-1]
     neighbours = _neighbours(neighbours, n_queries, n_gallery)

@@ -154,6 +154,8 @@ def holm(p_values):
     [0.04, nan, 0.02]
     """
     p_values = np.array([np.nan if p is None else p for p in p_values], dtype=np.float64)
+    if p_values.ndim != 1:
+        raise ValueError(f"p_values must be (m,), one a claim, got {p_values.shape}")
     known = np.flatnonzero(~np.isnan(p_values))
     bad = (p_values[known] < 0) | (p_values[known] > 1)
     if bad.any():

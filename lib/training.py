@@ -110,6 +110,7 @@ class Batches:
         self, arrays: Sequence, size: int, shuffle: bool = True, drop_last: bool = False,
         transform: Callable | None = None, seed: int = 0,
     ):  # fmt: skip
+        arrays = (array if isinstance(array, torch.Tensor) else np.asarray(array) for array in arrays)
         self.arrays = tuple(torch.as_tensor(array) for array in arrays)
         lengths = sorted({len(array) for array in self.arrays})
         if len(lengths) != 1 or lengths[0] == 0:

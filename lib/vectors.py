@@ -120,7 +120,7 @@ def enlarged(embeddings, labels, n, mix=0.6, seed=0):
     >>> rows[:3].ravel().tolist(), sorted(set(labels[3:].tolist()) - {"a", "b"})
     ([0.0, 2.0, 9.0], [])
     """
-    embeddings, labels = np.asarray(embeddings, dtype=np.float32), np.asarray(labels)
+    embeddings, labels = checked_embeddings(embeddings, "embeddings", "l2"), np.asarray(labels)
     if len(embeddings) != len(labels) or len(labels) == 0 or not 0 <= mix <= 1:
         raise ValueError(
             f"expected one label a row and mix from 0 to 1, got {len(embeddings)} rows, {len(labels)} labels, mix {mix}"

@@ -20,3 +20,16 @@ def tiny_catalogue(tmp_path_factory):
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     return Path(catalogue.write(shared / "tiny_catalogue", n_images=150, size=64, progress=False, n_probe=16))
+
+
+def pytest_terminal_summary(terminalreporter):
+    """What tests counted, by `record_property("any input, tried", 12)`, added up over all processes."""
+    sums = {}
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            for name, value in getattr(report, "user_properties", ()):
+                if name.startswith("any input, "):
+                    sums[name.removeprefix("any input, ")] = sums.get(name.removeprefix("any input, "), 0) + value
+    if sums:
+        words = ", ".join(f"{value:,} {name}" for name, value in sums.items())
+        terminalreporter.write_line(f"odd arguments to functions of lib: {words}")

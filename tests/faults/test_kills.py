@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -106,26 +107,28 @@ def test_a_course_that_was_killed_and_taken_up_again_ends_as_one_left_in_peace(t
         write_course(folder)
     assert start(peace).wait(timeout=300) == 0
     chance = random.Random(int(os.environ.get("FAULT_SEED", "0")))
-    killed = {"runner": 0, "papermill": 0, "kernel": 0, "had ended": 0}
-    for _ in range(KILLS):
+    killed, n_ended = {"runner": 0, "papermill": 0, "kernel": 0}, 0
+    while sum(killed.values()) < KILLS:
         runner = start(war)
         time.sleep(chance.uniform(0.5, LONGEST))
         inside = processes_in(war)
         kinds = {"kernel": "ipykernel_launcher", "papermill": "kernel.py"}
         pids = {kind: pid for kind, mark in kinds.items() for pid, line in inside.items() if mark in line}
         kind = chance.choice(["runner", *pids])
-        pid = pids.get(kind, runner.pid)
         if runner.poll() is None:
-            os.kill(pid, signal.SIGKILL)
-        else:
-            kind = "had ended"
-        killed[kind] += 1
+            os.kill(pids.get(kind, runner.pid), signal.SIGKILL)
+            killed[kind] += 1
         runner.wait(timeout=300)
         end = time.monotonic() + 30
         while processes_in(war):  # a notebook whose runner was killed ends itself
             assert time.monotonic() < end, f"still there after killing the {kind}: {processes_in(war)}"
             time.sleep(0.2)
+        if runner.returncode == 0:  # it came to its end: compare, and begin with an empty folder again
+            assert outcome(war) == outcome(peace) and damaged(war) == []
+            n_ended += 1
+            shutil.rmtree(war / "reports")
+            shutil.rmtree(war / "caches")
     assert start(war).wait(timeout=300) == 0
-    print(f"\nkilled {killed}")
+    print(f"\nkilled {killed}, came to its end {n_ended + 1} times")
     assert outcome(war) == outcome(peace) and len(outcome(peace)) == 2
     assert damaged(war) == []

@@ -259,7 +259,7 @@ def test_large_logits_do_not_overflow_the_sigmoid_loss():
 
 
 def test_sigmoid_loss_refuses_rows_that_do_not_match():
-    with pytest.raises(ValueError, match=r"must both be \(n, dimension\) with n >= 1, got \(2, 3\) and \(1, 3\)"):
+    with pytest.raises(ValueError, match=r"must both be float \(n, dimension\) with n >= 1, got \(2, 3\) and \(1, 3\)"):
         sigmoid_loss(torch.zeros(2, 3), torch.zeros(1, 3))
     with pytest.raises(ValueError, match=r"got \(0, 3\) and \(0, 3\)"):
         sigmoid_loss(torch.zeros(0, 3), torch.zeros(0, 3))
@@ -303,7 +303,7 @@ def test_supcon_of_no_pair_is_zero_and_of_equal_rows_has_finite_gradients():
 
 @pytest.mark.parametrize("labels", [torch.zeros(2, dtype=torch.long), torch.zeros(3), torch.zeros(3, 3) > 0])
 def test_supcon_refuses_labels_that_are_not_one_class_a_row(labels):
-    with pytest.raises(ValueError, match=r"expected embeddings \(n, dimension\) and labels int \(n,\), got \(3, 2\)"):
+    with pytest.raises(ValueError, match=r"expected embeddings float \(n, dimension\) and labels int \(n,\), got \(3, 2\)"):
         supcon(torch.ones(3, 2), labels)
 
 

@@ -52,7 +52,7 @@ def last_run(reports: str | Path, profile: str, name: str) -> LastRun:
 def _read(path):
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path.name} is not JSON: {error}") from error
     if not isinstance(content, dict):
         raise ValueError(f"{path.name} holds a {type(content).__name__}, expected an object")

@@ -187,7 +187,7 @@ def read(path: str | Path) -> Record:
         measures = [Measure.from_dict(name | entry) for entry in content["measures"]]
         claims = [Claim.from_dict(name | entry) for entry in content["claims"]]
         return Record(content["notebook"], content.get("profile"), content.get("made_with", {}), measures, claims)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise ValueError(f"{path} is not a file of results ({error}); run its notebook again") from error
 
 

@@ -43,7 +43,7 @@ class ReportFolder:
         """What is known of the last run of notebook `name`: empty if it was never run."""
         try:
             return json.loads((self.states / f"{name}.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):  # never run, or damaged: run again
+        except (OSError, ValueError, RecursionError):  # never run, or damaged: run again
             return {}
 
     def note(self, state: dict) -> None:

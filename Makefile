@@ -10,12 +10,13 @@ RUN := .venv/bin/python
 COURSE := $(RUN) -m course
 ARGS ?=
 ONLY ?=
+COLLECTION ?=
 
 NEWEST := .venv-newest/bin/python
 export TITLE URL
 
-.PHONY: help install install-dev install-site install-full course check test test-fast lab full photos matrix results agreement \
-	newest breakage notebooks bench hardness lint site figures
+.PHONY: help install install-dev install-site install-demo install-full course check test test-fast lab full photos matrix results agreement \
+	newest breakage notebooks bench hardness lint site figures demo
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*##/\t/' | expand -t 12
@@ -25,10 +26,13 @@ install: ## make .venv, or find it in place
 	@"$(PYTHON)" install.py
 
 install-dev: install
-	@"$(PYTHON)" install.py dev site
+	@"$(PYTHON)" install.py dev site demo
 
 install-site: install
 	@"$(PYTHON)" install.py site
+
+install-demo: install
+	@"$(PYTHON)" install.py demo
 
 install-full: install
 	@"$(PYTHON)" install.py full
@@ -48,6 +52,9 @@ test-fast: install-dev ## run the tests, without those that take more than a few
 lab: install ## open JupyterLab on the map of the course
 	@$(COURSE) catalogue
 	@test -n "$$OMP_WAIT_POLICY" || export GOMP_SPINCOUNT="$${GOMP_SPINCOUNT:-1000}"; cd notebooks && ../$(RUN) -m jupyterlab index.ipynb $(ARGS)
+
+demo: install-demo ## search the catalogue on a web page, or your own photos: COLLECTION=folder
+	@$(COURSE) demo $(if $(COLLECTION),"$(COLLECTION)") $(ARGS)
 
 full: install-full ## run the real collections, ONLY="04 05" for some notebooks; resumes a run that was stopped
 	@$(COURSE) run --profile full --resume $(if $(ONLY),--only $(ONLY)) $(ARGS)

@@ -3,6 +3,7 @@
     python install.py                  what the course imports
     python install.py dev              also what tests, benchmarks and style checks use
     python install.py site             also what writes the site
+    python install.py demo             also what serves the page of the demo
     python install.py full             also the further weights of full runs
 
 Every make target calls it. What is installed is brought up to date when requirements.txt, constraints.txt,
@@ -22,7 +23,7 @@ ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 OLDEST = (3, 11)
-EXTRAS = ("dev", "site", "full")
+EXTRAS = ("dev", "site", "demo", "full")
 
 
 def digest() -> str:

@@ -290,6 +290,28 @@ def plan_search(
     return plan.command(plan.Limits(photos, ms, gb, quality), reports, kept, profile)
 
 
+@app.command()
+def demo(
+    collection: Annotated[
+        str, typer.Argument(metavar="COLLECTION", help="a name, or a folder of your own photos")
+    ] = "catalogue",
+    split: Annotated[
+        str | None, typer.Option("--split", metavar="NAME", help="one split (default: all; of the catalogue, test)")
+    ] = None,
+    backbone: Annotated[
+        str, typer.Option("--backbone", metavar="NAME", help="any network of lib/backbones.py")
+    ] = "efficientnet_lite0",
+    address: Annotated[
+        str, typer.Option("--address", metavar="IP", help="0.0.0.0 lets other machines in; there is no password")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", parser=_positive(int), metavar="N")] = 8501,
+) -> int:
+    """Search a collection on a web page: by a photo, by an image of your own, by words."""
+    from course.demo import serve
+
+    return serve.command(collection, split or ("test" if collection == "catalogue" else None), backbone, address, port)
+
+
 @app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def data(context: typer.Context) -> int:
     """List, fetch, prepare and check collections."""

@@ -146,9 +146,11 @@ def test_what_the_course_imports_is_required_and_nothing_else_is():
     ours = {"lib", "course", "IPython"} | {path.stem for path in (ROOT / "lib").glob("*.py")}  # IPython is the kernel's
     found = imported_by("lib", "course", "notebooks")
     missing = {name: path for name, path in found.items() if name not in ours | names_of(RUNTIME)}
-    for_site = {name for name, path in missing.items() if path.is_relative_to(ROOT / "course" / "site")}
-    assert for_site <= names_of(EXTRAS["site"])
-    assert not set(missing) - for_site, "not in requirements.txt"
+    for extra in ("site", "demo"):
+        for_it = {name for name, path in missing.items() if path.is_relative_to(ROOT / "course" / extra)}
+        assert for_it <= names_of(EXTRAS[extra])
+        missing = {name: path for name, path in missing.items() if name not in for_it}
+    assert not missing, "not in requirements.txt"
     unused = names_of(each for each in RUNTIME if each.name not in NOT_IMPORTED) - set(found)
     assert not unused, "in requirements.txt, but not imported by the course"
 
@@ -159,8 +161,9 @@ def test_what_tests_and_benchmarks_import_is_required_by_the_course_or_by_dev():
         path.stem for path in ROOT.glob("benchmarks/*.py")
     }
     found = imported_by("tests", "benchmarks", "docs")
-    missing = {str(path): name for name, path in found.items() if name not in ours | names_of(RUNTIME + EXTRAS["dev"])}
-    assert not missing, "neither in requirements.txt nor in the extra dev"
+    ours |= names_of(RUNTIME + EXTRAS["dev"] + EXTRAS["demo"])
+    missing = {str(path): name for name, path in found.items() if name not in ours}
+    assert not missing, "neither in requirements.txt nor in the extras dev and demo"
 
 
 @pytest.fixture
@@ -198,7 +201,7 @@ def test_an_extra_is_installed_beside_the_requirements_and_once(folder):
     install.main(["dev"])
     assert install.is_current("dev") and not install.is_current("full")
     assert len(calls) == 3 and calls[2][-4:] == ["-c", "constraints.txt", "-e", ".[dev]"]
-    with pytest.raises(SystemExit, match="expected dev, site or full, got developer"):
+    with pytest.raises(SystemExit, match="expected dev, site, demo or full, got developer"):
         install.main(["developer"])
 
 

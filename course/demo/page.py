@@ -1,0 +1,135 @@
+"""The page of the demo, a Streamlit script: `python -m course demo` starts it. All names are shown as plain text."""
+
+import os
+import re
+
+import numpy as np
+import streamlit as st
+
+from course.demo import photo_search, words
+
+N_ANSWERS, N_OFFERED = 20, 8
+BY_PICK, BY_UPLOAD, BY_WORDS = "a photo of the library", "an image of mine", "words"
+
+
+def plain(text):
+    """Any text so that Streamlit's Markdown shows it as it is, on one line.
+
+    >>> plain("*a* <b>")
+    '\\\\*a\\\\* \\\\<b\\\\>'
+    """
+    return re.sub(r"([\\`*_{}\[\]()#+\-.!|<>~$:&^=])", r"\\\1", " ".join(str(text).split()))
+
+
+@st.cache_resource(show_spinner="Reading the library ...")
+def the_library():
+    split, backbone = os.environ.get("COURSE_DEMO_SPLIT") or None, os.environ["COURSE_DEMO_BACKBONE"]
+    return photo_search.Library(os.environ["COURSE_DEMO_COLLECTION"], split, backbone)
+
+
+def main():
+    st.set_page_config("Find photos", layout="wide", initial_sidebar_state="collapsed")
+    library = the_library()
+    st.title("Find photos", anchor=False)
+    st.write(plain(f"{len(library):,} photos of {library.photos.name}."))
+    if len(library.broken):
+        with st.expander(f"{len(library.broken)} files could not be opened and are left out"):
+            st.text("\n".join(f"{row.file_name}: {row.cause}" for row in library.broken.head(50).itertuples()))
+    how = st.radio("Search by", [BY_PICK, BY_UPLOAD, BY_WORDS], horizontal=True, key="how")
+    typed = upload = None
+    if how == BY_WORDS:
+        typed = st.text_input("Words", placeholder="red shoes on a wooden floor", key="typed")
+    elif how == BY_UPLOAD:
+        upload = st.file_uploader("Image (JPEG, PNG, WebP, GIF, BMP, TIFF; at most 20 MB)", key="upload")
+    method, d, index = settings(library, how)
+    if how == BY_PICK:
+        row = picked(library)
+        ask(library, lambda: library.by_row(row, method, d, index, N_ANSWERS), "Its nearest neighbours")
+    elif how == BY_UPLOAD and upload is not None:
+        uploaded(library, upload, method, d, index)
+    elif how == BY_WORDS:
+        st.caption(about_words(library))
+        if typed:
+            ask(library, lambda: library.by_words(typed, d, index, N_ANSWERS), "The photos that fit best")
+
+
+def settings(library, how):
+    """What the visitor chose: method, dimensions, index."""
+    first, second, third = st.columns(3)
+    methods = [words.METHOD] if how == BY_WORDS else library.methods
+    method = first.selectbox("Method", methods, index=len(methods) - 1, key=f"method {how == BY_WORDS}")
+    with st.spinner("Describing the library; later visits find it done ..."):
+        dimensions = library.dimensions(method)
+    d = second.selectbox("Dimensions", dimensions, index=len(dimensions) - 1, key=f"d {method}")
+    index = third.selectbox("Index", library.indexes(method, d), key="index")
+    return method, d, index
+
+
+def picked(library):
+    """The row of the photo that was chosen; others are offered."""
+    if "row" not in st.session_state:
+        st.session_state.update(row=0, page=0)
+    everything = np.random.default_rng(0).permutation(len(library))
+    start = st.session_state.page * N_OFFERED % len(library)
+    with st.container(horizontal=True):
+        for row in everything[start : start + N_OFFERED].tolist():
+            with st.container(width=110):
+                st.image(library.thumbnail(row), width=100)
+                st.button("Search", key=f"pick {row}", on_click=st.session_state.update, kwargs={"row": row})
+    st.button("Offer others", on_click=st.session_state.update, kwargs={"page": st.session_state.page + 1})
+    row = st.session_state.row
+    st.subheader("The query", anchor=False)
+    show_photo(library, row, 160)
+    return row
+
+
+def uploaded(library, upload, method, d, index):
+    data = upload.getvalue()
+    try:
+        photo_search.opened(data)
+    except ValueError as error:
+        st.error(plain(f"This file cannot be searched with: {error}."))
+        return
+    st.image(photo_search.small(data), width=160)
+    ask(library, lambda: library.by_image(data, method, d, index, N_ANSWERS), "The photos most like it")
+
+
+def about_words(library):
+    source = library.learned_from()
+    if source == library.photos.name:
+        return plain(f"Words are understood as in the captions of {source}.")
+    return (
+        "These photos have no captions to learn from. Words are understood as in the captions of the drawn catalogue: "
+        "clothes, colours and patterns; of other things the answers are a guess."
+    )
+
+
+def ask(library, search, title):
+    """Show the answers of a search, or the sentence that says what is wrong with the query."""
+    try:
+        answers = search()
+    except ValueError as error:
+        st.error(plain(f"{str(error)[:1].upper()}{str(error)[1:]}."))
+        return
+    st.subheader(title, anchor=False)
+    described = (
+        f"The query was described in {answers.describe_ms:.1f} ms and" if answers.describe_ms else "The query was"
+    )
+    facts = [
+        f"{described} searched for in {answers.search_ms:.2f} ms.",
+        f"Of the exact {len(answers.rows)} nearest, {answers.recall:.0%} are here.",
+        f"The index takes {answers.index_bytes / 1e6:,.1f} MB. In brackets: the distance, 1 - cosine.",
+    ]
+    st.write(plain(" ".join(facts)))
+    with st.container(horizontal=True):
+        for rank, (row, distance) in enumerate(zip(answers.rows, answers.distances, strict=True), 1):
+            with st.container(width=170):
+                show_photo(library, row, 150, f"{rank}. {{}} ({distance:.3f})")
+
+
+def show_photo(library, row, width, form="{}"):
+    st.image(library.thumbnail(row), width=width)
+    st.caption(plain(form.format(library.name(row)[:60])))
+
+
+main()

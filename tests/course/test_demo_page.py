@@ -1,0 +1,291 @@
+"""The page of the demo in a headless Chromium, as a visitor uses it. $COURSE_DEMO_PICTURES: where pictures go."""
+
+import contextlib
+import http.server
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from pathlib import Path
+
+import browser
+import pytest
+from PIL import Image
+
+from course import ROOT
+
+pytest.importorskip("streamlit", reason="the extra `demo` is not installed: python install.py demo")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(browser.program() is None, reason="no Chromium here"),
+]
+
+RUNS = "document.querySelector('[data-testid=stStatusWidget]')"
+TEXT = "document.querySelector('[data-testid=stMain]').innerText"
+PHOTOS = "[...document.querySelectorAll('[data-testid=stImage] img')]"
+
+
+def free_port():
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return listening.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, tiny_catalogue):
+    """A working directory with the catalogue in its data folder."""
+    place = tmp_path_factory.mktemp("page")
+    shutil.copytree(tiny_catalogue, place / "data" / "catalogue")
+    return place
+
+
+@contextlib.contextmanager
+def served(folder, *arguments):
+    """The address of the page, started as a user starts it, once it answers."""
+    port = free_port()
+    command = [sys.executable, "-m", "course", "demo", *arguments, "--port", str(port)]
+    environment = {key: value for key, value in os.environ.items() if key not in ("RETRIEVAL_DATA", "STREAMLIT")}
+    with open(folder / "server.log", "w") as log:
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
+    try:
+        end = time.monotonic() + 300
+        while True:
+            with contextlib.suppress(OSError):
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=5).close()
+                break
+            assert process.poll() is None and time.monotonic() < end, (folder / "server.log").read_text()
+            time.sleep(0.5)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+
+
+@pytest.fixture(scope="module")
+def address(folder):
+    with served(folder, "catalogue", "--split", "test") as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory):
+    with browser.chromium(tmp_path_factory.mktemp("chromium")) as page:
+        yield page
+
+
+@pytest.fixture
+def page(chromium, address):
+    return visited(chromium, address)
+
+
+def visited(chromium, address):
+    chromium.look(1280, 900)
+    chromium.problems.clear()
+    chromium.open(address)
+    chromium.wait(f"{TEXT}.includes('Its nearest neighbours') && !{RUNS}", 120)
+    return chromium
+
+
+def click(page, script):
+    """Press the mouse in the middle of an element."""
+    page.wait(script)
+    page.evaluate(f"{script}.scrollIntoView({{block: 'center'}})")
+    x, y = page.evaluate(f"(e => [e.x + e.width / 2, e.y + e.height / 2])({script}.getBoundingClientRect())")
+    for kind in ("mousePressed", "mouseReleased"):
+        page.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
+
+def labelled(text):
+    return f"[...document.querySelectorAll('label')].find(e => e.innerText.trim() === {json.dumps(text)})"
+
+
+def search_by(page, how):
+    click(page, labelled(how))
+    page.wait(f"!{RUNS}")
+
+
+def type_words(page, text):
+    field = "document.querySelector('[data-testid=stTextInput] input')"
+    click(page, field)
+    page.evaluate(f"{field}.select()")
+    page.call("Input.insertText", text=text)
+    for kind in ("keyDown", "keyUp"):
+        page.call("Input.dispatchKeyEvent", type=kind, key="Enter", code="Enter", windowsVirtualKeyCode=13, text="\r")
+
+
+def upload(page, path):
+    page.wait("document.querySelector('input[type=file]')")
+    root = page.call("DOM.getDocument")["root"]["nodeId"]
+    node = page.call("DOM.querySelector", nodeId=root, selector="input[type=file]")["nodeId"]
+    page.call("DOM.setFileInputFiles", files=[str(path)], nodeId=node)
+
+
+def choose(page, label, option):
+    """Take an option of a list."""
+    boxes = "[...document.querySelectorAll('[data-testid=stSelectbox]')]"
+    box = f"{boxes}.find(e => e.innerText.includes({json.dumps(label)}))"
+    click(page, f"{box}.querySelector('[data-baseweb=select], [role=combobox], input')")
+    found = f"[...document.querySelectorAll('[role=option]')].find(e => e.innerText.trim() === {json.dumps(option)})"
+    click(page, found)
+
+
+def told(page, text, seconds=60):
+    """What the page says, once it says this."""
+    page.wait(f"{TEXT}.includes({json.dumps(text)}) && !{RUNS}", seconds)
+    return page.evaluate(TEXT)
+
+
+def pictured(page, name):
+    where = os.environ.get("COURSE_DEMO_PICTURES")
+    if where:
+        page.wait(f"!{RUNS} && {PHOTOS}.every(e => e.complete)")
+        page.picture(Path(where, f"{name}.png"), whole=True)
+
+
+def is_well(page):
+    """All pictures are there, nothing threw, and no traceback is shown."""
+    page.wait(f"{PHOTOS}.every(e => e.complete && e.naturalWidth > 0)")
+    assert not page.problems and not page.evaluate("document.querySelectorAll('[data-testid=stException]').length")
+
+
+def test_a_photo_of_the_library_is_searched_with(page):
+    assert "30 photos of catalogue." in page.evaluate(TEXT)
+    assert page.evaluate(f"{PHOTOS}.length") == 8 + 1 + 20  # offered, the query, the answers
+    before = page.evaluate(f"{PHOTOS}[8].src")
+    click(page, "[...document.querySelectorAll('button')].filter(e => e.innerText.trim() === 'Search')[3]")
+    page.wait(f"{PHOTOS}[8].src !== {json.dumps(before)} && !{RUNS}")
+    is_well(page)
+    pictured(page, "pick")
+
+
+def test_the_method_the_dimensions_and_the_index_can_be_changed(page):
+    choose(page, "Method", "colour (HSV histogram)")
+    page.wait(f"!{RUNS}")
+    choose(page, "Dimensions", "16")
+    page.wait(f"!{RUNS}")
+    for index in ("HNSW", "LSH", "KD-tree", "exact (flat)"):
+        choose(page, "Index", index)
+        page.wait(f"[...document.querySelectorAll('[data-testid=stSelectbox]')][2].innerText.includes('{index}')")
+        assert "nearest, " in told(page, "searched for in")
+        is_well(page)
+    assert "100% are here" in page.evaluate(TEXT)
+
+
+def test_typed_words_are_answered_with_photos(page):
+    search_by(page, "words")
+    type_words(page, "a pair of red shoes")
+    assert "Words are understood as in the captions of catalogue." in told(page, "The photos that fit best")
+    assert page.evaluate(f"{PHOTOS}.length") == 20
+    is_well(page)
+    pictured(page, "words")
+
+
+def test_words_that_are_too_many_or_none_are_answered_with_a_sentence(page):
+    search_by(page, "words")
+    type_words(page, "x" * 10_000)
+    told(page, "The text has 10,000 letters; at most 500 are read.")
+    assert page.evaluate(f"{PHOTOS}.length") == 0
+    is_well(page)
+    pictured(page, "too-long")
+    type_words(page, "   ")
+    told(page, "Type a word or a sentence.")
+    type_words(page, "<img src=x onerror=\"document.title='broken in'\">")
+    told(page, "The photos that fit best")
+    assert page.evaluate("document.title") == "Find photos"
+    is_well(page)
+
+
+def test_an_image_of_ones_own_is_searched_with(page, tmp_path):
+    Image.linear_gradient("L").convert("RGB").resize((300, 200)).save(tmp_path / "mine.jpg")
+    search_by(page, "an image of mine")
+    upload(page, tmp_path / "mine.jpg")
+    assert "described in" in told(page, "The photos most like it")
+    assert page.evaluate(f"{PHOTOS}.length") == 1 + 20
+    is_well(page)
+    pictured(page, "upload")
+
+
+def test_a_broken_image_is_answered_with_a_sentence(page, tmp_path):
+    Image.effect_noise((300, 200), 80).save(tmp_path / "whole.jpg")
+    broken = tmp_path / "<b>cut</b>.jpg".replace("/", "\N{FRACTION SLASH}")
+    broken.write_bytes((tmp_path / "whole.jpg").read_bytes()[:3000])
+    search_by(page, "an image of mine")
+    upload(page, broken)
+    assert "truncated" in told(page, "This file cannot be searched with:")
+    assert page.evaluate(f"{PHOTOS}.length") == 0
+    is_well(page)
+    pictured(page, "broken")
+
+
+def test_svg_and_text_are_no_images(page, tmp_path):
+    (tmp_path / "a.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg' onload=\"document.title='broken in'\"/>")
+    search_by(page, "an image of mine")
+    upload(page, tmp_path / "a.svg")
+    told(page, "not an image in a supported format")
+    assert page.evaluate("document.title") == "Find photos"
+
+
+def test_on_a_phone_nothing_is_wider_than_the_screen_and_answers_stand_side_by_side(chromium, address):
+    page = visited(chromium, address)
+    page.look(390, 844)
+    page.open(address)
+    told(page, "Its nearest neighbours", 120)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    tops = page.evaluate(f"{PHOTOS}.slice(9).map(e => Math.round(e.getBoundingClientRect().top))")
+    assert len(set(tops)) <= len(tops) / 2 + 1  # two a row or more
+    pictured(page, "phone")
+
+
+class Leak(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.server.asked.append(self.path)
+        self.send_error(404)
+
+    def log_message(self, *_):
+        pass
+
+
+def test_markup_in_the_names_of_own_photos_is_shown_as_text(folder, chromium, tmp_path):
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Leak) as outside:
+        outside.asked = []
+        threading.Thread(target=outside.serve_forever, daemon=True).start()
+        labels = [
+            f"![x](http:∕∕127.0.0.1:{outside.server_port}∕leak)",
+            "<img src=x onerror=alert(1)>",
+            "*star* $x$ `c`",
+        ]
+        for label in labels:
+            place = tmp_path / "own" / label
+            place.mkdir(parents=True)
+            for i in range(2):
+                Image.effect_noise((64, 64), 60 + i).convert("RGB").save(place / f"{i}.png")
+        (tmp_path / "own" / labels[1] / "<script>alert(2)<script>.png").write_bytes(b"none")
+        with served(folder, str(tmp_path / "own")) as address:
+            page = visited(chromium, address)
+            text = page.evaluate(TEXT)
+            for label in labels:
+                assert label in text
+            click(page, "document.querySelector('[data-testid=stExpander] summary')")
+            assert "<script>alert(2)<script>.png" in told(page, "not an image in a supported format")
+            search_by(page, "words")
+            type_words(page, "noise")
+            assert "drawn catalogue" in told(page, "The photos that fit best")
+            is_well(page)
+            pictured(page, "own")
+        outside.shutdown()
+        assert outside.asked == []
+
+
+def test_several_visitors_at_once_are_all_answered(address):
+    """The soak in small; in full: python tests/faults/soak_demo.py --users 50 --seconds 300."""
+    program = [sys.executable, ROOT / "tests" / "faults" / "soak_demo.py", "--address", address]
+    run = subprocess.run([*program, "--users", "5", "--seconds", "20"], capture_output=True, text=True, timeout=300)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert int(re.search(r"(\d+) runs of the page", run.stdout)[1]) >= 10 and "\n0 errors" in run.stdout

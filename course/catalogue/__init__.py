@@ -18,6 +18,7 @@ ground with their shadow. What lies on top of a product is cut out of its mask.
     props.py        what lies around, and the figure that wears an outfit
     scenes.py       light, shadow, masks: from a plan to pixels
     words.py        captions and product names
+    queries.py      hard queries: what captions lack
     drawing.py      draw, probe: one image, the images of one factor
     writing.py      write, write_probes: the collections on disk
     commands.py     `python -m course catalogue`

@@ -6,7 +6,7 @@ from .products import COLOURS, TYPES
 # fmt: off
 BRANDS = ("Harbour & Pine", "Northfold", "Tilda Rue", "Quill & Thread", "Oskerby", "Velvet Finch", "Lumen Row",
     "Cobble Street", "Saltgrass", "Juniper Works", "Fenwright", "Pale Otter")
-_PATTERN_WORDS = {"Solid": ("plain", ""), "Striped": ("striped",), "Checked": ("checked", "chequered"),
+PATTERN_WORDS = {"Solid": ("plain", ""), "Striped": ("striped",), "Checked": ("checked", "chequered"),
     "Dotted": ("dotted", "polka-dot"), "Floral": ("floral", "flowery"), "Zigzag": ("zigzag", "chevron-patterned"),
     "Camouflage": ("camouflage", "camo"), "Colour Blocked": ("two-tone", "colour-blocked"),
     "Printed": ("printed", "graphic")}
@@ -19,8 +19,8 @@ _TAILS = {  # of patterns, necklines and sleeves
     "Turtleneck": "with a roll neck", "Lapel Collar": "with an open front", "Sleeveless": "without sleeves",
     "Short Sleeves": "with short sleeves", "Long Sleeves": "with long sleeves",
 }
-_OWNERS = {"Men": "men's", "Women": "women's", "Girls": "girls'", "Unisex": "unisex"}
-_PLACES = {"Plain": ("against a plain background", "on a bare backdrop"),
+OWNERS = {"Men": "men's", "Women": "women's", "Girls": "girls'", "Unisex": "unisex"}
+PLACES = {"Plain": ("against a plain background", "on a bare backdrop"),
     "Gradient": ("in front of a shaded backdrop", "against a backdrop of fading colour"),
     "Wood": ("on a wooden surface", "on wooden boards"), "Tiles": ("on tiles", "on a tiled surface"),
     "Fabric": ("on a piece of cloth", "on top of a fabric"), "Shelf": ("in front of a shelf", "before some shelves"),
@@ -60,7 +60,7 @@ def noun_phrase(rng, look, short=False):
     if noun.startswith("pair of "):
         noun, plural = noun.removeprefix("pair of "), bool(rng.random() < 0.5)
         pair = "" if plural else "pair of "
-    colour, pattern = pick(rng, COLOURS[look.colour][1]), pick(rng, _PATTERN_WORDS[look.pattern])
+    colour, pattern = pick(rng, COLOURS[look.colour][1]), pick(rng, PATTERN_WORDS[look.pattern])
     shape = [_TAILS[name] for name in (look.neckline, look.sleeve) if name]
     before, after = pick(
         rng,
@@ -69,7 +69,7 @@ def noun_phrase(rng, look, short=False):
             ([pattern, colour], ""),
             ([colour], ""),
             ([colour], _TAILS.get(look.pattern, "")),
-            ([_OWNERS[look.gender], colour, pattern], ""),
+            ([OWNERS[look.gender], colour, pattern], ""),
             ([pattern or colour], ""),
             ([colour, pattern], pick(rng, shape) if shape and not short else ""),
         ),
@@ -106,7 +106,7 @@ def captions(rng, looks, worn, background):
             be="are" if plural else "is",
             lie="lie" if plural else "lies",
             go="go" if plural else "goes",
-            place=pick(rng, _PLACES[background]),
+            place=pick(rng, PLACES[background]),
             usage=pick(rng, _USAGES[looks[0].usage]),
             season=pick(rng, _SEASONS[looks[0].season]),
             month=_SEASONS[looks[0].season][0],
@@ -140,13 +140,13 @@ def phrases():
     said = {
         "articleType": {name: [noun.removeprefix("pair of ") for noun in t.nouns] for name, t in TYPES.items()},
         "baseColour": {name: colour_words for name, (_, colour_words) in COLOURS.items()},
-        "pattern": {name: [*some, _TAILS.get(name, "")] for name, some in _PATTERN_WORDS.items()},
+        "pattern": {name: [*some, _TAILS.get(name, "")] for name, some in PATTERN_WORDS.items()},
         "neckline": {
-            name: [tail] for name, tail in _TAILS.items() if name not in _PATTERN_WORDS and "Sleeve" not in name
+            name: [tail] for name, tail in _TAILS.items() if name not in PATTERN_WORDS and "Sleeve" not in name
         },
         "sleeve": {name: [tail] for name, tail in _TAILS.items() if "Sleeve" in name},
-        "gender": {name: [word] for name, word in _OWNERS.items()},
-        "background": _PLACES,
+        "gender": {name: [word] for name, word in OWNERS.items()},
+        "background": PLACES,
         "season": _SEASONS,
         "usage": _USAGES,
     }

@@ -22,6 +22,8 @@ from tqdm.auto import tqdm
 
 from .drawing import COLUMNS, PROBES, VERSION, check, check_probe, draw, draw_probe
 from .products import MASK_VALUE, SEEN, TYPES, UNSEEN
+from .queries import COLUMNS as COLUMNS_OF_QUERIES
+from .queries import hard_query
 from .words import phrases
 
 MIN_IMAGES = 40  # fewer would leave a split almost empty
@@ -39,9 +41,11 @@ def write(folder=None, n_images=6000, size=96, seed=0, progress=True, workers=No
 
     The default folder is `data/catalogue` below the nearest parent of the working directory that has a `data` folder.
     Splits: 65 % train, 10 % validation, 20 % test, 5 % unseen, whose product types occur in no other split; a quarter
-    of each are outfits. The probes (`write_probes`, `n_probe` images a factor, 0 for none) go into a folder of the same
-    name with "-probes" appended. `workers` processes draw (default: one a core); the files do not depend on their
-    number. progress: a bar in a terminal and in Jupyter, none where the output is a file; TQDM_DISABLE=1 turns it off.
+    of each are outfits. `phrases.csv` says what the phrases of the captions mean, `queries.csv` has a hard query about
+    each image outside "unseen" (`queries.hard_query`). The probes (`write_probes`, `n_probe` images a factor, 0 for
+    none) go into a folder of the same name with "-probes" appended. `workers` processes draw (default: one a core); the
+    files do not depend on their number. progress: a bar in a terminal and in Jupyter, none where the output is a file;
+    TQDM_DISABLE=1 turns it off.
 
     A complete catalogue with the same parameters is found, not drawn; one that lacks files or was drawn by another
     version of this package is drawn anew. Raises ValueError for parameters out of range, and if the folder holds
@@ -61,6 +65,9 @@ def write(folder=None, n_images=6000, size=96, seed=0, progress=True, workers=No
     _put(folder, parameters, draw_into, ("", "masks"))
     if not (folder / "phrases.csv").is_file():
         _write_table(folder / "phrases.csv", ("column", "value", "phrase"), phrases())
+    if not (folder / "queries.csv").is_file():  # from the plans of the images: nothing is drawn again
+        jobs = [job for job in plan_images(n_images, seed) if job[0] != "unseen"]
+        _write_table(folder / "queries.csv", COLUMNS_OF_QUERIES, [hard_query(*job[1:], seed) for job in jobs])
     if n_probe:
         write_probes(folder.with_name(f"{folder.name}-probes"), n_probe, size, seed, progress, workers)
     return folder
@@ -198,8 +205,10 @@ def _tree():
 
 
 def _write_table(path, header, rows):
-    with open(path, "w", newline="", encoding="utf-8") as file:
+    unfinished = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
+    with open(unfinished, "w", newline="", encoding="utf-8") as file:
         csv.writer(file, lineterminator="\n").writerows([header, *rows])
+    os.replace(unfinished, path)
 
 
 def _write_manifest(folder, parameters, splits, digests):

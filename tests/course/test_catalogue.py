@@ -1,6 +1,7 @@
 import csv
 import hashlib
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from PIL import Image
 
 from course import catalogue
-from course.catalogue import plans, words, writing
+from course.catalogue import plans, queries, words, writing
 from course.catalogue.commands import command
 from lib import crossmodal
 
@@ -513,3 +514,59 @@ def test_what_the_phrases_of_a_caption_say_is_true_of_its_product(drawn):
 
 def test_no_phrase_says_two_things():
     assert len({phrase for *_, phrase in words.phrases()}) == len(words.phrases())
+
+
+# ------------------------------------------------------------------------------------------------------- hard queries
+
+
+@pytest.fixture(scope="module")
+def asked():
+    """Hard queries about 400 images, by kind."""
+    seen = catalogue.SEEN
+    rows = [queries.hard_query(i, seen[i % len(seen)], ("single", "outfit")[i % 4 == 3], seed=5) for i in range(400)]
+    return {kind: [row[2:] for row in rows if row[1] == kind] for kind in (*queries.KINDS, *queries.KINDS_OF_OUTFITS)}
+
+
+def words_of(text):
+    return re.findall(r"[a-z-]+", text.lower())
+
+
+def test_every_kind_of_hard_query_is_asked_and_its_two_answers_differ(asked):
+    assert all(len(rows) >= 10 for rows in asked.values())
+    assert all(same != other and query not in (same, other) for rows in asked.values() for query, same, other in rows)
+
+
+@pytest.mark.parametrize("kind", ["colours", "relation", "two objects"])
+def test_where_the_order_decides_both_answers_have_the_very_same_words(asked, kind):
+    assert all(sorted(words_of(same)) == sorted(words_of(other)) for _, same, other in asked[kind])
+
+
+def test_words_that_no_caption_uses_are_in_no_caption(drawn):
+    used = {word for _, row in all_rows(drawn) for i in range(1, 6) for word in words_of(row[f"caption_{i}"])}
+    assert used.isdisjoint(queries.UNHEARD.values())
+
+
+def test_a_misspelled_word_is_another_word_by_one_edit():
+    rng = np.random.default_rng(0)
+    for word in ("red", "boots", "turquoise", "aaaa") * 50:
+        typed = queries.misspelled(rng, word)
+        assert typed != word and abs(len(typed) - len(word)) <= 1
+
+
+def test_what_a_negated_query_names_is_not_in_the_right_answer(asked):
+    for query, same, other in asked["negation"]:
+        if " not " in query and "sleeve" not in query:
+            assert query.split()[-1] not in words_of(same) and query.split()[-1] in words_of(other)
+
+
+def test_hard_queries_lie_beside_the_catalogue_and_leave_the_captions_alone(drawn):
+    with open(drawn / "queries.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    splits = {row["id"]: (split, row) for split, row in all_rows(drawn)}
+    assert [int(row["id"]) for row in rows] == sorted(int(i) for i, (split, _) in splits.items() if split != "unseen")
+    kinds = {"single": queries.KINDS, "outfit": queries.KINDS_OF_OUTFITS}
+    assert all(row["kind"] in kinds[splits[row["id"]][1]["kind"]] for row in rows)
+    (drawn / "queries.csv").unlink()
+    before = (drawn / "manifest.json").stat().st_mtime_ns
+    catalogue.write(drawn, N, SIZE, seed=3, progress=False, n_probe=N_PROBE)
+    assert (drawn / "queries.csv").is_file() and (drawn / "manifest.json").stat().st_mtime_ns == before

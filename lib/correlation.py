@@ -33,7 +33,7 @@ class CanonicalCorrelation:
 
     def fit(self, x, y):
         """x (n, d) and y (n, e), n >= 3, of which rows i match. Sets `correlations`, largest first."""
-        x, y = np.asarray(x), np.asarray(y)
+        x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
         if x.ndim != 2 or y.ndim != 2 or len(x) != len(y) or len(x) < 3:
             raise ValueError(f"x and y must be (n, d) and (n, e) with n >= 3, got {x.shape} and {y.shape}")
         self._x, self._y = self._main_directions(x, self.n_x, "x"), self._main_directions(y, self.n_y, "y")
@@ -54,7 +54,9 @@ class CanonicalCorrelation:
         return np.ascontiguousarray(self._y(np.asarray(y)) @ self._to_shared_y * self._weight, np.float32)
 
     def _main_directions(self, rows, n, name):
-        pca = PCA(min(n, rows.shape[1], len(rows) - 1), whiten=self.whiten, random_state=self.seed).fit(rows)
+        how = "covariance_eigh" if len(rows) > rows.shape[1] else "auto"  # exact, and fast where rows are many
+        pca = PCA(min(n, rows.shape[1], len(rows) - 1), whiten=self.whiten, svd_solver=how, random_state=self.seed)
+        pca.fit(rows)
         n_directions = int((pca.explained_variance_ > 1e-9 * pca.explained_variance_[0]).sum())
         if not n_directions:
             raise ValueError(f"expected rows of {name} that differ, got {len(rows)} equal rows")

@@ -10,7 +10,6 @@ import tempfile
 import unicodedata
 from collections import Counter
 from pathlib import Path
-from typing import NamedTuple
 from zlib import crc32
 
 import numpy as np
@@ -345,21 +344,17 @@ def _transformer(where, device):
     return SentenceTransformer(str(where), device=device, model_kwargs={"use_safetensors": True})
 
 
-class Coverage(NamedTuple):
-    n_captions: int
-    n_empty: int  # captions without a known word: rows of zeros
-    n_words: int
-    n_unknown: int  # words, each as often as it occurs
-
-
-def coverage(model, captions):
-    """How much of these captions a fitted TfIdf, WordVectors or DocVectors knows.
-    >>> coverage(TfIdf().fit(["a red shirt"]), ["a green shirt", "green", ""])
-    Coverage(n_captions=3, n_empty=2, n_words=4, n_unknown=2)
+def mistyped(text):
+    """The text with two neighbouring letters exchanged in the middle of its longest word, where that changes the word.
+    >>> mistyped("a grey cotton shirt"), mistyped("aa")
+    ('a grey ctoton shirt', 'aa')
     """
-    known = [[model.knows(word) for word in tokens(caption)] for caption in _texts(captions)]
-    n_words, n_known = sum(map(len, known)), sum(map(sum, known))
-    return Coverage(len(known), sum(not any(some) for some in known), n_words, n_words - n_known)
+    word = max(text.split(), key=len, default="")
+    places = [at for at in range(1, len(word)) if word[at] != word[at - 1]]
+    if not places:
+        return text
+    at = min(places, key=lambda at: abs(2 * at - len(word)))
+    return text.replace(word, word[: at - 1] + word[at] + word[at - 1] + word[at + 1 :], 1)
 
 
 def _stable_hash(text):

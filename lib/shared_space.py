@@ -181,13 +181,16 @@ def train_model(model, inputs, targets, loss, epochs=15, batch_size=128, learnin
     >>> list(train_model(autoencoder(rows, 2), rows, rows, rmse, epochs=2, batch_size=16))
     ['epoch', 'loss']
     """
-    pairs, n = _pairs(inputs, targets), len(targets)
+    words = model.layers[0] if isinstance(model.layers[0], layers.TextVectorization) else None
+    pairs, n = _pairs(inputs, targets, words), len(targets)
     keras.utils.set_random_seed(seed)
     batches = pairs.shuffle(n, seed=seed, reshuffle_each_iteration=True)
     batches = batches.batch(batch_size, drop_remainder=n >= batch_size).prefetch(1)
     if validation is not None:
-        validation = _pairs(*validation).batch(batch_size, drop_remainder=len(validation[1]) >= batch_size)
-    model.compile(optimizer=keras.optimizers.Adam(learning_rate), loss=loss)
+        validation = _pairs(*validation, words).batch(batch_size, drop_remainder=len(validation[1]) >= batch_size)
+    if words is not None:  # words are numbered once, not in each epoch
+        model = keras.Sequential([keras.Input(pairs.element_spec[0].shape, dtype="int64"), *model.layers[1:]])
+    model.compile(optimizer=keras.optimizers.Adam(learning_rate), loss=loss, jit_compile=False)  # XLA takes seconds
     history = model.fit(batches, epochs=epochs, validation_data=validation, shuffle=False, verbose=0).history
     table = pd.DataFrame({"epoch": np.arange(1, epochs + 1), "loss": history["loss"]})
     if validation is not None:
@@ -242,12 +245,12 @@ def restore_model(path):
     return keras.saving.load_model(path, compile=False, safe_mode=True)
 
 
-def _pairs(inputs, targets):
+def _pairs(inputs, targets, words=None):
     inputs = _rows(inputs, "inputs") if isinstance(inputs, np.ndarray) else _texts(inputs)
     targets = _rows(targets, "targets")
     if len(inputs) != len(targets):
         raise ValueError(f"expected as many targets as inputs, got {len(targets)} and {len(inputs)}")
-    return tf.data.Dataset.from_tensor_slices((inputs, targets))
+    return tf.data.Dataset.from_tensor_slices((inputs if words is None else words(tf.constant(inputs)), targets))
 
 
 def _rows(rows, name, empty=False):

@@ -54,11 +54,11 @@ def ways(measures: list[Measure]) -> list[dict]:
     >>> of = {"structure": "A: flat", "dimensions": 8, "shortlist": 0, "reads": "all rows", "rows": 9, "embedding": "A"}
     >>> numbers = {"way, mAP": 0.5, "way, bytes": 32, "way, first_ms": 0.1, "way, again_ms": 0}
     >>> made = [Measure("13", name, value, more=of) for name, value in numbers.items()]
-    >>> (way,) = ways([*made, Measure("13", "embed, ms", 2.0, more={"method": "A"})])
+    >>> (way,) = ways([*made, Measure("13", "alone, ms", 2.0, more={"method": "A"})])
     >>> way["structure"], way["mAP"], way["embed_ms"]
     ('A: flat', 0.5, 2.0)
     """
-    embed_ms = {each.more["method"]: each.value for each in measures if each.name == "embed, ms"}
+    embed_ms = {each.more["method"]: each.value for each in measures if each.name == "alone, ms"}
     found = {}
     for each in measures:
         part = each.name.removeprefix("way, ")

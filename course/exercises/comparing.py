@@ -51,6 +51,8 @@ def described(value) -> str:
         return "nothing yet (None)"
     if isinstance(value, dict):
         return "{" + ", ".join(f"{key!r}: {described(each)}" for key, each in list(value.items())[:8]) + "}"
+    if callable(value):
+        return f"the function {getattr(value, '__name__', type(value).__name__)}"
     array = as_array(value)
     if array is None:
         text = repr(value)

@@ -94,8 +94,8 @@ class Function(Exercise):
         if not wrong:
             return None
         first = wrong[0]
-        names = inspect.signature(self.right).parameters
-        given = ", ".join(f"{name} = {described(value)}" for name, value in zip(names, data[first], strict=False))
+        names = _names(answer, len(data[first])) or _names(self.right, len(data[first]))
+        given = ", ".join(f"{name} = {described(value)}" for name, value in zip(names, data[first], strict=True))
         hint = next((hint for hint, slip in self.slips.items() if self._slipped(came, slip, data)), "")
         if not hint:
             missing = "Does your function return its result?" if came[first] is None else ""
@@ -165,6 +165,15 @@ def alike_all(came, others, tolerance) -> bool:
 
 def _all_differ(answers, tolerance):
     return not any(alike(a, b, tolerance) for place, a in enumerate(answers) for b in answers[:place])
+
+
+def _names(function, n):
+    """The names of the first n arguments of a function, or none: of a built-in one, or one that has fewer."""
+    try:
+        names = list(inspect.signature(function).parameters)[:n]
+    except ValueError:
+        return []
+    return names if len(names) == n else []
 
 
 def _shape_hint(came, right):

@@ -3,6 +3,7 @@
 import copy
 import hashlib
 import importlib
+import textwrap
 
 import numpy as np
 
@@ -41,23 +42,27 @@ class Sheet:
         except NotImplementedError:
             raise NotYet(f"Not yet. Exercise {number}: {exercise.title}\n  The answer is still missing.") from None
         if wrong:
-            lines = [f"Not yet. Exercise {number}: {exercise.title}", f"  expected: {wrong.expected}"]
-            lines += [f"  got:      {wrong.came}"] + ([f"  hint:     {wrong.hint}"] if wrong.hint else [])
-            raise NotYet("\n".join(lines))
+            told = {"expected": wrong.expected, "got": wrong.came, "hint": wrong.hint}
+            lines = [_wrapped(text, f"  {name + ':':<10}") for name, text in told.items() if text]
+            raise NotYet("\n".join([f"Not yet. Exercise {number}: {exercise.title}", *lines]))
         if hasattr(exercise, "options"):
             print(f"Noted: {answer!r}. Run on to see what comes.")
         else:
-            print(f"Right. Exercise {number}: {exercise.title}" + (f"\n{exercise.moral}" if exercise.moral else ""))
+            print(f"Right. Exercise {number}: {exercise.title}" + _moral(exercise))
+
+    def require(self, number: int, prediction) -> None:
+        """Stop before a run whose outcome was to be predicted first."""
+        if prediction not in self._exercise(number).options:
+            raise NotYet(f"Not yet. Exercise {number}: {self._exercise(number).title}\n  Make your prediction first.")
 
     def compare(self, number: int, prediction, measured) -> None:
         """Say whether a prediction came true, and why it came as it did."""
         exercise = self._exercise(number)
+        self.require(number, prediction)
         if measured not in exercise.options:
             raise ValueError(f"expected one of {', '.join(map(repr, exercise.options))}, got {measured!r}")
-        if prediction not in exercise.options:
-            raise NotYet(f"Not yet. Exercise {number}: {exercise.title}\n  Make your prediction first.")
         came_true = "That is what came." if prediction == measured else f"What came: {measured!r}."
-        print(f"You expected {described(prediction)}. {came_true}" + (f"\n{exercise.moral}" if exercise.moral else ""))
+        print(f"You expected {described(prediction)}. {came_true}" + _moral(exercise))
 
     def drawn(self, number: int) -> tuple:
         """All data of an exercise, those of the check included."""
@@ -80,6 +85,15 @@ class Sheet:
     def _digest(self, number):
         text = f"{self.notebook}\n{number}\n{self.student.strip().casefold()}\n{self.seed}"
         return list(hashlib.sha256(text.encode()).digest())
+
+
+def _wrapped(text, head):
+    """Text in lines of at most 100 letters behind a head, as far indented."""
+    return textwrap.fill(text, 100, initial_indent=head, subsequent_indent=" " * len(head), break_long_words=False)
+
+
+def _moral(exercise):
+    return f"\n{_wrapped(exercise.moral, '')}" if exercise.moral else ""
 
 
 def begin(notebook: str, student: str, seed: int = 0) -> Sheet:

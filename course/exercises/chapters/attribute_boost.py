@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import torch
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from torch.nn import functional
 
 from lib import relevance
@@ -209,6 +210,15 @@ unmentioned = Prediction(
 
 
 def _labelled(rng):
+    """Training rows and held-out rows of eight classes, on which LDA gains at least 8 points."""
+    while True:
+        train, labels, rows, truth = _two_halves(rng)
+        boosted = LinearDiscriminantAnalysis().fit(train, labels).transform(rows)
+        if mean_ap(boosted, truth) - mean_ap(rows, truth) > 0.08:
+            return train, labels, rows, truth
+
+
+def _two_halves(rng):
     labels, rows = np.repeat(np.arange(8), 15), []
     centres = rng.normal(size=(8, 20))
     mix, scale = np.linalg.qr(rng.normal(size=(20, 20)))[0], np.exp(rng.normal(0, 0.8, 20))
@@ -218,7 +228,7 @@ def _labelled(rng):
 
 
 NO_GAIN = (
-    "mAP of the held-out rows has not risen by 8 points yet. What do the labels say about the spread inside a class?"
+    "mAP of the held-out rows has not risen by 5 points yet. What do the labels say about the spread inside a class?"
 )
 
 
@@ -229,13 +239,13 @@ def _boost_problem(answer, train, labels, rows, truth):
     if problem:
         return problem
     found = np.asarray(answer(train.copy(), labels.copy(), rows.copy()))
-    return NO_GAIN if mean_ap(found, truth) - mean_ap(rows, truth) < 0.08 else None
+    return NO_GAIN if mean_ap(found, truth) - mean_ap(rows, truth) < 0.05 else None
 
 
 boost = Construction(
     title="use the labels",
     draw=_labelled,
-    expected="a function boost(train, labels, rows) whose rows have an mAP at least 8 points above that of "
+    expected="a function boost(train, labels, rows) whose rows have an mAP at least 5 points above that of "
     "the raw rows",
     problem=_boost_problem,
     slips={

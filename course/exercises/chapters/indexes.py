@@ -128,7 +128,7 @@ ceiling = Prediction(
     moral="With every list read, IVF compares every row exactly. IVF-PQ compares every row too, but by "
     "codes of a few bytes, "
     "whose distances are estimates: more lists cannot make them exact.",
-    draw=lambda rng: (rng.normal(size=(1000, 16)).astype(np.float32), rng.normal(size=(50, 16)).astype(np.float32)),
+    draw=lambda rng: (rng.normal(size=(1500, 16)).astype(np.float32), rng.normal(size=(50, 16)).astype(np.float32)),
 )
 
 # 5. at the same recall

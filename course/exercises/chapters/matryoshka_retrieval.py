@@ -152,7 +152,7 @@ ndcg = Function(
     right=lambda grades, possible: metrics.ndcg_at_k(grades[None], possible[None], len(grades))[0],
     slips={
         "The ideal is the best order of your k answers. Take the best k grades of the whole gallery.": (
-            lambda grades, possible: _dcg(grades) / _dcg(_best(grades, len(grades)))
+            lambda grades, possible: _dcg(grades) / max(_dcg(_best(grades, len(grades))), 1e-12)
         ),
         "The sum is not divided by that of the ideal ranking.": lambda grades, possible: _dcg(grades),
         "The ideal runs over the whole gallery. It may show only k answers too.": (

@@ -92,6 +92,8 @@ leave_one_out = Value(
         "Each query has found itself first. Take the query out of its own ranking, and out of its relevant items.": (
             lambda embeddings, labels: _ranked_by(_unit(embeddings) @ _unit(embeddings).T, labels, own=True)
         ),
+        "The query is out of its ranking, but still counts among its relevant items: a perfect ranking "
+        "could not score 1.": (lambda embeddings, labels: _leave_one_out(embeddings, labels) * 5 / 6),
         "Your rankings begin with the farthest row: distances are sorted in ascending order, "
         "similarities descending.": (_farthest_first),
         "You rank by the dot product of rows of different lengths. Cosine wants rows of length 1.": (

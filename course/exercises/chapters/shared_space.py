@@ -195,7 +195,7 @@ word_numbers = Function(
 
 
 def _settings(rng):
-    return float(rng.choice([0.1, 0.2, 0.3])), float(rng.choice([0.5, 1.0]))
+    return float(rng.choice([0.1, 0.2, 0.3])), float(rng.choice([0.3, 0.4, 0.5]))
 
 
 def _batch_problem(answer, margin, temperature):

@@ -23,8 +23,9 @@ class Page:
 
     def __init__(self, socket):
         self.socket, self.numbers, self.problems = socket, itertools.count(1), []
-        for domain in ("Page", "Runtime", "Log"):
+        for domain in ("Page", "Runtime"):
             self.call(f"{domain}.enable")
+        self.call("Emulation.setFocusEmulationEnabled", enabled=True)  # as if a reader looked at it
 
     def call(self, method, **parameters):
         """What the browser answers to one command."""

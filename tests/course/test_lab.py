@@ -1,11 +1,14 @@
 """The chapters in a real JupyterLab in a real browser: the map opens, Restart and Run All ends without an error."""
 
+import contextlib
 import os
 import secrets
 import shutil
 import socket
 import subprocess
 import sys
+import time
+import urllib.request
 
 import browser
 import pytest
@@ -20,9 +23,11 @@ pytestmark = [
     pytest.mark.skipif(os.name == "nt", reason="the folder of data is made of links"),
 ]
 CHAPTERS = ("00_metrics", "03_siamese_triplet", "07_shared_space")  # numpy, torch, Keras
-CELLS = """[...jupyterapp.shell.currentWidget.content.model.cells].map(cell => ({
+PANEL = "[...(window.jupyterapp?.shell.widgets('main') ?? [])].find(each => each.content?.model?.cells)"
+CELLS = f"""[...{PANEL}.content.model.cells].map(cell => ({{
     type: cell.type, text: cell.sharedModel.source, count: cell.executionCount,
-    outputs: cell.type === 'code' ? cell.outputs.toJSON() : []}))"""
+    outputs: cell.type === 'code' ? cell.outputs.toJSON() : []}}))"""
+IDLE = f"{PANEL}.sessionContext.session?.kernel?.status === 'idle'"
 
 
 @pytest.fixture(scope="module")
@@ -66,10 +71,22 @@ def lab(tiny_catalogue, tmp_path_factory):
     with (folder / "log").open("w") as log:
         server = subprocess.Popen(command, cwd=notebooks, env={**rest, **variables}, stdout=log, stderr=log)
         try:
-            yield f"http://127.0.0.1:{port}/lab", token
+            address = f"http://127.0.0.1:{port}"
+            wait_for(f"{address}/api?token={token}", server)
+            yield f"{address}/lab", token
         finally:
             server.terminate()
             server.wait(30)
+
+
+def wait_for(address, server, seconds=120):
+    """Wait until a server answers."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and server.poll() is None:
+        with contextlib.suppress(OSError), urllib.request.urlopen(address, timeout=5):
+            return
+        time.sleep(0.5)
+    raise TimeoutError("JupyterLab did not start")
 
 
 @pytest.fixture
@@ -83,8 +100,9 @@ def open_notebook(page, lab, name=""):
     """Show a notebook, by default what JupyterLab opens by itself, and wait until its kernel is there."""
     address, token = lab
     page.call("Page.navigate", url=f"{address}{f'/tree/{name}' if name else ''}?token={token}&reset")
-    page.wait("window.jupyterapp && jupyterapp.shell.currentWidget?.content?.model?.cells?.length > 1", 120)
-    page.wait("jupyterapp.shell.currentWidget.sessionContext.session?.kernel?.status === 'idle'", 120)
+    page.wait(f"{PANEL}?.content.model.cells.length > 1", 120)
+    page.wait(IDLE, 120)
+    page.evaluate(f"jupyterapp.shell.activateById({PANEL}.id)")
 
 
 def cells(page):
@@ -102,13 +120,13 @@ def errors(page):
 
 def test_the_map_can_be_stepped_through_cell_by_cell(lab, page):
     open_notebook(page, lab, openings.MAP)
-    assert page.evaluate("jupyterapp.shell.currentWidget.context.path") == openings.MAP
-    page.evaluate("jupyterapp.shell.currentWidget.content.activeCellIndex = 0")
+    assert page.evaluate(f"{PANEL}.context.path") == openings.MAP
+    page.evaluate(f"{PANEL}.content.activeCellIndex = 0")
     for _ in cells(page):
         page.evaluate("jupyterapp.commands.execute('notebook:run-cell-and-select-next').then(() => true)")
     assert errors(page) == []
-    said = [output["text"] for cell in cells(page) for output in cell["outputs"]]
-    assert len(said) == 1 and "images are here; the nearest of image 0 are" in "".join(said[0])
+    said = ["".join(output.get("text", "")) for cell in cells(page) for output in cell["outputs"]]
+    assert any("images are here; the nearest of image 0 are" in text for text in said)
 
 
 @pytest.mark.parametrize("name", CHAPTERS)
@@ -119,8 +137,7 @@ def test_restart_and_run_all_ends_without_an_error(lab, page, name):
     page.evaluate("document.querySelector('.jp-Dialog button.jp-mod-accept').click()")
     code = f"{CELLS}.filter(cell => cell.type === 'code' && cell.text.trim())"
     failed = f"{CELLS}.some(cell => cell.outputs.some(output => output.output_type === 'error'))"
-    idle = "jupyterapp.shell.currentWidget.sessionContext.session?.kernel?.status === 'idle'"
-    page.wait(f"{failed} || ({idle} && {code}.every(cell => cell.count > 0))", 400)
+    page.wait(f"{failed} || ({IDLE} && {code}.every(cell => cell.count > 0))", 400)
     assert errors(page) == []
     counts = [cell["count"] for cell in cells(page) if cell["type"] == "code" and cell["text"].strip()]
     assert counts == list(range(1, len(counts) + 1))

@@ -368,6 +368,13 @@ def test_the_committed_notebooks_have_the_links_that_the_command_writes(tmp_path
     assert texts[0] == texts[1], "run `python -m course links`"
 
 
+def test_binder_draws_the_images_as_it_builds():
+    script = ROOT / "postBuild"
+    command = [line for line in script.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
+    assert os.access(script, os.X_OK) and command == ["python -m course catalogue"]
+    assert command[0] in openings.fetching(address.stated())
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("git") is None or not (ROOT / ".git").exists(), reason="not a git checkout")
 def test_the_cell_that_fetches_the_course_works_in_an_empty_folder(tmp_path, monkeypatch):

@@ -442,7 +442,7 @@ def test_pages_fit_a_phone_and_a_desktop_in_light_and_dark(whole, tmp_path, dark
     colour = re.search(r"--page: (#\w+);", extension.palette()[dark])[1]
     red_green_blue = "rgb({}, {}, {})".format(*(int(colour[i : i + 2], 16) for i in (1, 3, 5)))
     with browser.chromium(tmp_path) as shown:
-        for width in (390, 1400):
+        for width in (390, 1100, 1400):
             shown.look(width, 900, dark)
             for name in names:
                 shown.open((whole[0] / f"{name}.html").as_uri())

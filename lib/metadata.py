@@ -54,7 +54,7 @@ def read_metadata(path):
         for row, name in enumerate(table.get(column, ()), 1):
             if "\\" in name:
                 raise ValueError(f"{path}, row {row}: {column} {name!r} has a backslash; use / on every system")
-            leaves = name.startswith(("/", "~")) or ".." in name.split("/") or re.match(r"[A-Z]:|.*[\x00-\x1f]", name, re.I)
+            leaves = ".." in name.split("/") or re.match(r"[/~]|[A-Za-z]:|.*[\x00-\x1f]", name, re.DOTALL)
             if leaves or (not name and column == "file_name"):
                 expected = f"expected {column} to be a path below {path.parent.name}/"
                 raise ValueError(f"{path}, row {row}: {expected}, got {name!r}")

@@ -9,8 +9,7 @@ Contents
     encode_attributes, encode_names     a table, and names, as integer codes
     words_of, word_sets                 the words of a name; which name contains which word
 
-Needs numpy, pandas and torch.
-Copy with: networks.py, training.py
+Needs numpy, pandas and torch. Copy with: networks.py, training.py.
 """
 
 import difflib
@@ -49,6 +48,7 @@ class Options:
     batch_size: int = 128
     rate: float = 1e-3  # of Adam, constant
     weight_decay: float = 1e-5
+    scale: float | None = None  # embeddings are divided by it, which changes no angle; None: by their root mean square
     n_recurrent: int = 512  # units of the GRU that writes names
     min_count: int = 6  # the vocabulary holds the words that occur in at least this many names
     seed: int = 0
@@ -99,7 +99,7 @@ def fit(embeddings, attributes=None, names=None, options=Options(), watch=None, 
     names        n texts whose words are to be written (task 2); with attributes too, task 3
     watch        watch(Boosted) -> {name: number} after each epoch: columns "validation_<name>" of the history
     checkpoint, progress  as in `training.train`
-    The loss is `boost_loss`. Embeddings are divided by one number, their root mean square, which changes no angle.
+    The loss is `boost_loss`.
     ValueError for embeddings that are not finite (naming the rows), a table or names of another length, an attribute
     with one value or with no value that occurs twice, and names without a frequent word.
     >>> embeddings = np.random.default_rng(0).normal(size=(20, 4))
@@ -115,7 +115,7 @@ def fit(embeddings, attributes=None, names=None, options=Options(), watch=None, 
     held_out, trained = np.split(order, [n_held_out])
     train, validation = ([array[rows] for array in (embeddings, codes, words)] for rows in (trained, held_out))
     n_values, n_words = [len(known) for known in values.values()], len(vocabulary) + 1 if vocabulary else 0
-    scale = float(np.sqrt(np.mean(np.square(train[0], dtype=np.float64))))
+    scale = float(np.sqrt(np.mean(np.square(train[0], dtype=float)))) if options.scale is None else options.scale
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.seed)
         head = networks.BoostHead(embeddings.shape[1], n_values, n_words, options.n_recurrent, scale=scale)

@@ -57,6 +57,20 @@ def test_boosted_embeddings_find_the_labels_that_noise_had_buried(task):
     assert before < 0.5 and after > 0.8
 
 
+def test_twice_the_embeddings_over_twice_the_scale_train_to_the_same_head():
+    embeddings, table, _ = shop(n=60)
+    once = fit(embeddings, table, epochs=2, scale=0.5).embed(embeddings)
+    np.testing.assert_allclose(fit(2 * embeddings, table, epochs=2, scale=1.0).embed(2 * embeddings), once, atol=1e-6)
+    assert np.abs(fit(embeddings, table, epochs=2, scale=5.0).embed(embeddings) - once).max() > 0.01
+
+
+def test_without_a_scale_embeddings_are_divided_by_their_root_mean_square():
+    embeddings = np.tile(np.array([[3.0, -3.0]]), (20, 1)).astype(np.float32)
+    table = pd.DataFrame({"colour": ["red", "blue"] * 10})
+    assert fit(embeddings, table, epochs=1).head.scale.item() == 3.0
+    assert fit(embeddings, table, epochs=1, scale=7.0).head.scale.item() == 7.0
+
+
 def test_embed_gives_float32_rows_of_length_one_whatever_the_batch():
     embeddings, table, _ = shop()
     boosted = fit(embeddings, table, epochs=2)
@@ -234,6 +248,7 @@ def test_embeddings_that_are_not_finite_are_refused_with_their_rows():
         ({"validation": 0}, "stop_below must be given exactly when validation is 0"),
         ({"embeddings": np.ones(5)}, r"embeddings must be floating point \(n, d\), got float64 \(5,\)"),
         ({"embeddings": np.zeros((40, 4))}, "scale must be above 0"),
+        ({"scale": 0.0}, "scale must be above 0 and finite, got 0.0"),
     ],
 )
 def test_what_does_not_fit_together_is_refused(change, message):

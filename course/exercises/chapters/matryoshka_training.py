@@ -173,8 +173,10 @@ def _ordinary(rng):
             return train, rows, labels
 
 
-LOSES = "It loses more than 3 points of mAP. Any four coordinates hold a part of everything: which four "
-"directions hold most?"
+LOSES = (
+    "It loses more than 3 points of mAP. Any four coordinates hold a part of everything: "
+    "which four directions hold most?"
+)
 
 
 def _shorter_problem(answer, train, rows, labels):

@@ -27,13 +27,14 @@ SETS = {  # ways through the course: their names, how long, and the notebooks
 
 
 def fetching(address: str) -> str:
-    """The cell that fetches the course to where there is none, as on Colab."""
+    """The cell that fetches the course to where there is none, as on Colab, whose own Jupyter it leaves as it is."""
     name = repository(address).split("/")[1]
     return "\n".join(
         [
             f"!git clone --quiet --depth 1 {address}",
             f"%cd {name}",
-            "%pip install --quiet -r requirements.txt",
+            '!grep -vE "^(jupyter|ipy|nb|papermill)" requirements.txt > needed.txt',
+            "%pip install --quiet -r needed.txt",
             "!python -m course catalogue",
         ]
     )
@@ -154,6 +155,8 @@ HOW = """## How to work with a notebook
 Read a section, guess what comes, then run its cell (Shift+Enter). *Run → Restart Kernel and Run All Cells* runs a
 whole notebook. The second cell holds its **parameters**: change one, run it again, and see which claims still hold. The
 last cell shows what was measured and which claims held.
+
+What takes long shows a bar, and the circle at the top right fills as cells are run: point at it for the time so far.
 
 Is everything in place? The next cell reads the collection that the course draws itself and searches it once."""
 

@@ -18,6 +18,16 @@ to its own threshold the shortlist takes 1.5 to 1.9 ms a query instead of 0.2, a
 A first step that compares all rows reads at least 13 MB a query. One that walks a graph (HNSW, M 32, efSearch 48) of 64
 coordinates in half precision and leaves 40 rows reads some hundred of them: GRAPH below, held to 200 times flat at a
 recall@10 of 0.95, and to 1.05 times the bytes of the rows.
+
+Measured on an AMD EPYC, one of two cores, the other one busy:
+
+    single queries, all rows compared first    0.65 ms, 47 times flat (recall 1.000), 0.75 times IndexRefineFlat
+    single queries, a graph first              0.148 ms, 216 times flat (recall 0.970), 1.29 times its two raw calls
+    batches of 256, all rows compared first    0.30 ms a query, 12.1 times flat, 1.58 times IndexRefineFlat
+
+For single queries IndexRefineFlat stays ahead where all rows are compared: it is one call, while ours checks and scales
+the query, looks for ties at the end of the shortlist and puts those of the answer in order, in Python whose own memory
+the scan has just pushed out of the caches. Where that matters, let a graph go first: 4 times as fast as either.
 """
 
 from statistics import median

@@ -4,8 +4,7 @@
 
 Both search the same index for the same 10 neighbours, in turns; the raw call gets queries that are scaled already. A
 time is the median of 500 searches, the ratio the median of five rounds. The aim is at most 1.3 times the raw call; a
-busy machine needs some slack. Measured on an AMD EPYC, one of two cores, the other one busy: HNSW 1.36, flat 1.46; with
-both cores quieter 1.23 and 1.28.
+busy machine needs some slack. Measured on an AMD EPYC, one of two cores, the other one busy: HNSW 1.36, flat 1.46.
 """
 
 from statistics import median

@@ -156,7 +156,7 @@ Read a section, guess what comes, then run its cell (Shift+Enter). *Run → Rest
 whole notebook. The second cell holds its **parameters**: change one, run it again, and see which claims still hold. The
 last cell shows what was measured and which claims held.
 
-What takes long shows a bar, and the circle at the top right fills as cells are run: point at it for the time so far.
+The circle at the top right fills as cells are run; point at it for the time so far.
 
 Is everything in place? The next cell reads the collection that the course draws itself and searches it once."""
 

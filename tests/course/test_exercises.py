@@ -5,10 +5,13 @@ import copy
 import doctest
 import io
 import json
+import os
 import pickle
 import re
 import shutil
+import sys
 import warnings
+from pathlib import Path
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -376,29 +379,36 @@ def test_the_command_names_what_it_cannot_do(tmp_path):
 def nbgrader_course(tmp_path_factory):
     """A course in which one assignment was released, handed in by four students and graded: (folder, grades)."""
     from nbgrader.apps import NbGraderAPI
-    from traitlets.config import Config
+    from nbgrader.coursedir import CourseDirectory
 
     folder, name = tmp_path_factory.mktemp("nbgrader"), "00_metrics"
     assert call("exercises", "--seed", 11, "--only", "00", "--nbgrader", folder)[0] == 0
-    config = Config()
-    config.CourseDirectory.root, config.CourseDirectory.course_id = str(folder), "retrieval"
-    api = NbGraderAPI(config=config)
-    released = api.generate_assignment(name)
-    assert released["success"], released["log"]
-    source, release = (folder / part / name / f"{name}.ipynb" for part in ("source", "release"))
-    solved = source.read_text().replace("your name", "Ada")
-    answers = {"ada": solved, "bob": release.read_text()}
-    answers["dan"] = release.read_text().replace("exercises.check(1, average_precision)", "print('Right.')")
-    answers["cleo"] = solved.replace("return total / n_relevant", "return total / max(hits, 1)")  # the wrong divisor
-    grades = {}
-    for student, text in answers.items():
-        (folder / "submitted" / student / name).mkdir(parents=True)
-        (folder / "submitted" / student / name / f"{name}.ipynb").write_text(text)
-        graded = api.autograde(name, student)
-        assert graded["success"], graded["log"]
-        with api.gradebook as gradebook:
-            found = gradebook.find_submission_notebook(name, name, student).grades
-            grades[student] = {grade.name: (grade.auto_score, grade.max_score) for grade in found}
+    api = NbGraderAPI(coursedir=CourseDirectory(root=str(folder), course_id="retrieval"))
+    with pytest.MonkeyPatch.context() as patch:  # as in an environment that is activated: nbgrader starts alembic
+        patch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
+        released = api.generate_assignment(name)
+        assert released["success"], released["log"]
+        solved, stub = ((folder / part / name / f"{name}.ipynb").read_text() for part in ("source", "release"))
+        solved = solved.replace("your name", "Ada")
+        handed_in = {
+            "ada": solved,
+            "bob": stub,
+            "cleo": solved.replace("return total / n_relevant", "return total / max(hits, 1)"),  # the wrong divisor
+            "dan": stub.replace("exercises.check(1, average_precision)", "print('Right.')"),  # an edited check
+        }
+        for student, text in handed_in.items():
+            (folder / "submitted" / student / name).mkdir(parents=True)
+            (folder / "submitted" / student / name / f"{name}.ipynb").write_text(text)
+            graded = api.autograde(name, student)
+            assert graded["success"], graded["log"]
+        with api.gradebook as book:
+            grades = {
+                student: {
+                    grade.name: (grade.auto_score, grade.max_score)
+                    for grade in book.find_submission_notebook(name, name, student).grades
+                }
+                for student in handed_in
+            }
     return folder, grades
 
 

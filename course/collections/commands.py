@@ -15,10 +15,11 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from course import UsageError
-from course.collections import manifest, prepare
+from course.collections import manifest, own, prepare
 from course.collections.download import Unavailable
 from lib import collection
 
@@ -106,16 +107,26 @@ def check(target: Annotated[str, typer.Argument(help="A collection, or a folder 
     if page:
         fact, faults = manifest.check(folder, [page[key] for key in ("images", "official") if key in page])
         typer.echo(f"{target} in {folder}: {fact}")
-        table, rows = Table("fault"), [[fault] for fault in faults]
-    else:
-        table, rows = Table("file", "fault"), manifest.check_own(folder).to_numpy().tolist()
-    for row in rows:
-        table.add_row(*row)
-    if rows:
+        _show([["fault"], *([fault] for fault in faults)], "no fault")
+        return int(bool(faults))
+    fact, faults, notes = own.check(folder)
+    typer.echo(f"{folder}: {fact}")
+    _show([own.COLUMNS, *faults.to_numpy().tolist()], "no fault")
+    if len(notes):
+        typer.echo("to know:")
+        _show([own.COLUMNS, *notes.to_numpy().tolist()], "")
+    return int(len(faults) > 0)
+
+
+def _show(rows, otherwise):
+    """Rows below a header as a table; where there is none, other words."""
+    table = Table(*rows[0])
+    for row in rows[1:]:
+        table.add_row(*map(escape, row))  # square brackets in a name are no markup
+    if len(rows) > 1:
         Console().print(table)
     else:
-        typer.echo("no fault")
-    return int(bool(rows))
+        typer.echo(otherwise)
 
 
 def _options(given):

@@ -3,13 +3,12 @@
 manifest.json: from what and how it was made. files.csv: size and SHA-256 of every file, so that a later check can name
 what has changed; its own digest is in manifest.json.
 
-Contents: `read`, `seal`; `check` (a collection), `check_own` (a folder of your own photos), `broken`.
+Contents: `read`, `seal`; `check` (a collection), `broken`.
 """
 
 import json
 import os
 import time
-import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -87,19 +86,6 @@ def _changed(folder, digest):
     then, now = (dict(zip(table["file"], table["sha256"], strict=True)) for table in (then, _files(folder)))
     states = {file: "missing" if file not in now else "changed" if file in then else "new" for file in {**then, **now}}
     return [f"{f}: {state} since it was prepared" for f, state in states.items() if then.get(f) != now.get(f)]
-
-
-def check_own(folder):
-    """What is wrong in a folder of photos: DataFrame of `file` and `fault`, one row each; no row where all is well."""
-    with warnings.catch_warnings(record=True) as left_out:
-        warnings.simplefilter("always")
-        try:
-            rows = [(row.file_name, row.cause) for row in collection.read(folder).check()[1].itertuples()]
-        except (ValueError, OSError) as error:
-            rows = [(".", str(error))]
-    rows += [(".", str(warning.message)) for warning in left_out]
-    rows = [(file, fault.removeprefix(f"{folder / file}: ").removeprefix(f"{folder}: ")) for file, fault in rows]
-    return pd.DataFrame(rows, columns=["file", "fault"])
 
 
 def broken(photos):

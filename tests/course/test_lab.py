@@ -139,7 +139,7 @@ def test_restart_and_run_all_ends_without_an_error(lab, page, name):
     page.evaluate("document.querySelector('.jp-Dialog button.jp-mod-accept').click()")
     code = f"{CELLS}.filter(cell => cell.type === 'code' && cell.text.trim())"
     failed = f"{CELLS}.some(cell => cell.outputs.some(output => output.output_type === 'error'))"
-    page.wait(f"{failed} || ({IDLE} && {code}.every(cell => cell.count > 0))", 400)
+    page.wait(f"{failed} || ({IDLE} && {code}.every(cell => cell.count > 0))", 800)
     assert errors(page) == []
     counts = [cell["count"] for cell in cells(page) if cell["type"] == "code" and cell["text"].strip()]
     assert counts == list(range(1, len(counts) + 1))

@@ -76,11 +76,10 @@ def picked(library):
             with st.container(width=110):
                 st.image(library.thumbnail(row), width=100)
                 st.button("Search", key=f"pick {row}", on_click=st.session_state.update, kwargs={"row": row})
-    st.button("Offer others", on_click=st.session_state.update, kwargs={"page": st.session_state.page + 1})
-    row = st.session_state.row
+        st.button("Offer others", on_click=st.session_state.update, kwargs={"page": st.session_state.page + 1})
     st.subheader("The query", anchor=False)
-    show_photo(library, row, 160)
-    return row
+    show_photo(library, st.session_state.row, 130)
+    return st.session_state.row
 
 
 def uploaded(library, upload, method, d, index):

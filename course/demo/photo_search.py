@@ -9,6 +9,7 @@ import io
 import tempfile
 import threading
 import time
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import lru_cache
@@ -28,7 +29,7 @@ DIMENSIONS = (4, 16, 64, 256)
 EXACT, SHORTLIST = "exact (flat)", "shortlist by 16 dimensions"
 KINDS = {"KD-tree": "kd-tree", "LSH": "lsh", "HNSW": "hnsw", "IVF-PQ": "ivf-pq"}
 MOST_BYTES, MOST_PIXELS = 20_000_000, 40_000_000  # of an uploaded image
-N_INDEXES = 16  # kept in memory, the last used ones
+MOST_INDEX_BYTES = 1_000_000_000  # kept in memory, the last used ones
 
 
 class Space(NamedTuple):
@@ -123,7 +124,7 @@ class Library:
         query, n_asked = np.ascontiguousarray(query[:, :d]), min(n_asked, len(self))
         if not query.any():
             query[0, 0] = 1.0
-        built, exact = self._index(method, d, index), self._index(method, d, EXACT)
+        (built, n_bytes), (exact, _) = self._index(method, d, index), self._index(method, d, EXACT)
         start = time.perf_counter()
         distances, rows = built.search(query, n_asked)
         search_ms = 1000 * (time.perf_counter() - start)
@@ -131,16 +132,18 @@ class Library:
         recall = float(indexes.recall_of_neighbours(rows, wanted)[0])
         found = [(int(row), float(far)) for row, far in zip(rows[0], distances[0], strict=True) if row != without][:k]
         rows, distances = (list(part) for part in zip(*found, strict=True))
-        return Answers(rows, distances, describe_ms, search_ms, recall, built.nbytes)
+        return Answers(rows, distances, describe_ms, search_ms, recall, n_bytes)
 
     def _index(self, method, d, name):
+        """The index, and its bytes."""
         key = method, d, name
         with self._busy:
             if key not in self._indexes:
                 gallery = np.ascontiguousarray(self.space(method).embeddings[:, :d])
                 gallery[~gallery.any(axis=1), 0] = 1.0
-                self._indexes[key] = _new_index(name, len(gallery)).fit(gallery)
-                while len(self._indexes) > N_INDEXES:
+                built = _new_index(name, len(gallery)).fit(gallery)
+                self._indexes[key] = built, built.nbytes
+                while len(self._indexes) > 2 and sum(n for _, n in self._indexes.values()) > MOST_INDEX_BYTES:
                     self._indexes.popitem(last=False)
             self._indexes.move_to_end(key)
             return self._indexes[key]
@@ -245,7 +248,9 @@ def _by_colour(pixels):
 
 
 def _by_shape(pixels):
-    return descriptors.hog(pixels, cell=16)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", descriptors.FlatImagesWarning)  # an image of one colour may be asked for
+        return descriptors.hog(pixels, cell=16)
 
 
 def _rotated(rows, describe):

@@ -103,11 +103,13 @@ def test_every_index_that_is_offered_answers(library):
 
 
 def test_only_the_last_used_indexes_stay_in_memory(library, monkeypatch):
-    monkeypatch.setattr(photo_search, "N_INDEXES", 3)
+    library._indexes.clear()
+    monkeypatch.setattr(photo_search, "MOST_INDEX_BYTES", 200_000)
     for d in library.dimensions(NETWORK):
         for index in library.indexes(NETWORK, d):
             library.by_row(0, NETWORK, d, index, 1)
-    assert len(library._indexes) == 3
+            sizes = [n_bytes for _, n_bytes in library._indexes.values()]
+            assert len(sizes) <= 2 or sum(sizes) <= 200_000
 
 
 def test_many_threads_at_once_get_the_answers_of_one(library):
@@ -134,7 +136,7 @@ def test_many_threads_at_once_get_the_answers_of_one(library):
         (b"", r"^empty file \(0 bytes\)$"),
         (b"no image at all", "^not an image in a supported format"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>", "^not an image in a supported"),
-        (as_bytes(Image.new("RGB", (300, 300), "red"), "JPEG")[:400], "truncated"),
+        (as_bytes(Image.new("RGB", (300, 300), "red"), "JPEG")[:400], "(?i)truncated"),
         (b"x" * 20_000_001, r"^the file has 20\.0 MB; at most 20 MB are read$"),
         (as_bytes(Image.new("1", (8000, 6000))), r"^the image has 8,000 x 6,000 pixels; at most 40,000,000 in all"),
         (as_bytes(Image.new("RGB", (1, 1)), "PPM"), "^not an image in a supported format"),

@@ -8,6 +8,8 @@ QDRANT_API_KEY) to run the contract against a real one.
 import json
 import os
 import re
+import subprocess
+import sys
 import threading
 import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,6 +19,7 @@ import pytest
 import tenacity
 import yaml
 from numpy.testing import assert_allclose, assert_array_equal
+from PIL import Image
 from qdrant_client import QdrantClient, models
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
@@ -333,3 +336,33 @@ def test_the_compose_file_makes_a_cluster_of_three():
     assert "--bootstrap" not in first["command"]
     assert all(f"--bootstrap http://{head}:6335" in each["command"] for each in others)
     assert all(head in each["depends_on"] for each in others)
+
+
+# ---------------------------------------------------------------------------------------------- README's examples
+
+
+def block(beginning):
+    """The block of Python in README that begins with these words."""
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S)
+    return next(each for each in blocks if each.startswith(beginning))
+
+
+def test_the_lines_of_readme_store_and_search(monkeypatch):
+    monkeypatch.delenv("QDRANT_URL", raising=False)
+    rows = nested(2, 500, d=1280)
+    names = {"embeddings": rows, "queries": rows[:3]}
+    exec(block("from lib import vector_store"), names)
+    assert names["neighbours"].shape == (3, 20) and names["neighbours"][:, 0].tolist() == [0, 1, 2]
+
+
+@pytest.mark.slow
+def test_the_script_of_readme_embeds_a_folder_and_stores_it_in_parts(server, tmp_path, no_pause):
+    for i in range(5):
+        Image.effect_noise((60, 60), 20 * i).convert("RGB").save(tmp_path / f"{i}.png")
+    (tmp_path / "embed_photos.py").write_text(block("# embed_photos.py"))
+    client = vector_store.connect(server.url)
+    vector_store.create(client, "photos", first_d=64, width=1280)
+    command = ["-m", "torch.distributed.run", "--nproc-per-node", "2", tmp_path / "embed_photos.py", tmp_path]
+    environment = os.environ | {"QDRANT_URL": server.url, "OMP_NUM_THREADS": "1"}
+    subprocess.run([sys.executable, *command], check=True, env=environment, timeout=300, capture_output=True)
+    assert sorted(point.id for point in client.retrieve("photos", list(range(9)))) == [0, 1, 2, 3, 4]

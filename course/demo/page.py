@@ -73,8 +73,8 @@ def picked(library):
     start = st.session_state.page * N_OFFERED % len(library)
     with st.container(horizontal=True):
         for row in everything[start : start + N_OFFERED].tolist():
-            with st.container(width=110):
-                st.image(library.thumbnail(row), width=100)
+            with st.container(width=100):
+                st.image(library.thumbnail(row), width=96)
                 st.button("Search", key=f"pick {row}", on_click=st.session_state.update, kwargs={"row": row})
         st.button("Offer others", on_click=st.session_state.update, kwargs={"page": st.session_state.page + 1})
     st.subheader("The query", anchor=False)
@@ -117,7 +117,7 @@ def ask(library, search, title):
     facts = [
         f"{described} searched for in {answers.search_ms:.2f} ms.",
         f"Of the exact {len(answers.rows)} nearest, {answers.recall:.0%} are here.",
-        f"The index takes {answers.index_bytes / 1e6:,.1f} MB. In brackets: the distance, 1 - cosine.",
+        f"The index takes {answers.index_bytes / 1e3:,.0f} kB. In brackets: the distance, 1 - cosine.",
     ]
     st.write(plain(" ".join(facts)))
     with st.container(horizontal=True):

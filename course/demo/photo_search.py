@@ -26,6 +26,7 @@ BACKBONE = "efficientnet_lite0"
 COLOUR, SHAPE, NETWORK = "colour (HSV histogram)", "shape (HOG)", "network ({})"
 SIZE, SMALL = 160, 96  # pixels a side, for the network and for colour and shape
 DIMENSIONS = (4, 16, 64, 256)
+COLOUR_WEIGHT = 0.5  # of three tried: red things for "red", and still shoes for "shoes"
 EXACT, SHORTLIST = "exact (flat)", "shortlist by 16 dimensions"
 KINDS = {"KD-tree": "kd-tree", "LSH": "lsh", "HNSW": "hnsw", "IVF-PQ": "ivf-pq"}
 MOST_BYTES, MOST_PIXELS = 20_000_000, 40_000_000  # of an uploaded image
@@ -155,12 +156,14 @@ class Library:
         with self._busy:
             if method not in self._spaces:
                 if method == words.METHOD:
-                    made = Space(self.towers().of_photos(self.network_rows(self.photos)), None)
+                    made = Space(self.towers().of_photos(self.word_rows(self.photos)), None)
                 elif method == NETWORK.format(self.backbone):
                     made = _rotated(self.network_rows(self.photos), self._by_network)
                 else:
                     describe = {COLOUR: _by_colour, SHAPE: _by_shape}[method]
-                    made = _rotated(self._in_parts(describe), lambda image: describe(_square(image, SMALL)[None]))
+                    made = _rotated(
+                        self._in_parts(self.photos, describe), lambda image: describe(_square(image, SMALL)[None])
+                    )
                 self._spaces[method] = made
             return self._spaces[method]
 
@@ -168,7 +171,7 @@ class Library:
         """Words and photos in one space, learned from the library's captions or, if it has too few, the catalogue's."""
         with self._busy:
             if self._towers is None:
-                self._towers = words.Towers(self.photos.folder, self.network_rows)
+                self._towers = words.Towers(self.photos.folder, self.word_rows)
             return self._towers
 
     def learned_from(self):
@@ -185,6 +188,12 @@ class Library:
 
         return cache.by_image(None, key, photos.paths, compute, progress=self.progress)
 
+    def word_rows(self, photos):
+        """What words are matched with: the network's rows, which lose much of the colours, and colours beside them."""
+        network = self.network_rows(photos)
+        network /= np.linalg.norm(network, axis=1, keepdims=True)
+        return np.hstack([network, COLOUR_WEIGHT * self._in_parts(photos, _by_colour)])
+
     def _by_network(self, image):
         return backbones.embed(self._network, _square(image, SIZE)[None], progress=False)
 
@@ -192,9 +201,9 @@ class Library:
     def _network(self):
         return _loaded(self.backbone)
 
-    def _in_parts(self, describe, part=500):
-        starts = range(0, len(self), part)
-        every = [self.photos.subset(np.arange(start, min(start + part, len(self)))) for start in starts]
+    def _in_parts(self, photos, describe, part=500):
+        starts = range(0, len(photos), part)
+        every = [photos.subset(np.arange(start, min(start + part, len(photos)))) for start in starts]
         return np.concatenate([describe(some.images(SMALL, fit="crop", progress=self.progress)) for some in every])
 
     # -------------------------------------------------------------------------------------------- what is shown

@@ -10,8 +10,8 @@ from lib import cache, collection, correlation
 METHOD = "words and photos in one space"
 ENCODER = "all-MiniLM-L6-v2"
 MOST_LETTERS = 500
-N_SHARED = 64
-LEAST_CAPTIONED, MOST_CAPTIONED = N_SHARED, 2000  # photos with captions to learn from
+N_SHARED, N_CAPTIONS = 128, 3  # coordinates of the shared space; captions of a photo that are learned from
+LEAST_CAPTIONED, MOST_CAPTIONED = 64, 2000  # photos with captions to learn from
 
 
 def checked(typed):
@@ -28,7 +28,7 @@ class Towers:
     """Photos and texts in one space; `learned_from` names the collection whose captions it was learned from."""
 
     def __init__(self, folder, features):
-        """features: photos -> float32 (n, d), what the network gives for the photos of a collection.
+        """features: photos -> float32 (n, d), what describes the photos of a collection.
 
         The captions of the collection in `folder` are learned from, where there are enough, else the catalogue's.
         """
@@ -39,17 +39,18 @@ class Towers:
 
         self.learned_from = captioned.name
         self._encoder = text.sentence_encoder(ENCODER, device="cpu")
-        captions = [some[row % len(some)] for row, some in enumerate(captioned.captions)]
+        captions = [
+            some[(row + j) % len(some)] for j in range(N_CAPTIONS) for row, some in enumerate(captioned.captions)
+        ]
         rows = cache.embeddings(
             None, {"captions": cache.digest_array(np.array(captions)), "encoder": ENCODER},
             lambda start, stop: self._encoder.transform(captions[start:stop]), n=len(captions), progress=False,
         )  # fmt: skip
-        self._shared = correlation.CanonicalCorrelation(n_x=256, n_y=256, n_shared=N_SHARED).fit(
-            features(captioned), rows
-        )
+        self._shared = correlation.CanonicalCorrelation(n_x=256, n_y=128, n_shared=N_SHARED)
+        self._shared.fit(np.tile(features(captioned), (N_CAPTIONS, 1)), rows)
 
     def of_photos(self, rows):
-        """Photos in the shared space, of what the network gives for them: float32 (n, d)."""
+        """Photos in the shared space, of what describes them: float32 (n, d)."""
         return self._shared.transform_x(rows)
 
     def of_text(self, typed):

@@ -19,7 +19,7 @@ MARK = "<!-- links: written by `python -m course links` -->"
 COLAB_BADGE = "https://colab.research.google.com/assets/colab-badge.svg"
 BINDER_BADGE = "https://mybinder.org/badge_logo.svg"
 SETS = {  # ways through the course: their names, how long, and the notebooks
-    "An afternoon": ["00", "01", "02", "10"],
+    "An afternoon": ["00", "01", "02", "13"],
     "Learn the distance": ["00", "02", "03", "04", "05", "09"],
     "Words and images": ["00", "02", "06", "07", "08"],
     "Fast and small": ["00", "10", "11", "12"],
@@ -44,6 +44,8 @@ def opening(paths: list[Path], place: int, questions: dict[str, str], address: s
     """The lines that close the first cell of the notebook at `place`: its neighbours, badges, the cell that fetches."""
     path, home = paths[place], repository(address)
     around = [f"[map of the course]({MAP})"]
+    if (path.parent / "exercises" / path.name).is_file():
+        around.append(f"[exercises](exercises/{path.name})")
     if place > 0:
         around.insert(0, f"[← {_named(paths[place - 1], questions)}]({paths[place - 1].name})")
     if place + 1 < len(paths):

@@ -307,6 +307,8 @@ def linked(places, tmp_path):
     """The two notebooks with their links, and what was printed."""
     for name in ("00_one", "01_two"):
         shutil.copy(places / f"{name}.ipynb", tmp_path)
+    (tmp_path / "exercises").mkdir()
+    shutil.copy(places / "00_one.ipynb", tmp_path / "exercises")
     before = {path: notebook_files.source_digest(notebook_files.read(path), code_only=True) for path in find(tmp_path)}
     status, said = call("links", "--notebooks", tmp_path)
     assert status == 0
@@ -333,6 +335,8 @@ def test_a_notebook_leads_to_its_neighbours_the_map_and_two_places_to_run_it(lin
     assert f"colab.research.google.com/github/{home}/blob/main/notebooks/00_one.ipynb" in opening
     assert f"mybinder.org/v2/gh/{home}/main?urlpath=lab/tree/notebooks/00_one.ipynb" in opening
     assert openings.fetching(address.stated()) in opening
+    assert "[exercises](exercises/00_one.ipynb)" in opening
+    assert "[exercises]" not in notebook_files.read(linked[0] / "01_two.ipynb").cells[0].source
 
 
 def test_the_map_names_each_notebook_and_what_it_builds_on_and_is_none_of_them(linked):

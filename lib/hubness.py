@@ -7,7 +7,7 @@ stronger than within one.
 Contents
     k_occurrence, hubness   how often each gallery item is among the first k answers; how uneven these counts are
     csls_offsets            how close a gallery item is to queries in general (Conneau, 2018)
-    lift                    an extra coordinate with which any Euclidean index searches by cosine minus the offset
+    lift                    extra coordinates with which any index searches by cosine minus the offset
 
 The offsets are measured against a `bank` of queries. Use training queries: a search engine does not know which queries
 are coming.
@@ -96,23 +96,24 @@ def csls_offsets(gallery, bank, k=10):
 
 
 def lift(queries, gallery, offsets):
-    """Add a coordinate so that Euclidean distance ranks by cosine minus offset: float32 (q, d + 1) and (n, d + 1).
+    """Add two coordinates with which any index ranks by cosine minus offset: float32 (q, d + 2) and (n, d + 2).
 
-    queries (q, d), gallery (n, d), offsets (n,). All rows are scaled to length 1; then a gallery row gets the last
-    coordinate sqrt(2 (offset - smallest offset)), a query 0. So distance² = 2 - 2 (cosine - offset) - 2 smallest.
-    ValueError for rows of zeros, NaN or infinity, or another number of offsets.
+    queries (q, d), gallery (n, d), offsets (n,). All rows are scaled to length 1; then a query gets the coordinates 1
+    and 0, a gallery row -offset and sqrt(m - offset²), m the largest offset². So the inner product is cosine - offset,
+    and since all lifted gallery rows have one length, so do cosine and Euclidean distance rank. ValueError for rows of
+    zeros, NaN or infinity, or another number of offsets.
 
     By cosine the first row is nearer (1 against 0.8), but it is close to everything. With the offsets 0.5 and 0.1:
     >>> lifted_queries, lifted_gallery = lift([[1, 0]], [[1, 0], [0.8, 0.6]], offsets=[0.5, 0.1])
-    >>> ((lifted_queries - lifted_gallery) ** 2).sum(axis=1).round(4)  # 0 + 2 (0.5 - 0.1), 0.4 + 0
-    array([0.8, 0.4], dtype=float32)
+    >>> (lifted_queries @ lifted_gallery.T).round(4)  # 1 - 0.5, 0.8 - 0.1
+    array([[0.5, 0.7]], dtype=float32)
     """
     queries, gallery = _unit_rows(queries, "queries"), _unit_rows(gallery, "gallery")
     offsets = np.asarray(offsets, np.float64)
     if offsets.shape != (len(gallery),) or not np.isfinite(offsets).all():
         raise ValueError(f"offsets must be finite numbers ({len(gallery)},), one a gallery row, got {offsets.shape}")
-    height = np.sqrt(2 * (offsets - offsets.min())).astype(np.float32)
-    return np.pad(queries, ((0, 0), (0, 1))), np.concatenate([gallery, height[:, None]], axis=1)
+    added = np.stack([-offsets, np.sqrt((offsets**2).max() - offsets**2)], axis=1).astype(np.float32)  # (n, 2)
+    return np.insert(np.pad(queries, ((0, 0), (0, 1))), -1, 1, axis=1), np.hstack([gallery, added])
 
 
 def _unit_rows(embeddings, name):

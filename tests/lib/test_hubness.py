@@ -84,7 +84,8 @@ def test_lifted_distances_are_those_of_the_formula():
     queries, gallery, offsets = rows(4), rows(9, seed=1), np.linspace(-0.3, 0.2, 9)
     lifted_queries, lifted_gallery = hubness.lift(queries, gallery, offsets)
     squares = ((lifted_queries[:, None] - lifted_gallery) ** 2).sum(axis=2)
-    np.testing.assert_allclose(squares, 2 - 2 * (cosines(queries, gallery) - offsets) - 2 * -0.3, atol=1e-5)
+    np.testing.assert_allclose(squares, 2 + 1 + 0.3**2 - 2 * (cosines(queries, gallery) - offsets), atol=1e-5)
+    np.testing.assert_allclose((lifted_gallery**2).sum(axis=1), 1 + 0.3**2, atol=1e-5)
     assert lifted_queries.dtype == lifted_gallery.dtype == np.float32
     assert lifted_queries.flags.c_contiguous and lifted_gallery.flags.c_contiguous
 

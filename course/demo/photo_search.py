@@ -1,7 +1,7 @@
 """A library of photos that can be searched by an image or by words: described, indexed and searched, without the page.
 
 Each method gives an embedding; it is centred and rotated (PCA), so that its first coordinates tell most and it can be
-cut. What the network gives is kept in data/features, as in the notebooks. All methods are safe to call from several
+cut. What describes a photo is kept in data/features, as in the notebooks. All methods are safe to call from several
 threads: one image at a time is decoded and described, which also bounds the memory that many users take.
 """
 
@@ -162,7 +162,7 @@ class Library:
                 else:
                     describe = {COLOUR: _by_colour, SHAPE: _by_shape}[method]
                     made = _rotated(
-                        self._in_parts(self.photos, describe), lambda image: describe(_square(image, SMALL)[None])
+                        self._described(self.photos, describe), lambda image: describe(_square(image, SMALL)[None])
                     )
                 self._spaces[method] = made
             return self._spaces[method]
@@ -192,7 +192,7 @@ class Library:
         """What words are matched with: the network's rows, which lose much of the colours, and colours beside them."""
         network = self.network_rows(photos)
         network /= np.linalg.norm(network, axis=1, keepdims=True)
-        return np.hstack([network, COLOUR_WEIGHT * self._in_parts(photos, _by_colour)])
+        return np.hstack([network, COLOUR_WEIGHT * self._described(photos, _by_colour)])
 
     def _by_network(self, image):
         return backbones.embed(self._network, _square(image, SIZE)[None], progress=False)
@@ -201,10 +201,14 @@ class Library:
     def _network(self):
         return _loaded(self.backbone)
 
-    def _in_parts(self, photos, describe, part=500):
-        starts = range(0, len(photos), part)
-        every = [photos.subset(np.arange(start, min(start + part, len(photos)))) for start in starts]
-        return np.concatenate([describe(some.images(SMALL, fit="crop", progress=self.progress)) for some in every])
+    def _described(self, photos, describe):
+        """The rows of a descriptor, kept as those of the network are."""
+
+        def compute(rows):
+            return describe(photos.subset(rows).images(SMALL, fit="crop", progress=False))
+
+        key = {"demo": describe.__name__, "size": SMALL, "fit": "crop"}
+        return cache.by_image(None, key, photos.paths, compute, progress=self.progress)
 
     # -------------------------------------------------------------------------------------------- what is shown
 

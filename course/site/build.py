@@ -21,7 +21,7 @@ __all__ = ["Site", "build", "command", "dead_links", "stage"]
 
 TITLE = "Image retrieval, from HOG to Matryoshka"
 # what Sphinx says of pages that were not written for it alone, such as the outputs of a notebook
-QUIET = ["mystnb.unknown_mime_type", "myst.header", "misc.highlighting_failure", "toc.not_included", "docutils"]
+QUIET = ["mystnb.unknown_mime_type", "myst.header"]
 
 
 @dataclass

@@ -93,10 +93,10 @@ ties = Function(
     slips={
         "You take tied items in the order in which they happen to stand. Reorder the rows, and the "
         "score changes.": _ordered,
-        "Right items come first among equals with you; that is the best case, not the expected one.": (
+        "You put right items first among equals; that is the best case, not the expected one.": (
             lambda scores, is_right, k: _ordered(scores, is_right, k, 1e-6)
         ),
-        "Right items come last among equals with you; that is the worst case, not the expected one.": (
+        "You put right items last among equals; that is the worst case, not the expected one.": (
             lambda scores, is_right, k: _ordered(scores, is_right, k, -1e-6)
         ),
         "You let all tied items in, and so look at more than k answers.": (

@@ -74,7 +74,7 @@ whitening = Value(
         "The rows are turned by PCA, but not yet divided by the standard deviations: nothing is whitened.": (
             lambda train, test: _whitened(train, test, "none")
         ),
-        "The training mean was not taken off, so the first direction points from the origin to the mean.": (
+        "The training mean was not subtracted, so the first direction points from the origin to the mean.": (
             lambda train, test: _whitened(train, test, centre=False)
         ),
         "You divide by the singular values. The standard deviations are these over the root of n - 1.": (

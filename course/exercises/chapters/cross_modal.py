@@ -99,7 +99,7 @@ recall = Value(
         "That is the precision: the share of the first five captions that are right.": (
             lambda scores, photo_of: _hits(scores, photo_of).mean()
         ),
-        "Only the first caption of each photo counts with you. Any of its captions is right.": (
+        "You count only the first caption of each photo. Any of its captions is right.": (
             lambda scores, photo_of: np.mean(
                 [np.flatnonzero(photo_of == i)[0] in np.argsort(-scores[i])[:5] for i in range(len(scores))]
             )
@@ -120,7 +120,7 @@ two_chances = Prediction(
     title="chance in two directions",
     options=("text to image by far", "about the same", "image to text by far"),
     moral="Three right captions instead of one photo, but in a gallery three times as large: the two "
-    "effects cancel nearly. "
+    "effects nearly cancel. "
     "What counts as right, and in which gallery, has to be said for each direction.",
 )
 

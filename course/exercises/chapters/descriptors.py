@@ -84,7 +84,7 @@ edge_directions = Function(
     draw=_patches,
     right=_by_complex,
     slips={
-        "Every pixel has the same vote. Weigh each by the length of its gradient, or noise outvotes the edges.": (
+        "Every pixel has an equal vote. Weigh each by the length of its gradient, or noise outvotes the edges.": (
             lambda patch: _votes(patch, weighted=False)
         ),
         "The histogram is not scaled to length 1, so it depends on the contrast of the image.": (
@@ -92,7 +92,7 @@ edge_directions = Function(
         ),
         "You count directions over 360 degrees. HOG does not mind whether an edge goes from dark to light or back: "
         "take angles modulo 180.": lambda patch: _votes(patch, signed=True),
-        "You have exchanged x and y: np.gradient gives the derivative along rows (down the image) first.": (
+        "You have swapped x and y: np.gradient gives the derivative along rows (down the image) first.": (
             lambda patch: _votes(patch.T)
         ),
     },

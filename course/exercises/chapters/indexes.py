@@ -111,7 +111,7 @@ product_quantisation = Value(
     right=_estimates,
     expected="15 squared distances",
     slips={
-        "You quantise the query too. Only the stored rows are codes; the query is known exactly.": _symmetric,
+        "You quantise the query too. Only the stored rows are codes; the query itself is known exactly.": _symmetric,
         "These are distances; the look-ups add up to squared distances.": lambda *data: np.sqrt(_estimates(*data)),
         "The parts of the query are interleaved with you: part m has the coordinates 2m and 2m + 1.": (
             lambda query, typical, codes: _estimates(query.reshape(2, 3).T.ravel(), typical, codes)
@@ -165,7 +165,7 @@ same_recall = Value(
         "That is the fastest of all, but its recall is below 0.95. Times are compared at the same quality.": (
             lambda table: _named(min(table, key=lambda row: row[3]))
         ),
-        "That one has the highest recall. Of those with at least 0.95, the fastest was asked for.": (
+        "That one has the highest recall. Choose the fastest of those that reach 0.95.": (
             lambda table: _named(max(table, key=lambda row: (row[2], -row[3])))
         ),
         "That one is the slowest of those with a recall of at least 0.95.": (

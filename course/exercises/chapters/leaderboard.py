@@ -49,7 +49,7 @@ pareto_front = Function(
         "A method is not dominated by one that is equal to it in both: two equal ones may both be on the front.": (
             lambda quality, ms: ~_dominated(quality, ms, np.less_equal, np.greater_equal)
         ),
-        "These are the methods that are dominated: turn it round.": lambda quality, ms: ~_front(quality, ms),
+        "These are the methods that are dominated: invert the array.": lambda quality, ms: ~_front(quality, ms),
         "You look for slow ones: few milliseconds are good, a high mAP is good.": lambda quality, ms: _front(
             quality, -ms
         ),
@@ -151,7 +151,7 @@ machines = Value(
         "A float32 has four bytes, not eight.": (
             lambda n, width, copies, gigabytes, usable: _machines(2 * n, width, copies, gigabytes, usable)
         ),
-        "The machine's whole memory is not to be had: only the usable share counts.": (
+        "Not all of a machine's memory is free for rows: only the usable share counts.": (
             lambda n, width, copies, gigabytes, usable: _machines(n, width, copies, gigabytes, 1.0)
         ),
         "Round up: a part of a machine cannot be rented, and what does not fit is lost.": (

@@ -80,7 +80,7 @@ hidden = Value(
             )
         ),
         "Your backgrounds are black. The exercise asks for the mean colour of the images.": masking.without_background,
-        "Each image has its own mean colour. One colour for all, the mean over all images, was asked for.": _of_each,
+        "Each image has its own mean colour. Use one colour for all: the mean over all images.": _of_each,
         "Your background is grey: average over images and pixels, but keep the three channels apart.": (
             lambda images, masks: masking.without_background(images, masks, [round(images.mean())] * 3)
         ),

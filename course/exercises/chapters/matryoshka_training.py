@@ -91,7 +91,7 @@ by_size = Value(
     right=_right_by_size,
     expected="four shares, one for each size",
     slips={
-        "You name the farthest centre. The nearest one was asked for.": (
+        "You name the farthest centre. Look for the nearest one.": (
             lambda z, labels, centres, sizes: np.array(
                 [(_distances(z, centres, d).argmax(1) == labels).mean() for d in sizes]
             )
@@ -99,7 +99,7 @@ by_size = Value(
         "You read the last d coordinates, not the first.": (
             lambda z, labels, centres, sizes: _right_by_size(z[:, ::-1], labels, centres[:, ::-1], sizes)
         ),
-        "You leave out coordinate d - 1, or read one too many: the first d coordinates are [:, :d].": (
+        "You read one coordinate too few: the first d coordinates are [:, :d].": (
             lambda z, labels, centres, sizes: _right_by_size(z, labels, centres, [d - 1 for d in sizes])
         ),
         "These are shares of wrong answers.": lambda *data: 1 - _right_by_size(*data),

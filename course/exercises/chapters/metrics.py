@@ -39,7 +39,7 @@ average_precision = Function(
         "You add up the precision at every rank. Only ranks that hold a relevant answer count.": (
             lambda relevance, n_relevant: _precisions(relevance).sum() / n_relevant
         ),
-        "That is the precision of the list or its recall: it does not see at which ranks the hits stand.": (
+        "That is recall: it does not see at which ranks the hits stand.": (
             lambda relevance, n_relevant: relevance.sum() / n_relevant
         ),
     },
@@ -87,19 +87,19 @@ leave_one_out = Value(
     title="mean average precision of a gallery that asks itself",
     draw=_rows,
     right=_leave_one_out,
-    expected="one number, the mean AP of 24 queries, each of which searches the 23 other rows by cosine",
+    expected="one number, the mean AP of 24 queries, each of which searches the other 23 rows by cosine",
     slips={
         "Each query has found itself first. Take the query out of its own ranking, and out of its relevant items.": (
             lambda embeddings, labels: _ranked_by(_unit(embeddings) @ _unit(embeddings).T, labels, own=True)
         ),
-        "The query is out of its ranking, but still counts among its relevant items: a perfect ranking "
-        "could not score 1.": (lambda embeddings, labels: _leave_one_out(embeddings, labels) * 5 / 6),
+        "The query is out of its ranking, but still counts among its relevant items: not even a perfect "
+        "ranking would score 1.": (lambda embeddings, labels: _leave_one_out(embeddings, labels) * 5 / 6),
         "Your rankings begin with the farthest row: distances are sorted in ascending order, "
         "similarities descending.": (_farthest_first),
-        "You rank by the dot product of rows of different lengths. Cosine wants rows of length 1.": (
+        "You rank by the dot product of rows of different lengths. For cosines, scale the rows to length 1.": (
             lambda embeddings, labels: _ranked_by(embeddings @ embeddings.T, labels)
         ),
-        "You rank by Euclidean distance, which minds the length of a row; the exercise asks for cosine.": (
+        "You rank by Euclidean distance, which depends on the lengths of the rows; the exercise asks for cosine.": (
             lambda embeddings, labels: _ranked_by(-((embeddings[:, None] - embeddings) ** 2).sum(axis=2), labels)
         ),
     },
@@ -110,8 +110,9 @@ leave_one_out = Value(
 smaller_gallery = Prediction(
     title="chance in a smaller gallery",
     options=("it falls", "it stays the same", "it rises"),
-    moral="With R above k the divisor is k. In the small gallery R is below k, so the divisor min(k, R) is smaller, "
-    "while each rank is as likely to hold a hit. Sizes of galleries must be named beside a score, even for chance.",
+    moral="With R above k the divisor is k. In the small gallery R is below k, so the divisor min(k, R) "
+    "is smaller, while each rank is still as likely to hold a hit. So name the size of the gallery "
+    "beside a score, even beside that of chance.",
 )
 
 # 4. the sign-flip test, exactly

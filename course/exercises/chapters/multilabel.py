@@ -39,7 +39,7 @@ binary_cross_entropy = Function(
         "You add up over the labels. Take the mean over photos and labels.": (
             lambda logits, targets: logits.shape[1] * _bce(logits, targets)
         ),
-        "Labels that are absent cost nothing with you. Saying yes to them must cost: the term with 1 - y is missing.": (
+        "Absent labels cost nothing here, but saying yes to them must cost: the term with 1 - y is missing.": (
             _only_present
         ),
         "A softmax makes the labels compete. Each has a yes or no of its own: a sigmoid each.": _softmax_loss,
@@ -190,12 +190,14 @@ background = Value(
     right=lambda *rows: masking.background_share(*rows).mean(),
     expected="one number: the background share of this embedding",
     slips={
-        "The similarity of pictures that share neither is not taken off. Any two photos have something in common.": (
+        "The similarity of pictures that share neither is not subtracted. Any two photos have something in common.": (
             _without_baseline
         ),
         "You take the mean of the photos' shares; a photo whose total is near 0 ruins it. Divide the "
         "means.": _mean_of_ratios,
-        "That is the share of the product: the other one was asked for.": lambda *rows: 1 - _share(*rows),
+        "That is the share of the product; the exercise asks for that of the background.": lambda *rows: (
+            1 - _share(*rows)
+        ),
         "These are dot products, so long rows count more. Take cosines.": _of_dots,
     },
 )

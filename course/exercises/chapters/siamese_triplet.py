@@ -31,10 +31,10 @@ contrastive_loss = Function(
     right=_contrastive,
     slips={
         "The factor 1/2 is missing.": lambda distances, is_same, margin: 2 * _contrastive(distances, is_same, margin),
-        "Pairs of different classes go on paying beyond the margin. What they lack to the margin is at least 0.": (
+        "Pairs of different classes go on paying beyond the margin. Clip what they lack to the margin at 0.": (
             lambda distances, is_same, margin: (np.where(is_same, distances, margin - distances) ** 2).mean() / 2
         ),
-        "Same and different are exchanged: a pair of one class is to be near.": (
+        "Same and different are swapped: a pair of one class should be near.": (
             lambda distances, is_same, margin: _contrastive(distances, ~is_same, margin)
         ),
         "You add up over the pairs; take the mean, so that the loss does not depend on how many there are.": (
@@ -73,7 +73,7 @@ triplet_loss = Function(
         "A solved triple earns you a negative loss. It should cost nothing: clip at 0.": lambda *triple: _excess(
             *triple
         ).mean(),
-        "Positives and negatives are exchanged: the positive is to be nearer.": (
+        "Positives and negatives are swapped: the positive should be nearer.": (
             lambda anchors, positives, negatives, margin: _triplet(anchors, negatives, positives, margin)
         ),
         "You take the mean over the active triples. Here solved ones count too, with a cost of 0.": (
@@ -139,10 +139,10 @@ batch_hard = Value(
         "Your negatives are the farthest ones, which are solved already. The hardest negative is the nearest.": (
             lambda embeddings, labels: _extremes(embeddings, labels, "far", "far")
         ),
-        "Your positive columns hold each anchor itself. An anchor is not its own positive.": (
+        "Your first column holds each anchor itself. An anchor is not its own positive.": (
             lambda embeddings, labels: np.stack([np.arange(len(labels)), _mined(embeddings, labels)[:, 1]], axis=1)
         ),
-        "The two columns are exchanged: positives first.": lambda embeddings, labels: _mined(embeddings, labels)[
+        "The two columns are swapped: positives come first.": lambda embeddings, labels: _mined(embeddings, labels)[
             :, ::-1
         ],
     },
@@ -178,7 +178,7 @@ diagnosis = Value(
     right=_findings,
     expected="a dict with 'dead coordinates', 'rows of zeros' (whole numbers) and 'effective rank'",
     slips={
-        "Dead coordinates and rows of zeros are exchanged: a coordinate is a column.": (
+        "Dead coordinates and rows of zeros are swapped: a coordinate is a column.": (
             lambda rows: _findings(rows, int((~rows.any(axis=1)).sum()), int((rows.max(axis=0) == 0).sum()))
         ),
         "You call a coordinate dead if it is 0 for some image. It is dead if it is 0 for all of them.": (

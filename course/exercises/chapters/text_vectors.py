@@ -45,7 +45,7 @@ bm25 = Function(
     draw=_searches,
     right=_bm25,
     slips={
-        "Long captions are not held against: the length, over the mean length, belongs into the denominator.": (
+        "Long captions are not penalised: the length, over the mean length, belongs in the denominator.": (
             lambda query, documents: _bm25(query, documents, b=0.0)
         ),
         "Your rarity is ln(n / n_w). BM25 takes ln(1 + (n - n_w + 1/2) / (n_w + 1/2)).": (
@@ -99,7 +99,7 @@ tied_rank = Function(
         "You put the right one last among equals. It stands on average behind w / (m + 1) of the wrong ones.": (
             lambda scores, is_right: _rank(scores, is_right, "last")
         ),
-        "Half of the wrong ones is right for one right item. With m right items as near, it is w / (m + 1).": (
+        "Half of the tied wrong items is correct when one right item is tied. With m of them it is w / (m + 1).": (
             lambda scores, is_right: _rank(scores, is_right, "half")
         ),
         "Your ranks begin at 0. The first answer has rank 1.": lambda scores, is_right: (
@@ -166,7 +166,7 @@ leaky_split = Value(
                 np.mean(np.isin(products[is_test], products[~is_test]) & np.isin(colours[is_test], colours[~is_test]))
             )
         ),
-        "That is the share of the training images whose combination is in the test. It was asked the "
+        "That is the share of the training images whose combination is in the test. The question is the "
         "other way round.": (
             lambda products, colours, is_test: _shared(
                 _pairs_of(products[~is_test], colours[~is_test]), _pairs_of(products[is_test], colours[is_test])

@@ -47,9 +47,9 @@ def opening(paths: list[Path], place: int, questions: dict[str, str], address: s
     if (path.parent / "exercises" / path.name).is_file():
         around.append(f"[exercises](exercises/{path.name})")
     if place > 0:
-        around.insert(0, f"[← {_named(paths[place - 1], questions)}]({paths[place - 1].name})")
+        around.insert(0, f"[←\N{NO-BREAK SPACE}{_named(paths[place - 1], questions)}]({paths[place - 1].name})")
     if place + 1 < len(paths):
-        around.append(f"[{_named(paths[place + 1], questions)} →]({paths[place + 1].name})")
+        around.append(f"[{_named(paths[place + 1], questions)}\N{NO-BREAK SPACE}→]({paths[place + 1].name})")
     colab = f"https://colab.research.google.com/github/{home}/blob/{BRANCH}/notebooks/{path.name}"
     binder = f"https://mybinder.org/v2/gh/{home}/{BRANCH}?urlpath=lab/tree/notebooks/{path.name}"
     return "\n".join(

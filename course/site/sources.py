@@ -35,7 +35,7 @@ class Links:
     def fitted(self, text: str, page: str) -> str:
         """The Markdown `text` of `page` (its path in the repository) with links as the site needs them."""
         return _outside_code(
-            lambda part: LINK.sub(lambda found: self._target(found[0], page), BADGE.sub(r"[\1](\2)", part)), text
+            lambda part: LINK.sub(lambda found: self._target(found[0], page), _without_badges(part)), text
         )
 
     def _target(self, link, page):
@@ -60,8 +60,13 @@ class Links:
         return f"{self.address}/{kind}/{BRANCH}/{place}"
 
 
+def _without_badges(text):
+    """Links in words: the pictures of badges would be fetched from elsewhere."""
+    return BADGE.sub(r"[\1](\2)", text).replace(") [Open in ", ") · [Open in ")
+
+
 def _outside_code(change, text):
-    """Markdown with what stands outside of code changed."""
+    """Markdown in which what stands outside of code is changed."""
     parts, end = [], 0
     for code in CODE.finditer(text):
         parts += [change(text[end : code.start()]), code[0]]

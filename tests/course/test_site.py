@@ -330,7 +330,11 @@ def test_a_notebook_leads_to_its_neighbours_the_map_and_two_places_to_run_it(lin
     assert opening.startswith("# Is it one?") and notebook_files.minutes(
         notebook_files.read(linked[0] / "00_one.ipynb")
     )
-    assert "[01 Is it two →](01_two.ipynb)" in opening and "(index.ipynb)" in opening and "←" not in opening
+    assert (
+        "[01 Is it two\N{NO-BREAK SPACE}→](01_two.ipynb)" in opening
+        and "(index.ipynb)" in opening
+        and "←" not in opening
+    )
     home = address.repository(address.stated())
     assert f"colab.research.google.com/github/{home}/blob/main/notebooks/00_one.ipynb" in opening
     assert f"mybinder.org/v2/gh/{home}/main?urlpath=lab/tree/notebooks/00_one.ipynb" in opening
@@ -354,7 +358,10 @@ def test_an_edit_above_the_links_is_kept(linked):
     path.write_text(notebook_files.to_text(node))
     call("links", "--notebooks", linked[0])
     assert notebook_files.read(path).cells[0].source.startswith("# Is it really one?")
-    assert "[← 00 Is it really one?](00_one.ipynb)" in notebook_files.read(linked[0] / "01_two.ipynb").cells[0].source
+    assert (
+        "[←\N{NO-BREAK SPACE}00 Is it really one?](00_one.ipynb)"
+        in notebook_files.read(linked[0] / "01_two.ipynb").cells[0].source
+    )
 
 
 def test_the_committed_notebooks_have_the_links_that_the_command_writes(tmp_path):

@@ -50,9 +50,13 @@ class Sheet:
         else:
             print(f"Right. Exercise {number}: {exercise.title}" + _moral(exercise))
 
+    def options(self, number: int) -> tuple[str, ...]:
+        """What a prediction may be."""
+        return self._exercise(number).options
+
     def require(self, number: int, prediction) -> None:
         """Stop before a run whose outcome was to be predicted first."""
-        if prediction not in self._exercise(number).options:
+        if prediction not in self.options(number):
             raise NotYet(f"Not yet. Exercise {number}: {self._exercise(number).title}\n  Make your prediction first.")
 
     def compare(self, number: int, prediction, measured) -> None:

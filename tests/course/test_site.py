@@ -48,7 +48,8 @@ def executed(folder, name, title, shown=()):
     ]
     for place, cell in enumerate(cells):
         cell.id = f"cell-{place}"
-    nbformat.write(new_notebook(cells=cells), folder / f"{name}.ipynb")
+    about = nbformat.from_dict({"kernelspec": notebook_files.KERNEL, "language_info": notebook_files.LANGUAGE})
+    nbformat.write(new_notebook(cells=cells, metadata=about), folder / f"{name}.ipynb")
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,8 @@ COLLECTION ?=
 NEWEST := .venv-newest/bin/python
 export TITLE URL
 
-.PHONY: help install install-dev install-site install-demo install-full course check test test-fast lab full photos matrix results agreement \
-	newest breakage notebooks bench hardness lint site figures demo
+.PHONY: help install install-dev install-site install-demo install-full course check test test-fast lab full photos matrix \
+	results agreement newest breakage notebooks exercises bench hardness lint site figures demo
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*##/\t/' | expand -t 12
@@ -93,6 +93,9 @@ breakage: ## open an issue on GitHub, or add to the open one: TITLE=... URL=...
 
 notebooks: install ## write the outputs of the committed notebooks (profile quick)
 	@$(COURSE) notebooks $(ARGS)
+
+exercises: install ## write the exercises from their solutions; ARGS="--seed 7" for a class of your own
+	@$(COURSE) exercises $(ARGS)
 
 bench: install-dev ## measure the speed claims, as ratios against the named alternatives
 	@$(RUN) -m pytest benchmarks --benchmark-enable --benchmark-columns=median,iqr,rounds -s -n 0 $(ARGS)

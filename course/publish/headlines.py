@@ -18,7 +18,7 @@ from course.publish import agreement, full_runs
 from course.report import wording
 from lib.results import Claim, Measure
 
-__all__ = ["command", "find_claim", "find_measure", "look_ups", "page"]
+__all__ = ["command", "find_claim", "find_claims", "find_measure", "look_ups", "page"]
 
 # of a look-up and of a column, what says how the number is shown
 SHOWN = {"title", "label", "scale", "digits", "unit", "notebook", "with"}
@@ -53,6 +53,12 @@ record, but cannot be repeated with the present code.
 """
 
 
+IN_SHORT = """
+A row joins all claims of the notebooks that decide it: it holds where all hold, and is contradicted where one is. The
+margins were fixed before the runs; the claims of one notebook are corrected together (Holm). "Drawn images" is the
+verdict of the same claims on the catalogue that `make course` draws.
+"""
+
 # ---- looking up ----------------------------------------------------------------------------------------------------
 
 
@@ -86,11 +92,16 @@ def find_claim(runs: list[dict], look_up: dict) -> Claim | None:
     >>> find_claim([run], {"notebook": "00_toy", "claim": "* is more than 2", "with": {"n": 3}}).verdict
     'holds'
     """
+    return next(iter(find_claims(runs, look_up)), None)
+
+
+def find_claims(runs: list[dict], look_up: dict) -> list[Claim]:
+    """All claims that `look_up` names, from the first run that made any, as in `find_claim`."""
     for run in _runs_of(runs, look_up):
-        for claim in run["claims"]:
-            if fnmatch.fnmatchcase(claim.text, _pattern(look_up["claim"])):
-                return claim
-    return None
+        found = [claim for claim in run["claims"] if fnmatch.fnmatchcase(claim.text, _pattern(look_up["claim"]))]
+        if found:
+            return found
+    return []
 
 
 def _runs_of(runs, look_up):
@@ -122,12 +133,16 @@ def _pattern(text):
 # ---- the page ------------------------------------------------------------------------------------------------------
 
 
-def page(sources: list[dict], runs: list[dict], photos: list[dict] | None = None) -> str:
+def page(
+    sources: list[dict], runs: list[dict], photos: list[dict] | None = None,
+    headlines: list[dict] | None = None, drawn: list[dict] | None = None,
+) -> str:  # fmt: skip
     """RESULTS.md: in short; each source with its tables, its data and its claims; all other claims; the runs.
 
-    With kept runs of profile `photos`, also how they agree with the full ones.
+    In short are the `headlines`, with the verdicts of `drawn`, kept runs of profile quick, beside. With kept runs of
+    profile `photos`, also how they agree with the full ones.
     """
-    parts = [HEAD, *_caveats(runs), _in_short(sources, runs)]
+    parts = [HEAD, _in_short(headlines, sources, runs, drawn or []), *_caveats(runs)]
     told = {(claim["notebook"], claim["claim"]) for source in sources for claim in source["claim"] if "claim" in claim}
     for number, source in enumerate(sources, start=1):
         parts += [f"## {number}. {source['title']}\n", _about(source), _tables(source, runs), _claims(source, runs)]
@@ -153,16 +168,37 @@ def _names_network(run):
     return any("course" in measure.more.values() for measure in run["measures"])
 
 
-def _in_short(sources, runs):
+def _in_short(headlines, sources, runs, drawn):
+    """The first table: a row for each headline claim, the same ones on the drawn collection beside it."""
+    if not headlines:
+        return ""
     rows = []
-    for source in sources:
-        for claim in source["claim"]:
-            if claim.get("short"):
-                verdict, evidence = _verdict(runs, claim)
-                ours = _ours(runs, claim) or evidence or "–"
-                rows.append([source["title"], claim["asks"], claim["theirs"], ours, verdict])
-    head = ["source", "question", "their number", "ours", "verdict here"]
-    return "## In short\n\n" + _table(head, rows)
+    for number, headline in enumerate(headlines, start=1):
+        verdict, numbers = _together(runs, headline["parts"])
+        if verdict == NOT_RUN:
+            numbers = [_needed(sources[headline["source"] - 1], headline.get("needs"), headline["notebook"], runs)]
+        title = sources[headline["source"] - 1]["title"]
+        ours, there = "; ".join(numbers), _together(drawn, headline["parts"])[0]
+        rows.append([number, title, headline["asks"], headline["theirs"], verdict, ours, there, headline["turns"]])
+    head = ["", "source", "claim", "theirs", "verdict here", "ours", "drawn images", "what it depends on"]
+    return "## In short\n\n" + _table(head, rows) + IN_SHORT
+
+
+def _together(runs, parts):
+    """One verdict on several claims, and what each was decided on, its label first.
+
+    It holds where all hold and is contradicted where one is; claims that were not run are left out of it.
+    """
+    verdicts, numbers = [], []
+    for part in parts:
+        for claim in find_claims(runs, part):
+            verdicts.append(claim.verdict)
+            if claim.verdict != NOT_RUN:
+                numbers.append(" ".join(filter(None, (part.get("label"), wording.decided(claim)))))
+    for verdict in ("contradicted", "undecided", "holds"):
+        if verdict in verdicts:
+            return verdict, numbers
+    return NOT_RUN, numbers
 
 
 def _ours(runs, claim):
@@ -374,7 +410,7 @@ def _cell(value):
 def command(
     reports: list[Path], kept: Path, headlines: Path, page_path: Path, only: list[str] | None, notebooks: Path
 ) -> int:
-    """Keep finished runs of profiles full and photos, then write RESULTS.md from what is kept alone.
+    """Keep finished runs of profiles full, photos and quick, then write RESULTS.md from what is kept alone.
 
     `reports` are the folders where runs left their results; `only` names notebooks of the folder `notebooks`.
     """
@@ -382,12 +418,13 @@ def command(
 
     names = [path.stem for path in plan.select(plan.find(notebooks), only)] if only else None
     for folder in reports:
-        for profile in ("full", "photos"):
+        for profile in ("full", "photos", "quick"):
             for line in full_runs.take_over(folder, kept, profile, names):
                 print(line)
     try:
-        sources = tomllib.loads(headlines.read_text(encoding="utf-8"))["source"]
-        text = page(sources, full_runs.read_runs(kept), full_runs.read_runs(kept, "photos"))
+        told = tomllib.loads(headlines.read_text(encoding="utf-8"))
+        full, photos, drawn = (full_runs.read_runs(kept, profile) for profile in ("full", "photos", "quick"))
+        text = page(told["source"], full, photos, told.get("headline"), drawn)
     except (OSError, ValueError, KeyError) as error:
         raise UsageError(f"{page_path.name} was not written: {error}") from error
     write_text(page_path, text)

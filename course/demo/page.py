@@ -74,7 +74,7 @@ def picked(library):
     with st.container(horizontal=True):
         for row in everything[start : start + N_OFFERED].tolist():
             with st.container(width=100):
-                st.image(library.thumbnail(row), width=96)
+                st.image(library.thumbnail(row, 96), width=96)
                 st.button("Search", key=f"pick {row}", on_click=st.session_state.update, kwargs={"row": row})
         st.button("Offer others", on_click=st.session_state.update, kwargs={"page": st.session_state.page + 1})
     st.subheader("The query", anchor=False)
@@ -89,7 +89,7 @@ def uploaded(library, upload, method, d, index):
     except ValueError as error:
         st.error(plain(f"This file cannot be searched with: {error}."))
         return
-    st.image(photo_search.small(data), width=160)
+    st.image(photo_search.small(data, 160), width=160)
     ask(library, lambda: library.by_image(data, method, d, index, N_ANSWERS), "The photos most like it")
 
 
@@ -127,7 +127,7 @@ def ask(library, search, title):
 
 
 def show_photo(library, row, width, form="{}"):
-    st.image(library.thumbnail(row), width=width)
+    st.image(library.thumbnail(row, width), width=width)
     st.caption(plain(form.format(library.name(row)[:60])))
 
 

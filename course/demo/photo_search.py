@@ -212,8 +212,8 @@ class Library:
 
     # -------------------------------------------------------------------------------------------- what is shown
 
-    def thumbnail(self, row, side=200):
-        """A photo of the library as a small JPEG: bytes."""
+    def thumbnail(self, row, side):
+        """A photo of the library as a JPEG of at most so many pixels a side, which the page shows as it is: bytes."""
         return _thumbnail(str(self.photos.paths[row]), side)
 
     def name(self, row):
@@ -242,7 +242,7 @@ def opened(data):
             raise ValueError(str(error).removeprefix(f"{path}: ")) from error
 
 
-def small(data, side=200):
+def small(data, side):
     """The image of a file's bytes as a small JPEG: bytes."""
     return _as_jpeg(opened(data), side)
 

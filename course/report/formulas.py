@@ -8,6 +8,7 @@ __all__ = ["formula"]
 # TeX that matplotlib does not know, spelled as it does: (what stands there, what it is read as)
 SPELLED = [
     (r"\\[lr]Vert\b", r"\\Vert"),
+    (r"\\([lg])e(?![a-zA-Z])", r"\\\1eq"),
     (r"\\tfrac(?![a-zA-Z])", r"\\frac"),
     (r"\\(math[a-z]+) (\w)", r"\\\1{\2}"),  # one letter without braces
     (r"\\frac *(\w)", r"\\frac{\1}"),

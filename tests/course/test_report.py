@@ -175,7 +175,7 @@ def test_formulas_are_drawn_and_read_aloud():
 @pytest.mark.parametrize(
     "tex",
     [r"\tfrac12 d^2", r"\Big(\frac1n \sum_i x_i^p\Big)^{1/p}", r"\max\bigl(0,\; \lVert a - p \rVert + m\bigr)",
-     r"u\,u^{\mathsf T} m", r"\big[\, y_j \,\big]"],
+     r"u\,u^{\mathsf T} m", r"\big[\, y_j \,\big]", r"a \le b \ge c"],
 )  # fmt: skip
 def test_what_matplotlib_does_not_know_is_spelled_as_it_does(tex):
     assert report.formula(tex).startswith("<svg")

@@ -13,6 +13,7 @@ from course.files import write_text
 from course.runner.folder import ReportFolder
 from course.runner.plan import find, plan, read_profiles, require_profile, select, with_profile
 from course.runner.run import Options, run_notebooks
+from course.site import address, openings
 
 
 def list_notebooks(folder: Path, only: list[str] | None, as_json: bool) -> int:
@@ -51,7 +52,7 @@ def run(options: Options, only: list[str] | None, given: list[str]) -> int:
 
 
 def write_outputs(options: Options, only: list[str] | None) -> int:
-    """Run profile quick and write the outputs into the notebooks themselves."""
+    """Run profile quick and write the outputs into the notebooks themselves, and their links to each other."""
     profiles = read_profiles(options.notebooks)
     notebooks = plan(select(find(options.notebooks), only), profiles, "quick", [])
     for notebook in notebooks:
@@ -61,6 +62,8 @@ def write_outputs(options: Options, only: list[str] | None) -> int:
     folder, states = run_notebooks(options, notebooks)
     ran = [notebook for notebook, state in zip(notebooks, states, strict=True) if state["status"] == "ok"]
     written = [_write_outputs(notebook.path, folder.folder / notebook.path.name) for notebook in ran]
+    if (options.notebooks / openings.MAP).is_file():  # titles may have changed, on which the links depend
+        openings.command(options.notebooks, address.stated())
     return _print_verdict(states) or int(not all(written))
 
 

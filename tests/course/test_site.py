@@ -388,6 +388,19 @@ def test_binder_draws_the_images_as_it_builds():
 
 
 @pytest.mark.slow
+def test_the_links_are_written_with_the_outputs_where_there_is_a_map(finished):
+    folder, where = finished
+    call("links", *where[:2])
+    path = folder / "00_good.ipynb"
+    node = notebook_files.read(path)
+    node.cells[0].source = "# What is another toy?\n\nAbout 1 minute."  # as one who rewrites the first cell leaves it
+    path.write_text(notebook_files.to_text(node), encoding="utf-8")
+    assert call("notebooks", *where)[0] == 0
+    assert openings.MARK in notebook_files.read(path).cells[0].source
+    assert "What is another toy?" in (folder / openings.MAP).read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("git") is None or not (ROOT / ".git").exists(), reason="not a git checkout")
 def test_the_cell_that_fetches_the_course_works_in_an_empty_folder(tmp_path, monkeypatch):
     """The cell as it stands, but for the number of images to draw; git is told that the address is this checkout."""

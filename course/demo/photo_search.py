@@ -77,7 +77,8 @@ class Library:
             raise ValueError(f"expected a photo that opens in {everything.folder}, found none of {len(everything)}")
         self.backbone, self.progress = backbone, progress
         self.methods = [COLOUR, SHAPE, NETWORK.format(backbone)]
-        self._busy, self._spaces, self._indexes = threading.RLock(), {}, OrderedDict()
+        self._busy, self._building, self._short = threading.RLock(), threading.RLock(), threading.Lock()
+        self._spaces, self._indexes = {}, OrderedDict()
         self._towers = None
 
     def __len__(self):
@@ -138,21 +139,32 @@ class Library:
     def _index(self, method, d, name):
         """The index, and its bytes."""
         key = method, d, name
-        with self._busy:
-            if key not in self._indexes:
-                gallery = np.ascontiguousarray(self.space(method).embeddings[:, :d])
-                gallery[~gallery.any(axis=1), 0] = 1.0
-                built = _new_index(name, len(gallery)).fit(gallery)
+        if (found := self._kept(key)) is not None:
+            return found
+        with self._building:  # who has an index does not wait for those who want another
+            if (found := self._kept(key)) is not None:
+                return found
+            gallery = np.ascontiguousarray(self.space(method).embeddings[:, :d])
+            gallery[~gallery.any(axis=1), 0] = 1.0
+            built = _new_index(name, len(gallery)).fit(gallery)
+            with self._short:
                 self._indexes[key] = built, built.nbytes
                 while len(self._indexes) > 2 and sum(n for _, n in self._indexes.values()) > MOST_INDEX_BYTES:
                     self._indexes.popitem(last=False)
-            self._indexes.move_to_end(key)
-            return self._indexes[key]
+                return self._indexes[key]
+
+    def _kept(self, key):
+        with self._short:
+            if key in self._indexes:
+                self._indexes.move_to_end(key)
+            return self._indexes.get(key)
 
     # -------------------------------------------------------------------------------------------- embeddings
 
     def space(self, method):
         """The embeddings by this method: computed, or read from data/features, at the first call."""
+        if method in self._spaces:
+            return self._spaces[method]
         with self._busy:
             if method not in self._spaces:
                 if method == words.METHOD:
@@ -169,6 +181,8 @@ class Library:
 
     def towers(self):
         """Words and photos in one space, learned from the library's captions or, if it has too few, the catalogue's."""
+        if self._towers is not None:
+            return self._towers
         with self._busy:
             if self._towers is None:
                 self._towers = words.Towers(self.photos.folder, self.word_rows)

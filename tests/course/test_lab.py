@@ -79,7 +79,7 @@ def lab(tiny_catalogue, tmp_path_factory):
             server.wait(30)
 
 
-def wait_for(address, server, seconds=120):
+def wait_for(address, server, seconds=300):
     """Wait until a server answers."""
     end = time.monotonic() + seconds
     while time.monotonic() < end and server.poll() is None:
@@ -100,8 +100,8 @@ def open_notebook(page, lab, name=""):
     """Show a notebook, by default what JupyterLab opens by itself, and wait until its kernel is there."""
     address, token = lab
     page.call("Page.navigate", url=f"{address}{f'/tree/{name}' if name else ''}?token={token}&reset")
-    page.wait(f"{PANEL}?.content.model.cells.length > 1", 120)
-    page.wait(IDLE, 120)
+    page.wait(f"{PANEL}?.content.model.cells.length > 1", 300)
+    page.wait(IDLE, 300)
     page.evaluate(f"jupyterapp.shell.activateById({PANEL}.id)")
 
 

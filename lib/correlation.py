@@ -54,9 +54,10 @@ class CanonicalCorrelation:
         return np.ascontiguousarray(self._y(np.asarray(y)) @ self._to_shared_y * self._weight, np.float32)
 
     def _main_directions(self, rows, n, name):
-        how = "covariance_eigh" if len(rows) > rows.shape[1] else "auto"  # exact, and fast where rows are many
-        pca = PCA(min(n, rows.shape[1], len(rows) - 1), whiten=self.whiten, svd_solver=how, random_state=self.seed)
-        pca.fit(rows)
+        is_tall = rows.shape[1] < min(len(rows), 5000)  # then the covariance is exact, and fast
+        how = "covariance_eigh" if is_tall else "auto"
+        n = min(n, rows.shape[1], len(rows) - 1)
+        pca = PCA(n, whiten=self.whiten, svd_solver=how, random_state=self.seed).fit(rows)
         n_directions = int((pca.explained_variance_ > 1e-9 * pca.explained_variance_[0]).sum())
         if not n_directions:
             raise ValueError(f"expected rows of {name} that differ, got {len(rows)} equal rows")

@@ -1,5 +1,6 @@
 """The page of the demo, a Streamlit script: `python -m course demo` starts it. All names are shown as plain text."""
 
+import gc
 import os
 import re
 
@@ -23,8 +24,14 @@ def plain(text):
 
 @st.cache_resource(show_spinner="Reading the library ...")
 def the_library():
+    """The library, all of it ready: read once for all visitors."""
     split, backbone = os.environ.get("COURSE_DEMO_SPLIT") or None, os.environ["COURSE_DEMO_BACKBONE"]
-    return photo_search.Library(os.environ["COURSE_DEMO_COLLECTION"], split, backbone)
+    library = photo_search.Library(os.environ["COURSE_DEMO_COLLECTION"], split, backbone)
+    for method in [*library.methods, words.METHOD]:
+        library.space(method)
+    gc.collect()
+    gc.freeze()  # Streamlit collects garbage after each run: it need not look through torch and the encoder each time
+    return library
 
 
 def main():

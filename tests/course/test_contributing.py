@@ -41,11 +41,16 @@ def test_a_new_method_appears_in_the_leaderboard_by_one_function_and_two_entries
         cell.source = cell.source.replace(f"{name} = {{\n", f"{name} = {{\n    {entry}\n", 1)
         if name == "bases":
             cell.source = f"{function}\n\n\n{cell.source}"
-    (tmp_path / BOARD.name).write_text(notebook_files.to_text(node), encoding="utf-8")
-    shutil.copy(ROOT / "notebooks" / "profiles.toml", tmp_path)
-    assert "smoke" in read_profiles(tmp_path)[BOARD.stem]
-    where = ["--notebooks", tmp_path, "--reports", tmp_path / "reports", "--profile", "smoke"]
-    status, said = call("run", *where, "--only", "13", "-p", f"dataset={tiny_catalogue}")
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    (folder / BOARD.name).write_text(notebook_files.to_text(node), encoding="utf-8")
+    shutil.copy(ROOT / "notebooks" / "profiles.toml", folder)
+    (tmp_path / "data").mkdir()
+    shutil.copy(ROOT / "data" / "headlines.toml", tmp_path / "data")  # the claims of the sources, which it looks up
+    shutil.copytree(ROOT / "docs" / "results", tmp_path / "docs" / "results")
+    assert "smoke" in read_profiles(folder)[BOARD.stem]
+    where = ["--notebooks", folder, "--reports", tmp_path / "reports", "--profile", "smoke"]
+    status, said = call("run", *where, "--only", "13", "-p", f"dataset={tiny_catalogue}", "-p", "equal_in=['masterCategory']")
     assert status == 0, said
     result = json.loads((tmp_path / "reports" / "results" / "smoke" / f"{BOARD.stem}.json").read_text())
     assert "mean colour" in {each.get("method") for each in result["measures"]}

@@ -50,7 +50,9 @@ def test_a_new_method_appears_in_the_leaderboard_by_one_function_and_two_entries
     shutil.copytree(ROOT / "docs" / "results", tmp_path / "docs" / "results")
     assert "smoke" in read_profiles(folder)[BOARD.stem]
     where = ["--notebooks", folder, "--reports", tmp_path / "reports", "--profile", "smoke"]
-    status, said = call("run", *where, "--only", "13", "-p", f"dataset={tiny_catalogue}", "-p", "equal_in=['masterCategory']")
+    status, said = call(
+        "run", *where, "--only", "13", "-p", f"dataset={tiny_catalogue}", "-p", "equal_in=['masterCategory']"
+    )
     assert status == 0, said
     result = json.loads((tmp_path / "reports" / "results" / "smoke" / f"{BOARD.stem}.json").read_text())
     assert "mean colour" in {each.get("method") for each in result["measures"]}

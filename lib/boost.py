@@ -3,12 +3,6 @@
 A network with one hidden layer learns to read each image's attributes (and the words of its name) from any embedding.
 Its hidden layer is the new embedding. After "Boosting image retrieval with accurately labeled small data".
 
-Contents
-    fit, Options, Boosted, boost_loss   train on embeddings and attributes, or names, or both; its numbers and result
-    sample_groups                       draw rows of a table in groups of equal attributes
-    encode_attributes, encode_names     a table, and names, as integer codes
-    words_of, word_sets                 the words of a name; which name contains which word
-
 Needs numpy, pandas and torch. Copy with: networks.py, training.py.
 """
 

@@ -2,12 +2,6 @@
 
 A network that learns distances can cheat by giving all images the same row; the triplet loss then stays at its margin.
 
-Contents
-    effective_rank, uniformity      how many directions the rows use, and how evenly they fill the sphere
-    mean_distance, pair_distances   how far apart two rows are; of same-class and of different-class pairs
-    separation, active_share        how often same-class pairs are closer; how many triples still have a loss
-    signals                         all of these numbers in one dict
-
 Embeddings are float (n, d), n >= 2; distances are Euclidean. `n_pairs` pairs or triples are sampled. Every function
 raises ValueError for other shapes and for numbers that are not finite.
 

@@ -1,11 +1,5 @@
 """Texts that search photos, judged the same way everywhere: which photos are searched, and what counts as found.
 
-Contents
-    split_by_combination, split_as_given   photos to train on, to choose on and to search
-    recall_at, summary           is the right photo among the first k? Recall, mean reciprocal rank, median rank
-    read_phrases, said           what a caption says of its photo, by a table of phrases: {column: values}
-    fits, found_fitting, ceilings    which photos have all that a caption says; their share; the best possible one
-
 Ranks come from `relevance.match_ranks`. Needs numpy. Copy this file alone.
 """
 

@@ -1,10 +1,5 @@
 """One measure and one claim: what a notebook found, as it is written to files, told in words and laid out in tables.
 
-What is in it
-    Measure, Claim      what is found, checked as they are made; `identity`, `to_dict`, `from_dict`
-    measured, asked     in words: "+3.2 points (+1.0 to +5.4)", "above 0 points"
-    rows_of_measures, rows_of_claims, as_html, as_text    in tables, whose cells wrap and are never cut
-
 results.py notes them while a notebook runs. Needs the standard library alone. Copy this file alone.
 """
 

@@ -4,11 +4,6 @@ In a space of many dimensions a few items are close to almost everything: hubs, 
 queries, while many others are never found. Between two kinds of items (images and their captions) the effect is
 stronger than within one.
 
-Contents
-    k_occurrence, hubness   how often each gallery item is among the first k answers; how uneven these counts are
-    csls_offsets            how close a gallery item is to queries in general (Conneau, 2018)
-    lift                    extra coordinates with which any index searches by cosine minus the offset
-
 The offsets are measured against a `bank` of queries. Use training queries: a search engine does not know which queries
 are coming.
 

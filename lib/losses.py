@@ -1,11 +1,5 @@
 """Losses that shape an embedding, for torch.
 
-Contents
-    contrastive, triplet       pairs and triples, by a margin; growing_margin; mine chooses the triples of a batch
-    info_nce, sigmoid_loss     a batch of matching rows: each finds its key, or every pair is classified on its own
-    supcon, proxy_anchor       a batch with classes: rows find those of their class, or a learned proxy of it
-    dice, nested_loss          masks; one loss for the first 8, 16, ... coordinates together (Matryoshka)
-
 Every loss is a scalar, a mean over pairs, triples, rows or masks. Distances are Euclidean, d(a, b) = |a - b|, with
 gradient 0 where the distance is 0, so that two equal rows do not give NaN. cos(a, b) is the cosine of two rows.
 

@@ -2,10 +2,6 @@
 
 Masks show what an embedding responds to: hide the background, or put the product on another one, and compare.
 
-Contents
-    without_background, without_product, on_background_of    new images
-    background_share    how much of the similarity of images comes from their backgrounds alone
-
 Images are uint8 (n, h, w, 3), masks (n, h, w), nonzero on the product. Needs numpy and opencv (cv2). Copy this file
 alone.
 """

@@ -1,10 +1,5 @@
 """How good is a ranking? Measures for retrieval, one value a query.
 
-What is in it
-    one value a query   average_precision_at_k, precision_at_k, recall_at_k, hit_rate_at_k, reciprocal_rank, ndcg_at_k,
-                        what chance gives: chance_average_precision
-    one value an image  label_scores, threshold_by_f1; mask_iou
-
 Two arrays go in: ``relevance`` (q, k), best answer first, and ``n_relevant`` (q,), how many relevant items the whole
 gallery holds; relevance.py makes both from labels. A query without a relevant item has no value: it gets NaN and is
 left out of a mean; significance.py has means, intervals and tests over queries.

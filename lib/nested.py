@@ -4,12 +4,6 @@ A body embeds a photo; a head names its class from the first 8, 16, ... coordina
 classifier for each size (MRL) or one for all (MRL-E), and the losses of all sizes are added up (Kusupati et al.,
 Matryoshka Representation Learning, 2022). With a single size this is ordinary training.
 
-Contents
-    train_nested, NestedSettings, Nested    train a body and a nested head; the numbers of a training
-    Streamed                    batches of photos read as they are needed, for more photos than fit in memory
-    class_scores, groups_at     the logits of each size; classes by their ancestors in a tree of classes
-    step_seconds                how long a step of several trainings takes, in turns
-
 Under torchrun, call `train_nested` inside `with training.processes():`. Needs numpy, pandas and torch.
 Copy with: losses.py, training.py
 """

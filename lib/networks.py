@@ -1,10 +1,5 @@
 """Small networks of the course, for torch.
 
-Contents
-    SmallNetwork, NestedResNet   embed photos: two convolutions and three linear maps; a small residual network
-    NestedHead, BoostHead        classifiers on the first 8, 16, ... coordinates; readers of attributes and of a name
-    UNet                         a value for every pixel, from the maps of a network
-
 Needs torch. Copy this file alone.
 """
 

@@ -1,10 +1,5 @@
 """Who is relevant? By equal labels, shared labels, the tree of classes, attributes and words, or the one right item.
 
-What is in it
-    by class      judge -> Judged(relevance, n_relevant), average_precision, same_class, count_relevant
-    by degrees    label_iou, hierarchy_similarity, label_similarity; most_similar_average_precision judges by them
-    by rank       match_ranks, the rank of the nearest right item by its embedding
-
 ``neighbours`` (q, k) holds gallery rows, best answer first, as every search of indexes.py returns them.
 
 Needs numpy. Copy with: metrics.py

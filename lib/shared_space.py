@@ -3,12 +3,6 @@
 An autoencoder compresses image embeddings into codes. A text tower maps a caption to a point among the codes. A search
 then takes one step: find the images whose codes are nearest to the point of the text.
 
-Contents
-    autoencoder, text_tower      image embedding -> code -> image embedding; captions as text -> points among the codes
-    train_model                  train either, by rmse, InBatchTriplet or InBatchSoftmax
-    encode, unknown_words        rows or texts through a model; the words of a text that a tower does not know
-    save_model, restore_model    Keras's own format (.keras): words and weights, no pickle
-
 Needs numpy, pandas and keras 3 on tensorflow; import torch or torchvision, if at all, before this file. Copy this file
 alone.
 """

@@ -1,9 +1,5 @@
 """Is a difference real? Intervals, paired tests and verdicts for values measured query by query.
 
-    mean_over_queries, bootstrap_interval, median_interval    means and intervals
-    paired_difference    a against b -> Effect(mean, low, high, p_value, n, margin)
-    holm, p_value_against, verdict    many claims, and the decision
-
 ``values`` is float (q,), one value a query, or (seeds, q): one row for each time the model was trained. A query without
 a value is NaN (under every seed), is left out of a mean, and is counted there. ``clusters`` (q,) names what each query
 belongs to (its photo, its class): the queries of a cluster are not independent, so clusters are resampled whole.

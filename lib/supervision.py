@@ -4,15 +4,13 @@
     Triplets    which of two images shares more labels with a third? The triplet loss
     Rotation    by how many quarter turns was the image turned? No label at all (Gidaris et al. 2018)
 
-`train_task` trains them all alike, so two embeddings differ only in the task and the weights they started from. To
-cache it: `cache.trained(None, task_key(*given), network, functools.partial(train_task, *given))`, given being task,
-network, photos, held_out and settings. `embed_photos` and `label_probabilities` use the trained network.
+`train_task` trains them all alike, so two embeddings differ only in the task and the weights they started from.
+`embed_photos` and `label_probabilities` use the trained network.
 
 Needs numpy, pandas and torch. Copy with: losses.py, training.py
 """
 
-import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -28,7 +26,6 @@ except ModuleNotFoundError:  # copied beside this file
     import training
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's photos, as in torchvision
-RECIPE = 2  # goes into the key; raise it with every change that alters the result of a training
 
 
 class Photos(NamedTuple):
@@ -238,26 +235,6 @@ def train_task(
         network, step, batches, optimiser, settings.epochs, validate=validate, monitor="validation_loss",
         patience=settings.patience, schedule=schedule, checkpoint=checkpoint, seed=settings.seed, progress=progress,
     )  # fmt: skip
-
-
-def task_key(task, network: Supervised, photos: Photos, held_out: Photos, settings: TaskSettings) -> dict:
-    """Everything the result of `train_task` depends on but the weights it starts from: a key for `cache.trained`.
-    >>> photos = Photos(np.zeros((8, 4, 4, 3), np.uint8), np.eye(8, 2, dtype=bool))
-    >>> task_key(Labels(2), Supervised(nn.Flatten(), 48, 2), photos, photos, TaskSettings())["task"]
-    {'name': 'Labels', 'n_labels': 2, 'augment': True}
-    """
-
-    def digest(array):
-        return hashlib.sha256(f"{array.dtype.str} {array.shape} ".encode() + array.tobytes()).hexdigest()
-
-    return {
-        "recipe": RECIPE,
-        "task": {"name": type(task).__name__, **vars(task)},
-        "settings": asdict(settings),
-        "fixed statistics": network.fixed_statistics,
-        "body": type(network.body).__name__,
-        "photos": [[digest(np.ascontiguousarray(array)) for array in part] for part in (photos, held_out)],
-    }
 
 
 def normalised(images: Tensor) -> Tensor:

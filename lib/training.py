@@ -1,8 +1,5 @@
 """One loop for every training of the course that uses torch: the caller passes network, step, batches and optimiser.
 
-    train, Batches, warm_up_cosine    the loop, arrays in memory as shuffled batches, a schedule
-    processes, rank_and_world         the processes that torchrun started
-
 Every epoch begins by seeding torch, numpy and random from (seed, epoch), so a killed run resumes to the same numbers;
 the caller's own generators are restored afterwards. Call `torch.manual_seed` before making the network. With the same
 machine and number of threads a CPU reproduces its numbers; a GPU may need `torch.use_deterministic_algorithms(True)`.

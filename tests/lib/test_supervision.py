@@ -1,7 +1,6 @@
 """The tasks and what a network learns from them; and that notebooks 04 and 05 train the same."""
 
 import copy
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ from torch import nn
 from torch.nn import functional
 from torchvision.transforms import v2
 
-from lib import cache, metrics, relevance, supervision
+from lib import metrics, relevance, supervision
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 
@@ -151,29 +150,6 @@ def test_fixed_statistics_stay_and_the_weights_learn():
     moving = network(3)
     supervision.train_task(supervision.Labels(3), moving, photos(), photos(seed=1), settings(epochs=1))
     assert not torch.equal(moving.body[1].running_mean, mean)
-
-
-def test_a_training_is_found_again_and_any_other_is_not(tmp_path):
-    how = settings(epochs=1)
-
-    def entries_after(task=None, some=None, how=how, seed=0):
-        task, some = task or supervision.Labels(3), some or photos()
-        given = task, network(task.n_outputs, seed), some, photos(seed=1), how
-        cache.trained(tmp_path, supervision.task_key(*given), given[1], partial(supervision.train_task, *given))
-        return len(list(tmp_path.iterdir()))
-
-    assert [entries_after(), entries_after()] == [1, 1]
-    others = photos()
-    others.label_sets[0] ^= True
-    changes = [
-        {"task": supervision.Labels(3, augment=False)},
-        {"task": triplets()},
-        {"task": triplets(margin=0.5)},
-        {"some": others},
-        {"how": settings(epochs=1, rate=0.02)},
-        {"seed": 1},
-    ]
-    assert [entries_after(**change) for change in changes] == [2, 3, 4, 5, 6, 7]
 
 
 def test_embedding_leaves_the_network_as_it_was_and_gives_body_or_head():

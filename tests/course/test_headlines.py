@@ -11,9 +11,9 @@ from course.publish import full_runs, headlines
 from course.runner import plan
 from lib.results import Claim, Measure
 
-SOURCES = tomllib.loads((ROOT / "data" / "headlines.toml").read_text(encoding="utf-8"))["source"]
-RUNS = full_runs.read_runs(ROOT / "docs" / "results")
-PHOTOS = full_runs.read_runs(ROOT / "docs" / "results", "photos")
+TOLD = tomllib.loads((ROOT / "data" / "headlines.toml").read_text(encoding="utf-8"))
+SOURCES, HEADLINES = TOLD["source"], TOLD["headline"]
+RUNS, PHOTOS, DRAWN = (full_runs.read_runs(ROOT / "docs" / "results", name) for name in ("full", "photos", "quick"))
 
 TOY = tomllib.loads("""
 title = "A toy"
@@ -41,7 +41,6 @@ asks = "Does it help?"
 theirs = "yes"
 notebook = "00_toy"
 claim = "boosting * helps"
-short = true
 
 [[claim]]
 asks = "Is it enough?"
@@ -59,7 +58,6 @@ notebook = "00_toy"
 claim = "boosting * helps"
 with = { backbone = "resnet" }
 needs = "weights"
-short = true
 """)
 
 
@@ -103,12 +101,49 @@ def test_a_cell_may_be_of_another_measure_and_a_row_may_leave_columns_empty():
     assert "| time |  | 8 |  |" in headlines.page([TOY], [toy_run()])
 
 
+EFFECT = "+12.5 points (+10.0 to +20.0), n = 40"
+HEADLINE = {
+    "source": 1, "asks": "boosting helps", "theirs": "by 30 %", "notebook": "00_toy", "turns": "with the labels",
+    "parts": [{"notebook": "00_toy", "claim": "boosting * helps", "label": "each:"}],
+}  # fmt: skip
+
+
+def in_short(*runs, drawn=(), headline=HEADLINE):
+    page = headlines.page([TOY], list(runs), headlines=[headline], drawn=list(drawn))
+    [row] = [line for line in page.splitlines() if line.startswith("| 1 |")]
+    return row
+
+
 @pytest.mark.parametrize("verdict", ["holds", "contradicted", "undecided"])
 def test_a_claim_has_its_verdict_and_effect_in_short_and_at_length(verdict):
-    page = headlines.page([TOY], [toy_run(verdict)])
-    effect = "+12.5 points (+10.0 to +20.0), n = 40"
-    assert f"| A toy | Does it help? | yes | {effect} | {verdict} |" in page
-    assert f"| Does it help? | yes | {verdict} | {effect} |" in page
+    row = in_short(toy_run(verdict), drawn=[toy_run("undecided")])
+    assert row == f"| 1 | A toy | boosting helps | by 30 % | {verdict} | each: {EFFECT} | undecided | with the labels |"
+    assert f"| Does it help? | yes | {verdict} | {EFFECT} |" in headlines.page([TOY], [toy_run(verdict)])
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "together"),
+    [
+        (["holds", "holds"], "holds"),
+        (["holds", "undecided"], "undecided"),
+        (["undecided", "contradicted", "holds"], "contradicted"),
+        (["holds", "not run"], "holds"),
+        (["not run", "not run"], "not run"),
+    ],
+)
+def test_a_headline_joins_all_claims_that_decide_it(verdicts, together):
+    claims = [
+        Claim("00_toy", f"boosting {i} helps", verdict, None if verdict == "not run" else 1.0)
+        for i, verdict in enumerate(verdicts)
+    ]
+    row = in_short(toy_run(claims=claims))
+    assert f"| by 30 % | {together} |" in row and row.count("each:") == len(verdicts) - verdicts.count("not run")
+
+
+def test_a_headline_that_was_not_run_says_why_and_how_to_run_it():
+    assert "| not run | Why: no finished full run of this notebook yet. To run it: `make full ONLY=00`. |" in in_short()
+    needy = in_short(headline={**HEADLINE, "needs": "weights"})
+    assert "| not run | Why: the weights are not here. To run it: `make full ONLY=09`. |" in needy
 
 
 @pytest.mark.parametrize(
@@ -228,10 +263,11 @@ def commands():
             yield from entry["command"].split(" && ")
 
 
+
+
 def test_the_committed_page_is_what_the_committed_runs_give():
-    assert (ROOT / "RESULTS.md").read_text(encoding="utf-8") == headlines.page(SOURCES, RUNS, PHOTOS), (
-        "run `make results`"
-    )
+    page = (ROOT / "RESULTS.md").read_text(encoding="utf-8")
+    assert page == headlines.page(SOURCES, RUNS, PHOTOS, HEADLINES, DRAWN), "run `make results`"
 
 
 def test_each_number_asked_for_is_in_the_run_that_is_kept():
@@ -246,6 +282,15 @@ def test_each_claim_asked_for_is_in_the_run_that_is_kept():
     claims = [claim for source in SOURCES for claim in source["claim"] if "claim" in claim and not claim.get("needs")]
     missing = [c["claim"] for c in claims if c["notebook"] in kept and headlines.find_claim(RUNS, c) is None]
     assert missing == []
+
+
+def test_the_headlines_are_the_fifteen_of_the_sources_and_name_claims_that_were_made():
+    assert [headline["source"] for headline in HEADLINES] == [1] * 4 + [2] * 6 + [3] * 3 + [4] + [5]
+    kept = {run["notebook"] for run in RUNS if not run["given"]}
+    for headline in HEADLINES:
+        parts = [part for part in headline["parts"] if part["notebook"] in kept]
+        found = [part for part in parts if headlines.find_claims(RUNS, part)]
+        assert found or not parts or "needs" in headline, headline["asks"]
 
 
 def test_look_ups_are_of_the_collections_of_the_full_profile():
@@ -263,8 +308,9 @@ def test_look_ups_are_of_the_collections_of_the_full_profile():
 
 
 def test_every_row_and_claim_that_needs_something_says_what():
-    for source in SOURCES:
-        named = {row["needs"] for table in source.get("table", []) for row in table["row"] if "needs" in row}
+    for number, source in enumerate(SOURCES, start=1):
+        named = {headline["needs"] for headline in HEADLINES if headline["source"] == number and "needs" in headline}
+        named |= {row["needs"] for table in source.get("table", []) for row in table["row"] if "needs" in row}
         named |= {claim["needs"] for claim in source["claim"] if "needs" in claim}
         assert named == source.get("needs", {}).keys(), source["title"]
         for claim in source["claim"]:
@@ -311,7 +357,7 @@ def test_parameters_that_a_look_up_asks_for_exist():
 def test_publish_keeps_finished_runs_and_writes_the_page(tmp_path):
     where = [tmp_path / "none"], tmp_path / "kept", ROOT / "data" / "headlines.toml", tmp_path / "page.md"
     assert headlines.command(*where, None, ROOT / "notebooks") == 0
-    assert (tmp_path / "page.md").read_text(encoding="utf-8") == headlines.page(SOURCES, [])
+    assert (tmp_path / "page.md").read_text(encoding="utf-8") == headlines.page(SOURCES, [], headlines=HEADLINES)
     (tmp_path / "kept").mkdir()
     (tmp_path / "kept" / "00_toy.json").write_text("{")
     with pytest.raises(UsageError, match=r"page\.md was not written: 00_toy\.json is not the file of a run"):

@@ -263,8 +263,6 @@ def commands():
             yield from entry["command"].split(" && ")
 
 
-
-
 def test_the_committed_page_is_what_the_committed_runs_give():
     page = (ROOT / "RESULTS.md").read_text(encoding="utf-8")
     assert page == headlines.page(SOURCES, RUNS, PHOTOS, HEADLINES, DRAWN), "run `make results`"

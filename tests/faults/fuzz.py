@@ -95,9 +95,7 @@ def of_rows(data):
     cache.embeddings(PLACE / "cache", key, lambda start, stop: np.ones((stop - start, 2)), n=2, progress=False)
 
 
-TARGETS = {
-    name.removeprefix("of_"): function for name, function in list(globals().items()) if name.startswith("of_")
-}
+TARGETS = {name.removeprefix("of_"): function for name, function in list(globals().items()) if name.startswith("of_")}
 
 
 def read(target, data):

@@ -295,7 +295,7 @@ def test_look_ups_are_of_the_collections_of_the_full_profile():
     profiles = plan.read_profiles(ROOT / "notebooks")
     n_checked = 0
     for needs, look_up in all_look_ups():
-        if needs or look_up["notebook"] not in profiles:
+        if needs or look_up["notebook"] not in profiles or " rows of " in look_up["data"]:  # timed on rows made for it
             continue
         full = profiles[look_up["notebook"]]["full"]
         known = {value for item in full.values() for value in (item if isinstance(item, list) else [item])

@@ -12,6 +12,12 @@ if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 
+@pytest.fixture(autouse=True)
+def figures_as_where_nothing_is_set(monkeypatch):
+    """Libraries such as Streamlit set the backend of matplotlib for the whole process; kernels would inherit it."""
+    monkeypatch.delenv("MPLBACKEND", raising=False)
+
+
 @pytest.fixture(scope="session")
 def tiny_catalogue(tmp_path_factory):
     """Drawn once for all processes of a test run: `write` itself makes sure of that."""

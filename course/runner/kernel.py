@@ -128,6 +128,7 @@ def prepare(folder: str | Path, threads: int | None = None) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
         "TQDM_DISABLE": "1",
+        "MPLBACKEND": "module://matplotlib_inline.backend_inline",  # another one, Agg say, would show no figure
         "TF_CPP_MIN_LOG_LEVEL": "3",
     }
     if threads:

@@ -68,6 +68,11 @@ def test_the_exit_status_of_a_kernel_says_how_it_died(status, words):
     assert "the kernel died" in kernel.how_it_died(status)
 
 
+def test_figures_are_shown_whatever_backend_the_user_has_set(tmp_path, monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    assert kernel.prepare(tmp_path)["MPLBACKEND"] == "module://matplotlib_inline.backend_inline"
+
+
 def test_waiting_threads_soon_sleep_unless_the_user_wants_it_otherwise(tmp_path, monkeypatch):
     for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
         monkeypatch.delenv(name, raising=False)

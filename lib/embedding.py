@@ -41,7 +41,7 @@ def let_waiting_threads_sleep():
     if sys.platform != "linux" or _PARKED:
         return bool(_PARKED)
     with open("/proc/self/maps") as maps:
-        loaded = {line.split()[-1] for line in maps if "libgomp" in line}
+        loaded = {line.split(maxsplit=5)[5].strip() for line in maps if "libgomp" in line}  # a path may have spaces
     if len(loaded) != 1:  # torch without it, or two of them: the one that torch uses is not known
         return False
     openmp, started = ctypes.CDLL(loaded.pop()), threading.Event()

@@ -54,9 +54,9 @@ record, but cannot be repeated with the present code.
 
 
 IN_SHORT = """
-A row joins all claims of the notebooks that decide it: it holds where all hold, and is contradicted where one is. The
-margins were fixed before the runs; the claims of one notebook are corrected together (Holm). "Drawn images" is the
-verdict of the same claims on the catalogue that `make course` draws.
+A row joins all claims of the notebooks that decide it: it holds where all hold, and is contradicted where one is;
+claims that were not run are left out. The margins were fixed before the runs; the claims of one notebook are corrected
+together (Holm). "Drawn images" is the verdict of the same claims on the catalogue that `make course` draws.
 """
 
 # ---- looking up ----------------------------------------------------------------------------------------------------

@@ -34,24 +34,7 @@ OPENING = """\
 # What a quick run gives: the verdict of each claim, and for each value a band that leaves out 0 and chance.
 # Written by `python -m course expect` after `python -m course run`; read the changes before you commit them.
 """
-UNITS_OF_MACHINES = {
-    "times",
-    "s",
-    "ms",
-    "µs",
-    "us",
-    "ns",
-    "min",
-    "h",
-    "bytes",
-    "B",
-    "KB",
-    "MB",
-    "GB",
-    "KiB",
-    "MiB",
-    "GiB",
-}
+UNITS_OF_MACHINES = {*"times s ms µs us ns min h bytes B KB MB GB KiB MiB GiB".split()}
 VERDICTS = ("holds", "contradicted", "undecided", "not run")
 EITHER = "either"
 OF_MACHINE = "of the machine"

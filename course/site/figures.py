@@ -17,7 +17,7 @@ from course.files import write_text
 from course.runner import kernel
 from course.runner.environment import draw, drawn_collections, environment
 from course.runner.plan import Notebook, plan, read_profiles
-from course.site.front import slug
+from course.site.front import shown, slug
 
 __all__ = ["command", "shown_twice", "write_figures"]
 
@@ -42,24 +42,19 @@ def write_figures(notebook, folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     for old in [*folder.glob("*.png"), *folder.glob("*.svg"), *folder.glob("*.jpg")]:
         old.unlink()
-    written, heading, number = [], "", 0
-    for cell in notebook.cells:
-        if cell.cell_type == "markdown":
-            titles = re.findall(r"^#{1,4} +(.+?) *$", cell.source, re.M)
-            heading = titles[-1] if titles else heading
-        for output in cell.get("outputs", []):
-            data = output.get("data", {})
-            if not {"image/png", "image/jpeg", "image/svg+xml"} & data.keys():
-                continue
-            number += 1
-            stem = folder / f"{number:02d}-{slug(heading)[:50].strip('-') or 'figure'}"
-            for kind, suffix in (("image/png", ".png"), ("image/jpeg", ".jpg")):
-                if kind in data:
-                    written.append(stem.with_suffix(suffix))
-                    written[-1].write_bytes(b64decode("".join(data[kind])))
-            if "image/svg+xml" in data:
-                written.append(stem.with_suffix(".svg"))
-                write_text(written[-1], "".join(data["image/svg+xml"]))
+    written, number = [], 0
+    for heading, data in shown(notebook):
+        if not {"image/png", "image/jpeg", "image/svg+xml"} & data.keys():
+            continue
+        number += 1
+        stem = folder / f"{number:02d}-{slug(heading)[:50].strip('-') or 'figure'}"
+        for kind, suffix in (("image/png", ".png"), ("image/jpeg", ".jpg")):
+            if kind in data:
+                written.append(stem.with_suffix(suffix))
+                written[-1].write_bytes(b64decode("".join(data[kind])))
+        if "image/svg+xml" in data:
+            written.append(stem.with_suffix(".svg"))
+            write_text(written[-1], "".join(data["image/svg+xml"]))
     return written
 
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Figure", "figures_of", "front_page", "gallery_page", "slug"]
+__all__ = ["Figure", "figures_of", "front_page", "gallery_page", "shown", "slug"]
 
 KINDS = {"image/png": ".png", "image/jpeg": ".jpg"}
 
@@ -26,19 +26,24 @@ class Figure:
         return f"{self.notebook}-{self.number:02d}{self.suffix}"
 
 
-def figures_of(notebook, name: str) -> list[Figure]:
-    """The pictures among the outputs of an executed notebook, in order, numbered from 1."""
-    found, heading = [], ""
+def shown(notebook):
+    """What the cells of an executed notebook show, each with the heading that it stands under: (heading, data)."""
+    heading = ""
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             titles = re.findall(r"^#{1,4} +(.+?) *$", cell.source, re.M)
             heading = titles[-1] if titles else heading
-        for output in cell.get("outputs", []):
-            data = output.get("data", {})
-            kind = next((kind for kind in KINDS if kind in data), None)
-            if kind:
-                content = base64.b64decode("".join(data[kind]))
-                found.append(Figure(name, len(found) + 1, heading, content, KINDS[kind]))
+        yield from ((heading, output.get("data", {})) for output in cell.get("outputs", []))
+
+
+def figures_of(notebook, name: str) -> list[Figure]:
+    """The pictures among the outputs of an executed notebook, in order, numbered from 1."""
+    found = []
+    for heading, data in shown(notebook):
+        kind = next((kind for kind in KINDS if kind in data), None)
+        if kind:
+            content = base64.b64decode("".join(data[kind]))
+            found.append(Figure(name, len(found) + 1, heading, content, KINDS[kind]))
     return found
 
 

@@ -25,7 +25,8 @@ from pathlib import Path
 
 from course import UsageError, records
 from course.files import write_text
-from lib import significance
+from lib import results
+from lib.findings import is_of_machine
 from lib.results import Claim, Measure
 
 __all__ = ["band_of", "command", "deviations", "expect", "expect_command", "to_toml"]
@@ -34,7 +35,6 @@ OPENING = """\
 # What a quick run gives: the verdict of each claim, and for each value a band that leaves out 0 and chance.
 # Written by `python -m course expect` after `python -m course run`; read the changes before you commit them.
 """
-UNITS_OF_MACHINES = {*"times s ms µs us ns min h bytes B KB MB GB KiB MiB GiB".split()}
 VERDICTS = ("holds", "contradicted", "undecided", "not run")
 EITHER = "either"
 OF_MACHINE = "of the machine"
@@ -98,12 +98,6 @@ def chance_level(measure: Measure, measures: list[Measure]) -> float | None:
     return None
 
 
-def _is_of_machine(row):
-    """Whether a measure or claim is on a time, a ratio of times or a size: "ms", "ms an image", "images/s", "times"."""
-    units = re.split(r"[\s/]+", str(row.unit))
-    return not UNITS_OF_MACHINES.isdisjoint(units) or getattr(row, "name", "").startswith("time ")
-
-
 # ---- what to expect ------------------------------------------------------------------------------------------------
 
 
@@ -126,14 +120,14 @@ def expect(measures: list[Measure], claims: list[Claim], known: dict | None = No
 
 
 def _to_expect(claim):
-    return OF_MACHINE if _is_of_machine(claim) and claim.verdict != "not run" else claim.verdict
+    return OF_MACHINE if is_of_machine(claim) and claim.verdict != "not run" else claim.verdict
 
 
 def _entry(measure, measures, recorded):
     """One measure in the file; the recorded one where it still fits."""
     entry = {"name": measure.name, **measure.more, "data": measure.data, "definition": measure.definition}
     entry = {key: item for key, item in entry.items() if item is not None}
-    if _is_of_machine(measure):
+    if is_of_machine(measure):
         return entry
     chance = chance_level(measure, measures)
     drawn = band_of(measure, chance)
@@ -155,9 +149,9 @@ def _mark_doubtful(expected, claims, known):
     for notebook in sorted(run):
         of_notebook = [claim for claim in claims if claim.notebook == notebook and claim.verdict != "not run"]
         by_hand = known.get(notebook, {}).get("claims", {})
-        corrected = significance.holm([claim.p_value for claim in of_notebook])
+        corrected = results.corrected_p_values(of_notebook)
         for claim, p_value in zip(of_notebook, corrected, strict=True):
-            if _is_of_machine(claim):
+            if is_of_machine(claim):
                 continue
             if math.isnan(p_value) and by_hand.get(claim.text) == EITHER:
                 doubts.append((0.0, notebook, claim.text))
@@ -192,7 +186,7 @@ def _too_many_either(expected):
 
 def _claims_that_differ(recorded, claims):
     verdicts = {claim.text: claim.verdict for claim in claims}
-    of_machine = {claim.text for claim in claims if _is_of_machine(claim)}
+    of_machine = {claim.text for claim in claims if is_of_machine(claim)}
     for text, verdict in recorded.items():
         if text not in verdicts:
             yield f"the claim {text!r} was not made"
@@ -215,7 +209,7 @@ def _measures_that_differ(entries, measures, notebook):
         measure = found.get(identity)
         if measure is None:
             yield f"{_name(entry)} was not measured"
-        elif not _is_of_machine(measure):
+        elif not is_of_machine(measure):
             yield from (f"{_name(entry)} {fault}" for fault in _faults(entry, measure, chance_level(measure, measures)))
     for measure in measures:
         if measure.identity not in recorded:

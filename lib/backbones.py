@@ -410,5 +410,4 @@ class _Regions(nn.Module):
         features = heads.box_head(heads.box_roi_pool(maps, boxes, batch.image_sizes))  # (boxes, 1024)
         logits, _ = heads.box_predictor(features)
         scores = logits.softmax(1)[:, 1:].amax(1)  # column 0 is the background
-        best = scores.topk(min(self.n_boxes, len(scores))).indices
-        return features[best].mean(0, keepdim=True)
+        return features[scores.topk(min(self.n_boxes, len(scores))).indices].mean(0, keepdim=True)

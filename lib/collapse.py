@@ -68,8 +68,7 @@ def pair_distances(embeddings, labels, n_pairs=20_000, seed=0):
     same = np.linalg.norm(rows[anchors] - rows[positives], axis=1)
     rng, (order, start, size) = np.random.default_rng([seed, 1]), _by_class(labels)
     a = rng.integers(len(labels), size=n_pairs)
-    b = _strangers(order, start[labels[a]], size[labels[a]], rng)
-    return same, np.linalg.norm(rows[a] - rows[b], axis=1)
+    return same, np.linalg.norm(rows[a] - rows[_strangers(order, start[labels[a]], size[labels[a]], rng)], axis=1)
 
 
 def separation(embeddings, labels, n_pairs=20_000, seed=0):
@@ -103,8 +102,7 @@ def active_share(embeddings, labels, margin, n_pairs=20_000, seed=0):
     rows, labels = _rows_and_labels(embeddings, labels)
     anchors, positives, negatives = _drawn_triples(labels, n_pairs, np.random.default_rng(seed))
     near = np.linalg.norm(rows[anchors] - rows[positives], axis=1)
-    far = np.linalg.norm(rows[anchors] - rows[negatives], axis=1)
-    return (near + margin > far).mean()
+    return (near + margin > np.linalg.norm(rows[anchors] - rows[negatives], axis=1)).mean()
 
 
 def signals(embeddings, labels, margin, n_pairs=20_000, seed=0):

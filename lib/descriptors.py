@@ -54,8 +54,7 @@ def colour_histogram(images, bins=(12, 3, 3), square_root=False):
     def bin_of(pixels):  # (m, h, w, 3) -> (m, h, w)
         m, h, w, _ = pixels.shape
         hsv = cv2.cvtColor(pixels.reshape(m * h, w, 3).astype(np.float32) / 255, cv2.COLOR_RGB2HSV)
-        bins_of_pixel = (hsv / width + EDGE).astype(np.intp)
-        return (np.minimum(bins_of_pixel, highest) @ place).reshape(m, h, w)
+        return (np.minimum((hsv / width + EDGE).astype(np.intp), highest) @ place).reshape(m, h, w)
 
     return _histograms(images, bin_of, int(np.prod(bins)), square_root)
 

@@ -6,6 +6,7 @@ results.py notes them while a notebook runs. Needs the standard library alone. C
 import html
 import math
 import numbers
+import re
 import textwrap
 from dataclasses import asdict, dataclass, field
 
@@ -14,6 +15,7 @@ RELATIONS = ("above", "below", "within")
 MEASURE_COLUMNS = ["notebook", "name", "value", "low", "high", "unit", "n", "data", "definition"]
 CLAIM_COLUMNS = ["notebook", "text", "verdict", "value", "low", "high", "p_value", "relation", "margin", "n", "unit"]
 CLAIM_COLUMNS += ["source", "evidence"]
+UNITS_OF_MACHINES = {*"times s ms µs us ns min h bytes B KB MB GB KiB MiB GiB".split()}
 _MARGINS = {"above": "one number", "below": "one number", "within": "a pair (low, high)", None: "None"}
 
 
@@ -216,6 +218,12 @@ def number(value, what):
     if isinstance(plain, bool) or not isinstance(plain, numbers.Real) or not math.isfinite(plain):
         raise ValueError(f"{what} must be a finite number, got {value!r}")
     return int(plain) if isinstance(plain, numbers.Integral) else float(plain)
+
+
+def is_of_machine(row: Measure | Claim) -> bool:
+    """Whether a row is on a time, a ratio of times or a size: "ms", "ms an image", "images/s", "times"."""
+    is_timed = getattr(row, "name", "").startswith("time ")
+    return is_timed or not UNITS_OF_MACHINES.isdisjoint(re.split(r"[ /]+", f"{row.unit}"))
 
 
 def need_fields(entry, keys, what):

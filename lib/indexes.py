@@ -221,8 +221,7 @@ class KDTreeIndex(_ExactIndex):
         return np.asarray(self.library_index.data, dtype="<f4")  # they were float32 before the tree took them
 
     def _restored(self, payload, header):
-        rows = payload.view("<f4").reshape(-1, header["n_columns"])
-        return KDTree(rows, leaf_size=self.settings["leaf_size"])
+        return KDTree(payload.view("<f4").reshape(-1, header["n_columns"]), leaf_size=self.settings["leaf_size"])
 
     def _among(self, queries, k, n_asked):
         distances, candidates = self._index.query(queries, n_asked)  # float64, pair by pair

@@ -225,8 +225,7 @@ def dice(logits: torch.Tensor, targets: torch.Tensor, smooth: float = 1.0) -> to
         raise ValueError(f"smooth must be at least 0, got {smooth}")
     probability, truth = torch.sigmoid(logits.float()), targets.float()
     overlap = (probability * truth).sum((-2, -1))
-    areas = probability.sum((-2, -1)) + truth.sum((-2, -1))
-    return (1 - (2 * overlap + smooth) / (areas + smooth)).mean()
+    return (1 - (2 * overlap + smooth) / (probability.sum((-2, -1)) + truth.sum((-2, -1)) + smooth)).mean()
 
 
 def nested_loss(

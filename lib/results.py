@@ -9,8 +9,9 @@ call writes the notebook's one JSON file anew, in one step. `read` gives a file 
 Without that variable the folder is `reports`, beside the nearest `notebooks` folder around the working directory.
 
 Verdicts. A claim is "holds", "contradicted" or "undecided" by its two-sided p-value against its margin, corrected
-(Holm) for all claims of the notebook that have one, at 0.05; so the closing table is final. An exact number (a count,
-an identity) is decided as it stands. "not run" says that the data or the weights were not here.
+(Holm) for all claims of the notebook that have one, at 0.05; so the closing table is final. Claims on times and sizes
+are corrected apart. An exact number (a count, an identity) is decided as it stands. "not run" says that the data or
+the weights were not here.
 
 Points. Under unit="points" what comes in, margins too, are shares (0.03); what is stored and shown is points (3.0).
 
@@ -226,21 +227,28 @@ def _claim_of(text, effect, relation, margin, unit):
         if np.abs(margin).max() > 1:
             raise ValueError(f"claim {text!r}: a margin in points is given as a share, such as 0.03; got {margin}")
         margin = tuple(np.multiply(100, margin).tolist()) if relation == "within" else 100 * margin
-    n = effect.n if isinstance(effect, significance.Effect) else None
-    return Claim("", text, "undecided", value, low, high, p_value, relation, margin, n, unit)
+    return Claim("", text, "undecided", value, low, high, p_value, relation, margin, getattr(effect, "n", None), unit)
 
 
 def _decided(claims):
     """The claims with their verdicts, the p-values corrected for one another."""
-    corrected = significance.holm([each.p_value for each in claims])
     decided = []
-    for each, p_value in zip(claims, corrected, strict=True):
+    for each, p_value in zip(claims, corrected_p_values(claims), strict=True):
         if each.value is not None:
             effect = each.value if each.p_value is None else (each.value, each.low, each.high)
-            said = significance.verdict(effect, p_value=p_value, **{each.relation: each.margin})
-            each = replace(each, verdict=said)
+            asked = {each.relation: each.margin}
+            each = replace(each, verdict=significance.verdict(effect, p_value=p_value, **asked))
         decided.append(each)
     return decided
+
+
+def corrected_p_values(claims):
+    """Holm's for the claims on quality and those on times and sizes apart: a slow machine moves no other verdict."""
+    of_machine = np.array([findings.is_of_machine(each) for each in claims], dtype=bool)
+    corrected = np.full(len(claims), np.nan)
+    for family in (of_machine, ~of_machine):
+        corrected[family] = significance.holm([claims[i].p_value for i in np.flatnonzero(family)])
+    return corrected
 
 
 def _put(entries, entry):
@@ -282,8 +290,7 @@ def _how_many(a, b, clusters, n):
 
 def _in_points(value, low, high, name):
     if abs(value) > 1:
-        wanted = "a share between -1 and 1"
-        raise ValueError(f"{name!r} in points must come as {wanted}, got {value:g}; or give another unit")
+        raise ValueError(f"{name!r} in points must be a share between -1 and 1, got {value:g}; or give another unit")
     return tuple(None if number is None else 100 * number for number in (value, low, high))
 
 

@@ -73,8 +73,7 @@ def bootstrap_interval(values, clusters=None, level=0.95, seed=0, n_resamples=50
     >>> bootstrap_interval([0.5, 0.5, 0.5])
     (0.5, 0.5)
     """
-    values = _values(values, "values")
-    return _interval(_sample([values], clusters), level, seed, n_resamples)
+    return _interval(_sample([_values(values, "values")], clusters), level, seed, n_resamples)
 
 
 def median_interval(values, clusters=None, level=0.95, seed=0, n_resamples=2000):

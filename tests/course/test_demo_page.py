@@ -111,10 +111,19 @@ def settled(page):
 
 
 def click(page, script):
-    """Press the mouse in the middle of an element."""
+    """Press the mouse in the middle of an element, once it stands still: what opens above it pushes it down."""
     page.wait(f"!!({script})")
-    page.evaluate(f"{script}.scrollIntoView({{block: 'center'}})")
-    x, y = page.evaluate(f"(e => [e.x + e.width / 2, e.y + e.height / 2])({script}.getBoundingClientRect())")
+    middle, before, end = f"(e => [e.x + e.width / 2, e.y + e.height / 2])({script}.getBoundingClientRect())", None, 60
+    for _ in range(end * 5):
+        page.evaluate(f"{script}.scrollIntoView({{block: 'center', behavior: 'instant'}})")
+        x, y = page.evaluate(middle)
+        is_hit = page.evaluate(f"(e => e.contains(document.elementFromPoint({x}, {y})))({script})")
+        if before == (x, y) and is_hit:
+            break
+        before = x, y
+        time.sleep(0.2)
+    else:
+        raise TimeoutError(f"after {end} s it moves still or lies under something: {script}")
     for kind in ("mousePressed", "mouseReleased"):
         page.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 

@@ -340,7 +340,7 @@ def test_points_come_as_shares_and_their_margins_too():
     assert row["value"] == pytest.approx(1.0) and row["margin"] == pytest.approx((-3, 3)) and row["verdict"] == "holds"
     with pytest.raises(ValueError, match=r"a margin in points is given as a share, such as 0\.03"):
         results.claim("within 3 points", (0.01, 0.005, 0.015), within=3, unit="points")
-    with pytest.raises(ValueError, match="must come as a share"):
+    with pytest.raises(ValueError, match="must be a share"):
         results.compare([12.0, 13.0], [1.0, 2.0])
 
 
@@ -354,6 +354,21 @@ def test_each_further_claim_makes_the_verdicts_of_all_stricter():
     assert noted()[1]["verdict"].tolist() == ["undecided", "undecided", "holds", "not run"]
     results.claim("second", None)
     assert noted()[1]["verdict"].tolist() == ["holds", "not run", "holds", "not run"]
+
+
+def test_claims_on_times_and_sizes_make_no_other_verdict_stricter():
+    results.begin("10_indexes")
+    found = results.claim("a finds more than b", (0.02, 0.001, 0.039), above=0)
+    assert found.verdict == "holds"
+    timed = [results.claim(f"{i} is faster", (1.3, 0.8, 1.8), above=1, unit="times") for i in range(9)]
+    timed += [results.claim("a embeds in less", (-3.0, -5.8, -0.2), below=0, unit="ms an image")]
+    timed += [results.claim("b embeds in more", (0.1, -5.8, 6.0), above=0, unit="ms an image")]
+    claims = noted()[1].set_index("text")["verdict"]
+    assert claims["a finds more than b"] == "holds"
+    assert timed[-2].p_value < 0.05 and claims["a embeds in less"] == "undecided"  # corrected for the other ten
+    corrected = results.corrected_p_values([found, *timed])
+    assert corrected[0] == found.p_value and corrected[-2] > timed[-2].p_value
+    assert results.corrected_p_values([]).shape == (0,)
 
 
 def test_a_claim_takes_an_effect_whose_p_value_is_against_another_margin():

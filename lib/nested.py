@@ -51,7 +51,7 @@ class Nested(nn.Module):
 
 def train_nested(
     model: nn.Module, batches: Iterable, settings: NestedSettings, *, weights: Sequence[float] | None = None,
-    validate: Callable | None = None, checkpoint=None, progress: bool = False,
+    validate: Callable | None = None, checkpoint=None, progress: bool | str = True,
 ) -> pd.DataFrame:  # fmt: skip
     """Train `model` (`Nested`) in place, and return the history (see training.train), one row an epoch.
 

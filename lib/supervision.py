@@ -199,7 +199,7 @@ def similar_and_different(label_sets: Tensor, n_similar: float = 0.1, n_differen
 
 def train_task(
     task, network: Supervised, photos: Photos, held_out: Photos, settings: TaskSettings, *,
-    checkpoint=None, progress: bool = False,
+    checkpoint=None, progress: bool | str = True,
 ) -> pd.DataFrame:  # fmt: skip
     """Train `network` in place for `task`, and return the history (see training.train), one row an epoch.
 

@@ -30,7 +30,7 @@ def train(
     model: nn.Module, step: Callable, batches: Iterable, optimiser: torch.optim.Optimizer, epochs: int, *,
     validate: Callable | None = None, monitor: str | None = None, better: str = "lower", patience: int | None = None,
     schedule: lr_scheduler.LRScheduler | None = None, schedule_each: str = "epoch", clip_norm: float | None = None,
-    precision: str = "float32", checkpoint: str | Path | None = None, seed: int = 0, progress: bool = True,
+    precision: str = "float32", checkpoint: str | Path | None = None, seed: int = 0, progress: bool | str = True,
 ) -> pd.DataFrame:  # fmt: skip
     """Train `model` in place until it has had `epochs` epochs, and return the history, one row an epoch.
 
@@ -45,7 +45,8 @@ def train(
     clip_norm   the largest norm of the gradient of all parameters together; a longer one is scaled down to it
     precision   "float32", or autocast to "bfloat16", or to "float16" (on a GPU only, with a scaled loss)
     checkpoint  a file rewritten whole after each epoch, from which training resumes: 2 epochs and 2 more equal 4
-    progress    a bar in a terminal or a notebook; a line an epoch where the output is a file or TQDM_DISABLE is set
+    progress    True: a bar in a terminal or a notebook, nothing where the output is a file or TQDM_DISABLE is set;
+                "lines": there, a line an epoch is printed
 
     Columns: epoch (from 1), loss and what `step` gave (means over batches), learning_rate (at the end of the epoch),
     "validation_<name>", seconds. `history.attrs` holds "best_epoch" (None without `monitor`) and "stopped_early". Under
@@ -60,13 +61,13 @@ def train(
     [1.0, 0.25, 0.0625, 0.015625, 0.00390625]
     """
     device = next(model.parameters()).device
-    _check(epochs, monitor, better, patience, schedule, schedule_each, precision, device, validate)
+    _check(epochs, monitor, better, patience, schedule, schedule_each, precision, progress, device, validate)
     rank, world = rank_and_world()
     run = _Run(model, optimiser, schedule, device, precision, seed)
     if checkpoint is not None:
         run.resume(Path(checkpoint))
     trained = nn.parallel.DistributedDataParallel(model) if world > 1 else model
-    display = _Display(epochs, len(run.rows), progress and rank == 0)
+    display = _Display(epochs, len(run.rows), rank == 0 and progress)
     with _own_random_numbers(device):
         while len(run.rows) < epochs and not run.stopped_early:
             started = time.perf_counter()
@@ -324,20 +325,18 @@ class _Means:
 
 
 class _Display:
-    """A bar over the batches of all epochs in a terminal or a notebook, else a line an epoch."""
+    """A bar over the batches of all epochs in a terminal or a notebook, else nothing or a line an epoch."""
 
     def __init__(self, epochs, done, progress):
         self.epochs, self.done, self.bar = epochs, done, None
         watched = sys.stderr.isatty() or "ipykernel" in sys.modules  # in a terminal or a notebook
-        self.shown = (
-            progress and watched and os.environ.get("TQDM_DISABLE", "0") in ("", "0")
-        )  # notebook bars ignore it
-        self.lines = progress and not self.shown
+        watched = watched and os.environ.get("TQDM_DISABLE", "0") in ("", "0")  # which notebook bars ignore
+        self.shown, self.lines = progress and watched, progress == "lines" and not watched
 
     def batches(self, batches):
         if self.shown and self.bar is None and hasattr(batches, "__len__"):
             total, initial = self.epochs * len(batches), self.done * len(batches)
-            self.bar = tqdm(total=total, initial=initial, desc="training", unit="batch")
+            self.bar = tqdm(total=total, initial=initial, desc="training", unit="batch", leave=False)
         for batch in batches:
             yield batch
             if self.bar is not None:
@@ -355,12 +354,12 @@ class _Display:
             self.bar.close()
 
 
-def _check(epochs, monitor, better, patience, schedule, schedule_each, precision, device, validate):
+def _check(epochs, monitor, better, patience, schedule, schedule_each, precision, progress, device, validate):
     if epochs < 1:
         raise ValueError(f"epochs must be at least 1, got {epochs}")
     for name, value, allowed in (
         ("better", better, ("lower", "higher")), ("schedule_each", schedule_each, ("epoch", "batch")),
-        ("precision", precision, ("float32", "bfloat16", "float16")),
+        ("precision", precision, ("float32", "bfloat16", "float16")), ("progress", progress, (True, False, "lines")),
     ):  # fmt: skip
         if value not in allowed:
             raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 from torch.optim import lr_scheduler
+from tqdm import tqdm
 
 from lib import training
 
@@ -410,6 +411,7 @@ def test_a_monitored_number_that_is_nan_is_refused():
         ({"patience": 3}, "have a monitor, got 3 and monitor None"),
         ({"patience": 0, "monitor": "loss"}, "at least 1"),
         ({"precision": "half"}, "got 'half'"),
+        ({"progress": "line"}, "progress must be one of True, False, 'lines', got 'line'"),
         ({"precision": "float16"}, "on a CPU, got 'float16'"),
         ({"monitor": "validation_loss"}, "needs a validate function"),
         ({"monitor": "accuracy"}, r"must be a column of the history \(epoch, loss, .*\), got 'accuracy'"),
@@ -453,22 +455,57 @@ def test_checkpoints_that_do_not_belong_are_refused_by_name(tmp_path):
 # ------------------------------------------------------------------------------------------------------------- progress
 
 
-def test_where_nobody_watches_there_is_a_line_an_epoch(capsys):
+def in_a_notebook(monkeypatch):
+    """Pretend to be a notebook's kernel; the bar is the one made of text, whose output can be read here."""
+    monkeypatch.setitem(sys.modules, "ipykernel", training)
+    monkeypatch.setattr(training, "tqdm", tqdm)
+    monkeypatch.delenv("TQDM_DISABLE", raising=False)
+
+
+def in_a_terminal(monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.delenv("TQDM_DISABLE", raising=False)
+
+
+def in_a_file(monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: False, raising=False)
+    monkeypatch.delenv("TQDM_DISABLE", raising=False)
+
+
+def in_a_run_of_the_course(monkeypatch):
+    in_a_notebook(monkeypatch)
+    monkeypatch.setenv("TQDM_DISABLE", "1")
+
+
+@pytest.mark.parametrize("place", [in_a_file, in_a_run_of_the_course])
+def test_where_nobody_watches_nothing_is_printed(place, monkeypatch, capsys):
+    place(monkeypatch)
     train(2, progress=True)
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("place", [in_a_file, in_a_run_of_the_course])
+def test_where_nobody_watches_lines_can_be_had_one_an_epoch(place, monkeypatch, capsys):
+    place(monkeypatch)
+    train(2, progress="lines")
     printed = capsys.readouterr()
     assert [line[:11] for line in printed.out.splitlines()] == ["epoch 1/2: ", "epoch 2/2: "]
     assert "loss" in printed.out
     assert printed.err == ""
 
 
-def test_where_somebody_watches_there_is_a_bar(monkeypatch, capsys):
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    monkeypatch.delenv("TQDM_DISABLE", raising=False)
-    train(2, progress=True)
+@pytest.mark.parametrize("progress", [True, "lines"])
+@pytest.mark.parametrize("place", [in_a_terminal, in_a_notebook])
+def test_where_somebody_watches_there_is_a_bar_that_vanishes_at_the_end(place, progress, monkeypatch, capsys):
+    place(monkeypatch)
+    train(2, progress=progress)
     printed = capsys.readouterr()
     assert printed.out == ""
     assert "8/8" in printed.err
     assert "epoch 2: loss" in printed.err
+    assert "\n" not in printed.err
+    *_, wiped, left = printed.err.split("\r")
+    assert (wiped.strip(), left) == ("", "")
 
 
 def test_without_progress_nothing_is_printed(capsys):
@@ -533,7 +570,7 @@ with training.processes() as (rank, world):
     validate = lambda model: {"score": float(rank)}  # differs: the first process's must count
     history = training.train(
         model, lambda model, batch: functional.cross_entropy(model(batch[0]), batch[1]), batches, optimiser, 3,
-        validate=validate, checkpoint=sys.argv[1] + "/checkpoint.pt",
+        validate=validate, checkpoint=sys.argv[1] + "/checkpoint.pt", progress="lines",
     )
     with torch.no_grad():
         embeddings = training.embed_in_shards(lambda part: model(torch.from_numpy(part)).numpy(), rows[:7])

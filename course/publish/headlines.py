@@ -23,6 +23,7 @@ __all__ = ["command", "find_claim", "find_claims", "find_measure", "look_ups", "
 # of a look-up and of a column, what says how the number is shown
 SHOWN = {"title", "label", "scale", "digits", "unit", "notebook", "with"}
 NOT_RUN = "not run"
+WORST_FIRST = ("contradicted", "undecided", "holds")
 NO_RUN = "no finished full run of this notebook yet"
 NOT_NOTED = "the full run on record did not measure it"
 
@@ -187,18 +188,19 @@ def _in_short(headlines, sources, runs, drawn):
 def _together(runs, parts):
     """One verdict on several claims, and what each was decided on, its label first.
 
-    It holds where all hold and is contradicted where one is; claims that were not run are left out of it.
+    It holds where all hold and is contradicted where one is; claims that were not run are left out of it. Of a part
+    that stands for several claims the number of the weakest is shown.
     """
-    verdicts, numbers = [], []
+    verdicts, numbers = set(), []
     for part in parts:
-        for claim in find_claims(runs, part):
-            verdicts.append(claim.verdict)
-            if claim.verdict != NOT_RUN:
-                numbers.append(" ".join(filter(None, (part.get("label"), wording.decided(claim)))))
-    for verdict in ("contradicted", "undecided", "holds"):
-        if verdict in verdicts:
-            return verdict, numbers
-    return NOT_RUN, numbers
+        found = [claim for claim in find_claims(runs, part) if claim.verdict != NOT_RUN]
+        verdicts.update(claim.verdict for claim in found)
+        if found:
+            weakest = min(found, key=lambda claim: (WORST_FIRST.index(claim.verdict), -(claim.p_value or 0)))
+            of = f"the weakest of {len(found)}:" if len(found) > 1 else None
+            decided = wording.decided(weakest).partition("; ")[0]
+            numbers.append(" ".join(filter(None, (part.get("label"), of, decided))))
+    return next((verdict for verdict in WORST_FIRST if verdict in verdicts), NOT_RUN), numbers
 
 
 def _ours(runs, claim):

@@ -137,7 +137,19 @@ def test_a_headline_joins_all_claims_that_decide_it(verdicts, together):
         for i, verdict in enumerate(verdicts)
     ]
     row = in_short(toy_run(claims=claims))
-    assert f"| by 30 % | {together} |" in row and row.count("each:") == len(verdicts) - verdicts.count("not run")
+    n = len(verdicts) - verdicts.count("not run")
+    assert f"| by 30 % | {together} |" in row and (f"each: the weakest of {n}:" in row) == (n > 1)
+
+
+def test_of_several_claims_a_headline_shows_the_weakest_number_without_its_evidence():
+    asked = {"relation": "above", "margin": 0.0, "evidence": "a note"}
+    claims = [
+        Claim("00_toy", f"boosting {i} helps", "holds", i, i - 0.5, i + 0.5, p, **asked)
+        for i, p in ((2, 0.001), (1, 0.04), (3, 0.002))
+    ]
+    assert "| holds | each: the weakest of 3: +1.00 (+0.50 to +1.50) |" in in_short(toy_run(claims=claims))
+    worse = Claim("00_toy", "boosting 4 helps", "contradicted", -4, -4.5, -3.5, 1e-9, **asked)
+    assert "each: the weakest of 4: −4.00 (−4.50 to −3.50) |" in in_short(toy_run(claims=[*claims, worse]))
 
 
 def test_a_headline_that_was_not_run_says_why_and_how_to_run_it():

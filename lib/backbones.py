@@ -4,6 +4,7 @@ The embedding is the input of the network's classifier, or the output of any nam
     efficientnet_lite0, efficientnet_lite2   weights from packages of the package index, so no download is needed
     timm:NAME                                any network of timm, with its own preprocessing: "timm:resnet18.a1_in1k"
     resnet50, vit_b_16, ...                  torchvision's (`names()` lists them)
+    vgg16_features                           the 13 convolutions of VGG-16 alone, the last map averaged
     fasterrcnn_resnet50_fpn, ...             torchvision's detectors, for features of regions
 
 Weights "default" are looked for as `<name>.pth` or `<name>.safetensors` ("timm_NAME.pth" for "timm:NAME") in the
@@ -43,6 +44,8 @@ embed = embedding.embed
 POOLINGS = ("average", "max", "gem", "class_token")
 GEM_POWER = 3.0  # where Radenovic et al. (2018) start; 1 would be the average, infinity the maximum
 AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")  # second classifiers of googlenet and inception_v3, for training only
+VGG = "vgg16_features"
+VGG_DIGEST = "d97dca2fa7ce90e70f58f725b273967ddf9af01773a2b5a1fe0911bd55f93a1a"  # SHA-256 of vgg16_features.pth
 OF_TIMM = {"efficientnet_lite0": "tf_efficientnet_lite0", "efficientnet_lite2": "tf_efficientnet_lite2"}
 
 
@@ -124,7 +127,7 @@ def names():
     True
     """
     detectors = models.list_models(module=models.detection, include="fasterrcnn_*")
-    return [*OF_TIMM, *models.list_models(module=models), *detectors]
+    return [*OF_TIMM, *models.list_models(module=models), VGG, *detectors]
 
 
 def layer_names(name):
@@ -170,8 +173,7 @@ def _classifier_of_timm(name, asked, image_size, seed, options):
         )
     path = _choose_of_timm(name, asked, trained)
     if path is not None:
-        state = checkpoints.read_state(path)
-        state = _in_names_of_timm(state, network, path, name)
+        state = _in_names_of_timm(checkpoints.read_state(path), network, path, name)
         classifier = trained.get("classifier") or ()
         heads = (classifier,) if isinstance(classifier, str) else classifier
         checkpoints.fit(network, state, path, name, leave_out=[f"{head}." for head in heads])
@@ -242,7 +244,10 @@ def _headless(name, seed, untrained, **options):
         options = {"aux_logits": False, "init_weights": untrained, "transform_input": not untrained, **options}
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        network = models.get_model(name, weights=None, **options)
+        network = models.get_model(name.removesuffix("_features"), weights=None, **options)
+    if name == VGG:
+        network.avgpool, network.classifier = nn.AdaptiveAvgPool2d(1), nn.Identity()
+        return network, "classifier"
     linear = [layer for layer, module in network.named_modules() if isinstance(module, nn.Linear)]
     convolutions = [layer for layer, module in network.named_modules() if isinstance(module, nn.Conv2d)]
     classifier = (linear or convolutions)[-1]  # squeezenet classifies by a convolution, and pools after it
@@ -252,17 +257,19 @@ def _headless(name, seed, untrained, **options):
 
 def _choose(name, asked):
     """torchvision's weights whose preprocessing holds, and the path of the file to load (None: untrained)."""
-    versions = models.get_model_weights(name)
+    versions = models.get_model_weights(name.removesuffix("_features"))
     first = next(iter(versions))
     if asked == "none":
         return first, None
+    path, looked_for = checkpoints.in_folders(name) if asked == "default" else (None, ())
+    if path and name == VGG and (found := checkpoints.sha256(path)) != VGG_DIGEST:
+        raise ValueError(f"{path} is not the file of this name: expected SHA-256 {VGG_DIGEST}, got {found}")
+    if path:
+        return first, path
     if asked == "default":
-        path, looked_for = checkpoints.in_folders(name)
-        if path:
-            return first, path
-        return versions.DEFAULT, checkpoints.downloaded(name, versions.DEFAULT.url, looked_for)
+        asked = "IMAGENET1K_FEATURES" if name == VGG else "DEFAULT"
     if asked in versions.__members__:
-        return versions[asked], checkpoints.downloaded(name, versions[asked].url)
+        return versions[asked], checkpoints.downloaded(name, versions[asked].url, looked_for)
     return first, checkpoints.file(name, asked, versions.__members__)
 
 
@@ -333,9 +340,8 @@ def _tracing(network):
 def _layers(network):
     """Names of all layers that are computed, those that have others in them included, in the order of their outputs."""
     nodes = get_graph_node_names(network, tracer_kwargs=_tracing(network), suppress_diff_warning=True)[1]
-    nodes = [node for node in nodes if node != nodes[0]]  # the first is the input
     position = {}
-    for i, node in enumerate(nodes):
+    for i, node in enumerate(nodes[1:]):  # the first is the input
         parts = node.split(".")
         for depth in range(len(parts), 0, -1):
             position[".".join(parts[:depth])] = (i, -depth)

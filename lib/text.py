@@ -157,9 +157,7 @@ class WordVectors:
         return self._vectors.vectors_ngrams[[ft_hash_bytes(n_gram) % self.n_buckets for n_gram in seen]].mean(axis=0)
 
     def _n_grams(self, word):
-        if self.kind == "word2vec":
-            return []
-        marked = f"<{word}>" if word else ""
+        marked = f"<{word}>" if word and self.kind == "fasttext" else ""
         return [marked[i : i + n] for n in range(3, 7) for i in range(len(marked) - n + 1)]
 
 
@@ -184,10 +182,8 @@ class Pooling:
     def fit(self, vectors, captions):
         words = [tokens(caption) for caption in _texts(captions)]
         self.vectors, self._common = vectors, None
-        self._counts, self._n_with = Counter(), Counter()
-        for some in words:
-            self._counts.update(some)
-            self._n_with.update(set(some))
+        self._counts = Counter(word for some in words for word in some)
+        self._n_with = Counter(word for some in words for word in set(some))
         self._n_captions, self._n_words = len(words), sum(self._counts.values())
         if self.how in ("tf-idf", "sif") and not self._n_words:
             raise ValueError(f"{len(words)} training captions without a word, allowed: one word at least")
@@ -274,20 +270,17 @@ class MissingEncoder(weights.MissingWeights):
 
 
 class SentenceEncoder:
-    """What `sentence_encoder` returns: `transform(captions)` -> float32 (n, d), rows of length 1."""
+    """What `sentence_encoder` returns: `transform(captions)` -> float32 (n, d), rows of length 1; `model` encodes."""
 
     def __init__(self, name, model, source):
-        self.name, self._model, self.source = name, model, str(source)
-        self.dimension = len(self._encode(["a"])[0])
+        self.name, self.model, self.source = name, model, str(source)
+        self.dimension = len(self.transform(["a"])[0])
 
     def transform(self, captions):
         captions = _texts(captions)
-        return self._encode(captions) if captions else np.zeros((0, self.dimension), np.float32)
-
-    def _encode(self, captions):
-        rows = self._model.encode(
-            captions, batch_size=64, show_progress_bar=False, convert_to_numpy=True, normalize_embeddings=True
-        )
+        if not captions:
+            return np.zeros((0, self.dimension), np.float32)
+        rows = self.model.encode(captions, batch_size=64, show_progress_bar=False, normalize_embeddings=True)
         return np.ascontiguousarray(rows, np.float32)
 
 
@@ -338,8 +331,7 @@ def _transformer(where, device):
         from sentence_transformers import SentenceTransformer
         from transformers.utils import logging
     except ImportError as error:
-        what = "sentence encoders need sentence-transformers, which is not installed"
-        raise ImportError(f"{what}: pip install sentence-transformers") from error
+        raise ImportError("sentence encoders need a package: pip install sentence-transformers") from error
     logging.disable_progress_bar()  # of the weights it reads, which a notebook would keep as an output
     return SentenceTransformer(str(where), device=device, model_kwargs={"use_safetensors": True})
 
@@ -374,8 +366,7 @@ def _texts(captions):
 def _enough(sentences, min_count):
     counts = Counter(word for words in sentences for word in words)
     if max(counts.values(), default=0) < min_count:
-        what = f"no word of which occurs min_count = {min_count} times"
-        raise ValueError(f"{len(sentences)} captions, {what}: nothing to learn from")
+        raise ValueError(f"no word of {len(sentences)} captions occurs min_count = {min_count} times")
     return sentences
 
 

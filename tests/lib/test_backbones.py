@@ -346,6 +346,73 @@ def test_real_weights_load_and_embed():
     assert np.isfinite(full).all() and cosine(full, half).mean() >= 0.999
 
 
+# --- the convolutions of VGG-16 alone
+
+
+@pytest.mark.slow
+def test_the_convolutions_of_vgg16_are_its_last_map_averaged_from_weights_with_a_classifier_or_without(tmp_path):
+    """As torchvision's network computes them."""
+    convolutions = {key: value for key, value in untrained_vgg().state_dict().items() if key.startswith("features.")}
+    assert len(convolutions) == 2 * 13
+    torch.save(convolutions | {"classifier.6.bias": torch.zeros(1000)}, tmp_path / "whole.pth")
+    torch.save({key: value.half() for key, value in convolutions.items()}, tmp_path / "convolutions.pth")
+    whole, half = (
+        backbones.load("vgg16_features", tmp_path / name, image_size=64, device="cpu")
+        for name in ("whole.pth", "convolutions.pth")
+    )
+    with torch.no_grad():
+        maps = untrained_vgg().features(whole.preprocess(IMAGES))  # (5, 512, 2, 2)
+    found = backbones.embed(whole, IMAGES, precision="float32")
+    assert found.shape == (5, 512) and whole.dimension == half.dimension == 512
+    np.testing.assert_allclose(found, maps.mean((2, 3)), rtol=1e-3, atol=1e-4 * maps.abs().max().item())
+    assert cosine(found, backbones.embed(half, IMAGES, precision="float32")).min() > 0.9999
+    assert whole.preprocess.mean == half.preprocess.mean == (0.485, 0.456, 0.406)
+    with pytest.raises(ValueError, match=r"does not fit vgg16_features:\n  1 missing: features\.28\.bias"):
+        torch.save({key: convolutions[key] for key in list(convolutions)[:-1]}, tmp_path / "short.pth")
+        backbones.load("vgg16_features", tmp_path / "short.pth", image_size=64)
+
+
+@functools.cache
+def untrained_vgg():
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return models.vgg16(weights=None).eval()
+
+
+def test_a_file_called_as_the_convolutions_of_vgg16_must_be_the_one_that_is_meant(tmp_path, no_connection, monkeypatch):
+    monkeypatch.setenv("RETRIEVAL_WEIGHTS", str(tmp_path))
+    torch.save({"features.0.bias": torch.zeros(64)}, tmp_path / "vgg16_features.pth")
+    found = weights.sha256(tmp_path / "vgg16_features.pth")
+    with pytest.raises(ValueError, match=rf"vgg16_features\.pth is not .* SHA-256 {backbones.VGG_DIGEST}, got {found}"):
+        backbones.load("vgg16_features")
+    (tmp_path / "vgg16_features.pth").unlink()
+    with pytest.raises(backbones.MissingWeights, match=r"vgg16_features-amdegroot-88682ab5\.pth"):
+        backbones.load("vgg16_features")
+
+
+def test_the_published_convolutions_of_vgg16_load_by_name_with_their_own_preprocessing(no_connection, monkeypatch):
+    """torchvision's file has another mean and standard deviation than its other weights; and a classifier of NaN."""
+    state = {key: value for key, value in untrained_vgg().state_dict().items() if key.startswith("features.")}
+    path = no_connection / "vgg16_features-amdegroot-88682ab5.pth"
+    path.parent.mkdir(parents=True)
+    torch.save(state | {"classifier.0.bias": torch.full((4096,), torch.nan)}, path)
+    monkeypatch.setattr(weights, "sha256", lambda path: "88682ab5" + "0" * 56)
+    backbone = backbones.load("vgg16_features", image_size=64, device="cpu")
+    assert backbone.source == str(path)
+    preset = models.VGG16_Weights.IMAGENET1K_FEATURES.transforms()
+    assert (backbone.preprocess.mean, backbone.preprocess.std) == (tuple(preset.mean), tuple(preset.std))
+    assert np.isfinite(backbones.embed(backbone, IMAGES[:1], precision="float32")).all()
+
+
+def test_the_real_convolutions_of_vgg16_load_by_name():
+    path = next((place / "vgg16_features.pth" for place in WEIGHTS if (place / "vgg16_features.pth").is_file()), None)
+    if path is None:
+        pytest.skip("no vgg16_features.pth in $RETRIEVAL_WEIGHTS")
+    backbone = backbones.load("vgg16_features", image_size=64)
+    assert backbone.source == str(path) and backbone.dimension == 512
+    assert np.isfinite(backbones.embed(backbone, IMAGES)).all()
+
+
 # --- regions
 
 

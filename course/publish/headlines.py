@@ -24,7 +24,7 @@ __all__ = ["command", "find_claim", "find_claims", "find_measure", "look_ups", "
 SHOWN = {"title", "label", "scale", "digits", "unit", "notebook", "with"}
 NOT_RUN = "not run"
 WORST_FIRST = ("contradicted", "undecided", "holds")
-NO_RUN = "no finished full run of this notebook yet"
+NO_RUN = "no finished full run of this {} yet"
 NOT_NOTED = "the full run on record did not measure it"
 
 HEAD = """\
@@ -278,9 +278,11 @@ def look_ups(table, row):
 
 def _needed(source, need, notebook, runs):
     """Why something was not run, and the command that runs it."""
-    entry = source["needs"][need] if need else {"command": f"make full ONLY={notebook[:2]}"}
+    is_benchmark = not notebook[:2].isdigit()
+    command = f"python benchmarks/{notebook}.py" if is_benchmark else f"make full ONLY={notebook[:2]}"
+    entry = source["needs"][need] if need else {"command": command}
     there = any(run["notebook"] == notebook for run in runs)
-    why = entry.get("why") or (NOT_NOTED if there else NO_RUN)
+    why = entry.get("why") or (NOT_NOTED if there else NO_RUN.format("benchmark" if is_benchmark else "notebook"))
     return f"Why: {why}. To run it: `{entry['command']}`."
 
 

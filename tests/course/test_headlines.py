@@ -221,6 +221,13 @@ def test_without_runs_everything_is_not_run():
     assert "None is finished yet" in page
 
 
+def test_a_benchmark_that_was_not_run_is_named_as_one():
+    look_up = TOY["table"][0]["look_up"] | {"notebook": "toy_sizes"}
+    page = headlines.page([TOY | {"table": [TOY["table"][0] | {"look_up": look_up}]}], [])
+    why = "Why: no finished full run of this benchmark yet. To run it: `python benchmarks/toy_sizes.py`."
+    assert f"Not run: HOG; time. {why}" in page
+
+
 def test_a_run_that_lacks_a_number_is_not_said_to_be_missing():
     page = headlines.page([TOY], [toy_run(measures=[])])
     assert "Not run: HOG; time. Why: the full run on record did not measure it." in page
@@ -349,8 +356,8 @@ def test_each_command_of_the_page_names_notebooks_and_parameters_that_exist(comm
     assert [notebook.problem for notebook in planned] == [None] * len(planned)
 
 
-def test_each_notebook_that_is_asked_for_exists_or_is_to_come():
-    names = {path.stem for path in plan.find(ROOT / "notebooks")}
+def test_each_notebook_or_benchmark_that_is_asked_for_exists():
+    names = {path.stem for path in [*plan.find(ROOT / "notebooks"), *(ROOT / "benchmarks").glob("*.py")]}
     assert {claim["notebook"] for source in SOURCES for claim in source["claim"]} <= names
     assert {look_up["notebook"] for _, look_up in all_look_ups()} <= names
 

@@ -8,6 +8,7 @@ Needs numpy, Pillow and tqdm. Copy this file alone.
 import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -71,9 +72,8 @@ def for_each(act, n, title, progress=True, rows_a_task=32):
                 failed[row] = str(error)
         return stop - start, failed
 
-    # With its output in a file, tqdm would write a line a step; its bar for notebooks does not read TQDM_DISABLE.
-    is_shown = progress and (sys.stderr.isatty() or "ipykernel" in sys.modules)
-    is_shown = is_shown and os.environ.get("TQDM_DISABLE", "0") in ("", "0")
+    is_shown = progress and os.environ.get("TQDM_DISABLE", "0") in ("", "0")  # the bar for notebooks does not read it
+    is_shown = is_shown and (sys.stderr.isatty() or "ipykernel" in sys.modules)  # in a file each step would be a line
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     pool, causes = ThreadPoolExecutor(min(threads, 16)), {}  # decoding and scaling release Python's lock
     try:
@@ -103,7 +103,7 @@ def checked_fit(fit):
 def _open(path, decode):
     """decode(image) of an opened and measured image; whatever is wrong with the file becomes one ValueError."""
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with Image.open(Path(path), formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise ValueError(f"expected at most {MAX_PIXELS:,} pixels, got {image.width} x {image.height}")
             return decode(image)

@@ -76,8 +76,7 @@ def train_nested(
         return losses.nested_loss(logits, classes, [weight / sum(each) for weight in each])
 
     n_steps, optimiser = len(batches), _optimiser(model, settings)
-    n_warm_up = n_steps if settings.epochs > 1 else 0
-    schedule = training.warm_up_cosine(optimiser, settings.epochs * n_steps, n_warm_up)
+    schedule = training.warm_up_cosine(optimiser, settings.epochs * n_steps, n_steps if settings.epochs > 1 else 0)
     return training.train(
         model, step, batches, optimiser, settings.epochs, validate=validate, schedule=schedule, schedule_each="batch",
         clip_norm=settings.clip_norm, checkpoint=checkpoint, seed=settings.seed, progress=progress,

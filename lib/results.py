@@ -1,8 +1,8 @@
 """What a notebook measured and claimed: computed, written down and shown in one call each.
 
 A notebook says who it is once (`begin`). Then `measure` notes a number, `compare` the paired difference of two
-methods, `claim` any other finding, and `say` shows a sentence; `show` ends the notebook with the tables of both. Each
-call writes the notebook's one JSON file anew, in one step. `read` gives a file back as `Measure` and `Claim`.
+methods, `claim` any other finding; `say` shows a sentence, `progress` how far a loop is; `show` ends the notebook with
+the tables of both. Each call writes the notebook's one JSON file anew. `read` gives it back as `Measure` and `Claim`.
 
     $RETRIEVAL_REPORTS/results/<profile>/<notebook>.json
 
@@ -15,7 +15,7 @@ the weights were not here.
 
 Points. Under unit="points" what comes in, margins too, are shares (0.03); what is stored and shown is points (3.0).
 
-Needs numpy; IPython to show in a notebook. Copy with: findings.py, significance.py
+Needs numpy and tqdm; IPython to show in a notebook. Copy with: findings.py, significance.py
 """
 
 import json
@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from tqdm.auto import tqdm
 
 try:
     from lib import findings, significance
@@ -84,6 +85,13 @@ def begin(notebook: str, profile: str = "quick", folder: str | Path | None = Non
 def say(text: str) -> None:
     """Show Markdown: in a notebook rendered, elsewhere printed."""
     _display({"text/markdown": text, "text/plain": text})
+
+
+def progress(loop, title):
+    """`loop` with a bar in a terminal or a notebook, which vanishes at the end; TQDM_DISABLE=1 turns it off."""
+    watched = sys.stderr.isatty() or "ipykernel" in sys.modules
+    shown = watched and os.environ.get("TQDM_DISABLE", "0") in ("", "0")  # which the bar for notebooks does not read
+    return tqdm(loop, desc=title, leave=False, disable=not shown)
 
 
 def measure(name, values, interval=None, n=None, data=None, definition=None, unit=None, clusters=None, **more):
@@ -194,8 +202,7 @@ def read(path: str | Path) -> Record:
 
 def _running(caller):
     if _current is None:
-        wanted = "say once which notebook this is, e.g. begin('00_metrics')"
-        raise RuntimeError(f"results.{caller}() before results.begin(): {wanted}")
+        raise RuntimeError(f"results.{caller}() before results.begin('00_metrics'), say, which names the notebook")
     return _current
 
 
@@ -303,9 +310,8 @@ def _made_with():
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "gpu": _gpu(),
     }
-    loaded = {package for name, package in LIBRARIES.items() if name in sys.modules}
     versions = {}
-    for package in sorted(loaded):
+    for package in sorted({package for name, package in LIBRARIES.items() if name in sys.modules}):
         try:
             versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:  # the same library under another package's name, e.g. faiss-gpu

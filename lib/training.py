@@ -108,8 +108,7 @@ class Batches:
         self, arrays: Sequence, size: int, shuffle: bool = True, drop_last: bool = False,
         transform: Callable | None = None, seed: int = 0,
     ):  # fmt: skip
-        arrays = (array if isinstance(array, torch.Tensor) else np.asarray(array) for array in arrays)
-        self.arrays = tuple(torch.as_tensor(array) for array in arrays)
+        self.arrays = tuple(torch.as_tensor(a if isinstance(a, torch.Tensor) else np.asarray(a)) for a in arrays)
         lengths = sorted({len(array) for array in self.arrays})
         if len(lengths) != 1 or lengths[0] == 0:
             raise ValueError(f"arrays must be equally long and not empty, got lengths {lengths}")
@@ -197,8 +196,7 @@ def embed_in_shards(embed: Callable, rows: Sequence) -> np.ndarray:
         raise ValueError(f"expected at least {world} rows, one for each process, got {len(rows)}")
     if world == 1:
         return embed(rows)
-    edges = np.linspace(0, len(rows), world + 1).astype(int)
-    shards = [None] * world
+    edges, shards = np.linspace(0, len(rows), world + 1).astype(int), [None] * world
     distributed.all_gather_object(shards, np.asarray(embed(rows[edges[rank] : edges[rank + 1]])))
     return np.concatenate(shards)
 
@@ -314,8 +312,7 @@ class _Means:
 
     def over(self, world):
         if self.n == 0:
-            again = "an iterator can be read only once, a list or loader often"
-            raise ValueError(f"expected batches in every epoch, got none; {again}")
+            raise ValueError("expected batches in every epoch, got none; an iterator is read once, a loader often")
         means = {name: total / self.n for name, total in self.sums.items()}
         if world > 1:
             gathered = [None] * world

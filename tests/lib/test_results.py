@@ -2,12 +2,16 @@ import json
 import subprocess
 import sys
 import types
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from tqdm import tqdm
 
 from lib import findings, results, significance
+
+ROOT = Path(results.__file__).parents[1]
 
 
 @pytest.fixture(autouse=True)
@@ -464,3 +468,56 @@ assert kinds == [["text/markdown", "text/plain"]] + 2 * [["text/html", "text/pla
 assert "Effect" not in captured.stdout and "Measure" not in captured.stdout, captured.stdout
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("terminal", "notebook", "switch", "shown"),
+    [
+        (True, False, None, True),
+        (False, True, None, True),
+        (False, True, "0", True),
+        (False, True, "1", False),
+        (True, False, "1", False),
+        (False, False, None, False),
+    ],
+)
+def test_a_loop_has_a_bar_that_vanishes_where_somebody_watches(terminal, notebook, switch, shown, monkeypatch, capsys):
+    monkeypatch.setattr(results, "tqdm", tqdm)  # the bar made of text, whose output can be read here
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal, raising=False)
+    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
+    monkeypatch.delenv("TQDM_DISABLE", raising=False)
+    if notebook:
+        monkeypatch.setitem(sys.modules, "ipykernel", results)
+    if switch is not None:
+        monkeypatch.setenv("TQDM_DISABLE", switch)
+    assert list(results.progress(["a", "b"], "letters")) == ["a", "b"]
+    printed = capsys.readouterr()
+    assert (printed.out, "letters:   0%" in printed.err) == ("", shown)
+    assert printed.err.rpartition("\r")[2] == ""
+    assert "\n" not in printed.err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("switch", "n_bars"), [("", 2), ("1", 0)])
+def test_a_kernel_shows_bars_and_takes_them_away(switch, n_bars, monkeypatch):
+    nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
+    bars = """
+import torch
+from lib import results, training
+for seed in results.progress(range(1), "seeds"):
+    line = torch.nn.Linear(1, 1)
+    optimiser = torch.optim.SGD(line.parameters(), lr=0.1)
+    training.train(line, lambda model, batch: model(batch).square().mean(), [torch.ones(1, 1)], optimiser, 2)
+"""
+    left = """
+from ipywidgets import widgets
+sum(isinstance(each, widgets.HBox) for each in widgets.widget._instances.values())
+"""
+    cells = [nbformat.v4.new_code_cell(code) for code in (bars, left)]
+    monkeypatch.setenv("TQDM_DISABLE", switch)
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    nbclient.NotebookClient(notebook, kernel_name="python3", resources={"metadata": {"path": str(ROOT)}}).execute()
+    kinds = [kind for output in cells[0].outputs for kind in output.get("data", {"text": ""})]
+    assert kinds.count("application/vnd.jupyter.widget-view+json") == n_bars
+    assert len(cells[0].outputs) == n_bars
+    assert cells[1].outputs[0]["data"]["text/plain"] == "0"

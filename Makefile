@@ -15,7 +15,7 @@ COLLECTION ?=
 NEWEST := .venv-newest/bin/python
 export TITLE URL
 
-.PHONY: help install install-dev install-site install-demo install-full course check test test-fast lab full photos matrix \
+.PHONY: help install install-dev install-site install-demo install-full course check test test-all test-fast lab full photos matrix \
 	results agreement newest breakage notebooks exercises bench hardness lint site figures demo
 
 help: ## show this list
@@ -43,7 +43,10 @@ course: install ## run every notebook headlessly (profile quick); ends with what
 check: install ## compare the last quick run with notebooks/expected.toml
 	@$(COURSE) check $(ARGS)
 
-test: install-dev ## run the tests
+test: install-dev ## run the tests, without those that take whole notebooks, browsers or kills to their end
+	@$(RUN) -m pytest -n 2 -m "not end_to_end" $(ARGS)
+
+test-all: install-dev ## run all tests, as CI does
 	@$(RUN) -m pytest -n 2 $(ARGS)
 
 test-fast: install-dev ## run the tests, without those that take more than a few seconds

@@ -31,6 +31,7 @@ def test_what_it_names_exists():
 
 
 @pytest.mark.slow
+@pytest.mark.end_to_end
 @pytest.mark.skipif(not BOARD.is_file(), reason="the leaderboard is not written yet")
 def test_a_new_method_appears_in_the_leaderboard_by_one_function_and_two_entries(tiny_catalogue, tmp_path):
     function, base, method = snippets()

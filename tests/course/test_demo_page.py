@@ -24,6 +24,7 @@ from course import ROOT
 pytest.importorskip("streamlit", reason="the extra `demo` is not installed: python install.py demo")
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.end_to_end,
     pytest.mark.skipif(browser.program() is None, reason="no Chromium here"),
 ]
 

@@ -413,6 +413,7 @@ def nbgrader_course(tmp_path_factory):
 
 
 @pytest.mark.slow
+@pytest.mark.end_to_end
 def test_nbgrader_releases_what_the_command_writes(nbgrader_course):
     folder, _ = nbgrader_course
     released = nbformat.read(folder / "release" / "00_metrics" / "00_metrics.ipynb", as_version=4)
@@ -431,6 +432,7 @@ def test_nbgrader_releases_what_the_command_writes(nbgrader_course):
 
 
 @pytest.mark.slow
+@pytest.mark.end_to_end
 def test_nbgrader_gives_the_points_for_right_answers_and_none_for_stubs_and_slips(nbgrader_course):
     _, grades = nbgrader_course
     checks = [name for name in grades["ada"] if name.startswith("check")]
@@ -441,6 +443,7 @@ def test_nbgrader_gives_the_points_for_right_answers_and_none_for_stubs_and_slip
 
 
 @pytest.mark.slow
+@pytest.mark.end_to_end
 def test_nbgrader_puts_an_edited_check_back(nbgrader_course):
     folder, grades = nbgrader_course
     graded = nbformat.read(folder / "autograded" / "dan" / "00_metrics" / "00_metrics.ipynb", as_version=4)

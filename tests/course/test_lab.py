@@ -19,6 +19,7 @@ from course.site import openings
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.end_to_end,
     pytest.mark.skipif(browser.program() is None, reason="no Chromium here"),
     pytest.mark.skipif(os.name == "nt", reason="the folder of data is made of links"),
 ]

@@ -118,7 +118,7 @@ def test_what_runs_is_a_make_target():
         for line in step.get("run", "").splitlines():
             if line == 'echo "names=$names" >> "$GITHUB_OUTPUT"':
                 continue
-            target = re.fullmatch(r'(?:names=\$\()?make (?:--silent )?([a-z]+)( [A-Z]+="[^"`$]*")?\)?', line)
+            target = re.fullmatch(r'(?:names=\$\()?make (?:--silent )?([a-z-]+)( [A-Z]+="[^"`$]*")?\)?', line)
             assert target, line
             called.add(target[1])
     assert called <= TARGETS
@@ -190,7 +190,8 @@ def test_make_full_hands_notebooks_and_arguments_to_the_runner(only, words):
     [
         ("course", [], "-m course run --profile quick"),
         ("check", [], "-m course check"),
-        ("test", ["dev"], "-m pytest -n 2"),
+        ("test", ["dev"], '-m pytest -n 2 -m "not end_to_end"'),
+        ("test-all", ["dev"], "-m pytest -n 2"),
         ("test-fast", ["dev"], '-m pytest -n 2 -m "not slow"'),
         ("full", ["full"], "-m course run --profile full --resume"),
         ("photos", [], "-m course data fetch clothing-photos .* -m course run --profile photos"),

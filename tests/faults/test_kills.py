@@ -27,6 +27,7 @@ LONGEST = 9.0  # seconds until a kill: the toy course takes about this long on a
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.end_to_end,
     pytest.mark.skipif(not Path("/proc/self/cwd").exists(), reason="finds processes by /proc"),
 ]
 

@@ -278,6 +278,7 @@ def test_steps_are_timed_in_turns_after_the_warm_up():
 
 
 @pytest.mark.slow
+@pytest.mark.end_to_end
 def test_the_script_for_imagenet_trains_in_two_processes_and_goes_on(tmp_path):
     page = nbformat.read(ROOT / "notebooks" / "11_matryoshka_training.ipynb", as_version=4)
     (script,) = re.findall(r"```python\n(.*?)```", page.cells[-1].source, re.DOTALL)

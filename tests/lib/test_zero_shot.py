@@ -7,54 +7,16 @@ import urllib.request
 
 import numpy as np
 import pytest
+import tiny_towers
 import torch
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
-from transformers import (
-    BertConfig,
-    BertModel,
-    CLIPConfig,
-    CLIPImageProcessor,
-    CLIPModel,
-    CLIPProcessor,
-    PreTrainedTokenizerFast,
-    SiglipConfig,
-    SiglipImageProcessor,
-    SiglipModel,
-    SiglipProcessor,
-)
+from transformers import BertConfig, BertModel
 
 from lib import zero_shot
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (5, 40, 48, 3), np.uint8)
-WORDS = ["<pad>", "<end>", "<unknown>", "a", "photo", "of", "red", "hat", "shoe", "."]
-SIZES = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
-
-
-def tokenizer():
-    words = Tokenizer(models.WordLevel({word: number for number, word in enumerate(WORDS)}, unk_token="<unknown>"))
-    words.pre_tokenizer = pre_tokenizers.Whitespace()
-    words.post_processor = processors.TemplateProcessing(single="$A <end>", special_tokens=[("<end>", 1)])
-    return PreTrainedTokenizerFast(
-        tokenizer_object=words, pad_token="<pad>", eos_token="<end>", unk_token="<unknown>", model_max_length=12
-    )
-
-
 @pytest.fixture(scope="module", params=["clip", "siglip"])
 def folder(request, tmp_path_factory):
-    torch.manual_seed(0)
-    text = {**SIZES, "vocab_size": len(WORDS), "max_position_embeddings": 12, "eos_token_id": 1, "pad_token_id": 0}
-    vision = {**SIZES, "image_size": 32, "patch_size": 8}
-    place = tmp_path_factory.mktemp(request.param)
-    size = {"height": 32, "width": 32}
-    if request.param == "clip":
-        model = CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=8))
-        processor = CLIPProcessor(CLIPImageProcessor(size={"shortest_edge": 32}, crop_size=size), tokenizer())
-    else:
-        model = SiglipModel(SiglipConfig(text_config={**text, "projection_size": 16}, vision_config=vision))
-        processor = SiglipProcessor(SiglipImageProcessor(size=size), tokenizer())
-    model.save_pretrained(place)
-    processor.save_pretrained(place)
-    return place
+    return tiny_towers.save(request.param, tmp_path_factory.mktemp(request.param))
 
 
 def test_both_towers_give_rows_of_length_one_in_one_space(folder):
@@ -110,7 +72,7 @@ def test_what_is_not_there_says_where_it_was_looked_for(monkeypatch, tmp_path):
 
 
 def test_another_kind_of_model_and_bad_input_are_refused(folder, tmp_path):
-    BertModel(BertConfig(vocab_size=10, **SIZES)).save_pretrained(tmp_path)
+    BertModel(BertConfig(vocab_size=10, **tiny_towers.SIZES)).save_pretrained(tmp_path)
     with pytest.raises(ValueError, match="expected one of clip, siglip, siglip2, found bert"):
         zero_shot.load(tmp_path)
     encoder = zero_shot.load(folder)

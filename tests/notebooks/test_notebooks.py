@@ -138,6 +138,7 @@ def test_every_cell_runs_with_the_least_parameters(path, tiny_catalogue, capfd):
 
 
 @pytest.mark.slow
+@pytest.mark.end_to_end
 @pytest.mark.parametrize("name", ["holiday", "trip"])
 def test_ones_own_photos_run_as_the_readme_says(name, tiny_catalogue, tmp_path, capfd):
     for split in ("train", "test"):

@@ -164,6 +164,7 @@ def test_a_step_is_timed_until_the_gpu_has_done_it(gpu, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.end_to_end
 @pytest.mark.parametrize("path", BY_TORCH, ids=lambda path: path.stem)
 def test_every_cell_runs_there_with_the_least_parameters(path, tiny_catalogue, monkeypatch, capfd):
     prepare = kernel.prepare

@@ -14,6 +14,7 @@ published: SETTINGS has what was taken, and several metrics are measured.
 """
 
 import argparse
+import itertools
 import json
 import tempfile
 import time
@@ -33,6 +34,10 @@ from lib.two_towers import TwoTower
 
 NAME, KEPT = "sources_cross_modal", Path(__file__).resolve().parent.parent / "docs" / "results"
 T2I, I2T = "text to image", "image to text"
+DEFINITIONS = {  # of what counts as right
+    T2I: ("each caption asks", "one caption a photo"),
+    I2T: ("any of its captions", "one given caption", "one caption a photo"),
+}
 SETTINGS = {
     "dataset": "flickr8k", "n_train": 6000, "n_test": 1000, "n_seeds": 3,
     "backbone": "vgg16_features", "image_size": 224, "encoder": "all-MiniLM-L6-v2",
@@ -140,34 +145,44 @@ def ranks_of(photos, captions, photo_of, direction):
     rank = lambda a, b, *labels: relevance.match_ranks(*nearest_first(a, b), *labels)  # noqa: E731
     if direction == T2I:
         every = rank(captions, photos, photo_of, own)
-        return {"each caption asks": every, "one caption a photo": every[one]}
-    return {
-        "any of its captions": rank(photos, captions, own, photo_of),
-        "one given caption": rank(photos, captions, one, np.arange(len(captions))),
-        "one caption a photo": rank(photos, captions[one], own, own),
-    }
+        ranks = every, every[one]
+    else:
+        ranks = (
+            rank(photos, captions, own, photo_of),
+            rank(photos, captions, one, np.arange(len(captions))),
+            rank(photos, captions[one], own, own),
+        )
+    return dict(zip(DEFINITIONS[direction], ranks, strict=True))
 
 
 def search_by_towers(photos, captions, photo_of, settings):
-    """Ranks of the test by every text vector, direction and size: {(...): {definition: (seeds, q)}}."""
-    found = {}
-    photos = {part: torch.from_numpy(rows) for part, rows in photos.items()}
-    for name, rows in captions.items():
-        rows = {part: torch.from_numpy(some) for part, some in rows.items()}
-        for direction in (I2T, T2I):
-            for size in settings["sizes"]:
-                start, of_seeds = time.process_time(), []
-                for seed in range(settings["n_seeds"]):
-                    towers = train_towers(
-                        photos["train"], rows["train"], photo_of["train"], direction, size, seed, settings
-                    )
-                    with torch.no_grad():
-                        u, v = towers.image_tower(photos["test"]).numpy(), towers.text_tower(rows["test"]).numpy()
-                    of_seeds.append(ranks_of(u, v, photo_of["test"], direction))
-                ranks = {what: np.stack([each[what] for each in of_seeds]) for what in of_seeds[0]}
-                found[name, direction, size] = ranks
-                r10 = ", ".join(f"{what} {(some <= 10).mean():.3f}" for what, some in ranks.items())
-                print(f"{name}, {direction}, {size}: R@10 {r10}; {time.process_time() - start:.0f} s", flush=True)
+    """Ranks of the test by every text vector, direction and size: {(...): {definition: (seeds, q)}}.
+
+    Those of each training are kept in the cache, so that a run that is stopped is taken up where it was.
+    """
+    found, photos = {}, {part: torch.from_numpy(rows) for part, rows in photos.items()}
+    n, m = len(photos["test"]), len(photo_of["test"])
+    known = {name: settings[name] for name in ("hidden", "margin", "rate", "batch_size", "epochs")}
+    known |= {f"photos, {part}": cache.digest_array(rows.numpy()) for part, rows in photos.items()}
+    known |= {f"photo of, {part}": cache.digest_array(rows) for part, rows in photo_of.items()}
+    for (name, rows), direction, size in itertools.product(captions.items(), (I2T, T2I), settings["sizes"]):
+        rows, start = {part: torch.from_numpy(some) for part, some in rows.items()}, time.process_time()
+
+        def ranks_of_start(seed, _, rows=rows, direction=direction, size=size):
+            of = photos["train"], rows["train"], photo_of["train"]
+            towers = train_towers(*of, direction, size, seed, settings)
+            with torch.no_grad():
+                u, v = towers.image_tower(photos["test"]).numpy(), towers.text_tower(rows["test"]).numpy()
+            return np.concatenate([*ranks_of(u, v, photo_of["test"], direction).values()])[None]
+
+        key = known | {f"captions, {part}": cache.digest_array(some.numpy()) for part, some in rows.items()}
+        key |= {"ranks of": "source 3", "direction": direction, "size": size}
+        ranks = cache.embeddings(None, key, ranks_of_start, settings["n_seeds"], part=1, progress=False)
+        lengths = [m if what == "each caption asks" else n for what in DEFINITIONS[direction]]
+        parts = np.split(ranks, np.cumsum(lengths)[:-1], axis=1)
+        found[name, direction, size] = dict(zip(DEFINITIONS[direction], parts, strict=True))
+        told = ", ".join(f"{what} {(some <= 10).mean():.3f}" for what, some in found[name, direction, size].items())
+        print(f"{name}, {direction}, {size}: R@10 {told}; {time.process_time() - start:.0f} s", flush=True)
     return found
 
 

@@ -55,14 +55,10 @@ class _Index:
         n, d = self._fitted()
         queries, squared_lengths = vectors.checked_with_lengths(queries, "queries", self.metric, n_columns=d)
         k, step = vectors.checked_k(k, n), vectors.rows_a_batch(max(d, k))
-        if 0 < len(queries) <= step:
-            return self._nearest(self._prepared(queries, squared_lengths), k)
-        found = [
-            self._nearest(self._prepared(queries[i : i + step], squared_lengths[i : i + step]), k)
-            for i in range(0, len(queries), step)
-        ]
-        found = found or [(np.empty((0, k), np.float32), np.empty((0, k), np.int64))]
-        return tuple(map(np.concatenate, zip(*found, strict=True)))
+        found = [(np.empty((0, k), np.float32), np.empty((0, k), np.int64))] if len(queries) == 0 else []
+        for i in range(0, len(queries), step):
+            found.append(self._nearest(self._prepared(queries[i : i + step], squared_lengths[i : i + step]), k))
+        return found[0] if len(found) == 1 else tuple(map(np.concatenate, zip(*found, strict=True)))
 
     def save(self, path):
         """Write the index to one file, whole or not at all: a header with a digest, then its contents. No pickle."""
@@ -135,8 +131,7 @@ class _Index:
 
     def _from_squares(self, squares):
         """Distances of this metric from squared Euclidean ones: between unit rows 1 - cosine is half of them."""
-        squares = np.maximum(squares, 0)
-        return (squares / 2 if self.metric == "cosine" else np.sqrt(squares)).astype(np.float32, copy=False)
+        return squares / 2 if self.metric == "cosine" else np.sqrt(squares)
 
 
 class _ExactIndex(_Index):
@@ -189,8 +184,7 @@ class FlatIndex(_ExactIndex):
         farthest = 1 - approximate[:, -1] if self.metric == "cosine" else approximate[:, -1]
         # the terms that were summed: products of unit rows, or squares and products of a query and a gallery row
         scale = 1 if self.metric == "cosine" else (np.linalg.norm(queries, axis=1) + self._longest) ** 2
-        rounding = 4 * d**0.5 * _EPS * scale
-        return distances, neighbours, raw[:, -1] < farthest - rounding
+        return distances, neighbours, raw[:, -1] < farthest - 4 * d**0.5 * _EPS * scale  # the last is the rounding
 
 
 class KDTreeIndex(_ExactIndex):
@@ -274,8 +268,12 @@ class HNSWIndex(_Index):
         index.hnsw.efConstruction = self.settings["build_width"]
         return self._add(index, gallery)
 
+    def _hold(self, index):
+        super()._hold(index)
+        self._graph = index.hnsw  # asked for once, for each asking makes a new object
+
     def _nearest(self, queries, k):
-        self._index.hnsw.efSearch = self.settings["search_width"]
+        self._graph.efSearch = self.settings["search_width"]
         squares, candidates = self._index.search(queries, k)
         if candidates.min() < 0:
             lost = candidates[:, -1] < 0
@@ -321,7 +319,7 @@ class IVFPQIndex(_Index):
             index.nprobe = n_probe
             squares[short], candidates[short] = index.search(queries[short], k)
             n_probe = min(2 * n_probe, index.nlist)
-        return _ties_ordered(self._from_squares(squares), candidates)
+        return _ties_ordered(self._from_squares(np.maximum(squares, 0)), candidates)
 
 
 KINDS = {index.kind: index for index in (FlatIndex, KDTreeIndex, LSHIndex, HNSWIndex, IVFPQIndex)}
@@ -414,9 +412,10 @@ def _digest(line, payload):
 
 def _ties_ordered(distances, candidates):
     """The same, of distances that ascend already: only where some are equal, their candidates are put in order."""
-    if (distances[:, 1:] > distances[:, :-1]).all():
+    n, k = distances.shape  # one query in plain Python: a search drives numpy's code out of the processor's cache
+    if len(set(distances[0].tolist())) == k if n == 1 else (distances[:, 1:] > distances[:, :-1]).all():
         return distances, candidates
-    return vectors.ordered(distances, candidates, distances.shape[1])
+    return vectors.ordered(distances, candidates, k)
 
 
 def _timed(clock, act, *arguments):

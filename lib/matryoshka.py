@@ -77,7 +77,7 @@ class Funnel:
                 )
         self.search_width = None if search_width is None else count(search_width, "search_width")
         self._links, self._build_width = count(n_links, "n_links"), count(build_width, "build_width")
-        self._first = self._full = None  # FAISS indexes, of the first step's coordinates and of all
+        self._first = self._full = None  # a FAISS index of the first step's coordinates, and the rows in full
 
     def fit(self, gallery):
         """Index the gallery (n, width), replacing an earlier one. Returns the index itself."""
@@ -90,23 +90,26 @@ class Funnel:
             raise ValueError(f"d of a step must be at most {width}, the gallery's dimensions, got {self.steps[-1][0]}")
         if shortlist > n:
             raise ValueError(f"the shortlist must be at most {n} rows, the whole gallery, got {shortlist}")
-        self._first, self._full = faiss.IndexFlatIP(first_d), faiss.IndexFlatIP(width)
+        # numpy asks for large pages of memory where FAISS does not: rows that lie far apart are read faster
+        index, full = faiss.IndexFlatIP(first_d), np.empty((n, width), dtype=np.float32)
         if self.search_width is not None:
-            self._first = faiss.IndexHNSWSQ(first_d, faiss.ScalarQuantizer.QT_fp16, self._links)
-            self._first.hnsw.efConstruction = self._build_width
-        self._lengths = {d: np.empty(n, dtype=np.float32) for d, _ in self.steps[1:]}
+            index = faiss.IndexHNSWSQ(first_d, faiss.ScalarQuantizer.QT_fp16, self._links)
+            index.hnsw.efConstruction = self._build_width
+        first = np.empty((n, first_d), dtype=np.float32)  # added at once: FAISS reads what grew in parts more slowly
+        lengths = {d: np.empty(n, dtype=np.float32) for d, _ in self.steps[1:]}
         step = vectors.rows_a_batch(width)
         for start in range(0, n, step):
-            rows = vectors.unit_rows(gallery[start : start + step])
-            self._full.add(rows)
-            self._first.add(_unit_rows(rows[:, :first_d], "gallery", start))
-            for d, lengths in self._lengths.items():
-                lengths[start : start + step] = np.linalg.norm(rows[:, :d], axis=1)
+            rows = full[start : start + step] = vectors.unit_rows(gallery[start : start + step])
+            first[start : start + step] = _unit_rows(rows[:, :first_d], "gallery", start)
+            for d in lengths:
+                lengths[d][start : start + step] = np.linalg.norm(rows[:, :d], axis=1)
+        index.add(first)
+        self._first, self._full, self._lengths = index, full, lengths
         return self
 
     def search(self, queries, k):
         """The k nearest rows of what the steps leave: distances float32 (q, k), neighbours int64 (q, k)."""
-        width = self._fitted().d
+        width = self._fitted().shape[1]
         queries, squared_lengths = vectors.checked_with_lengths(queries, "queries", "cosine", n_columns=width)
         k, step = vectors.checked_k(k, self.steps[-1][1], "the shortlist"), vectors.rows_a_batch(width)
         found = [(np.empty((0, k), np.float32), np.empty((0, k), np.int64))] if len(queries) == 0 else []
@@ -122,9 +125,9 @@ class Funnel:
     @property
     def nbytes(self):
         """Bytes of what is held: full rows as float32, the first step's index, a length a row for each later step."""
-        n, first = self._fitted().ntotal, self._first
-        of_first = 4 * n * first.d if self.search_width is None else faiss.serialize_index(first).nbytes
-        return 4 * n * (self._full.d + len(self._lengths)) + of_first
+        full, first = self._fitted(), self._first
+        of_first = 4 * len(full) * first.d if self.search_width is None else faiss.serialize_index(first).nbytes
+        return full.nbytes + 4 * len(full) * len(self._lengths) + of_first
 
     def _fitted(self):
         if self._full is None:
@@ -144,13 +147,11 @@ class Funnel:
 
     def _nearest_by(self, d, queries, candidates, n_rows):
         """The n_rows nearest of each query's candidates (q, c) by their first d coordinates: int64 (q, n_rows)."""
-        n, width = self._full.ntotal, self._full.d
-        rows = faiss.rev_swig_ptr(self._full.get_xb(), n * width).reshape(n, width)  # no copy
         distances = np.empty(candidates.shape, dtype=np.float32)
         step = vectors.rows_a_batch(candidates.shape[1] * d)
         for start in range(0, len(queries), step):
             some = candidates[start : start + step]
-            products = np.einsum("qcd,qd->qc", rows[some, :d], queries[start : start + step])
+            products = np.einsum("qcd,qd->qc", self._full[some, :d], queries[start : start + step])
             distances[start : start + step] = 1 - products / self._lengths[d][some]
         return vectors.ordered(distances, candidates, n_rows)[1]
 
@@ -219,14 +220,14 @@ def _nearest(index, queries, n_rows):
     # Of several rows at the last distance FAISS may return any, and its matrix product may round equal rows unequally.
     # Where the next row is not surely farther than the last one returned, compare pair by pair, which gives equal rows
     # equal distances, and ask for more until one surely is.
-    rounding = 4 * np.sqrt(index.d) * _EPS
-    pending = np.flatnonzero(similarities[:, -2] - similarities[:, -1] <= 2 * rounding)
+    rounding = 4 * index.d**0.5 * _EPS
+    pending = [i for i, (last, after) in enumerate(similarities[:, -2:].tolist()) if last - after <= 2 * rounding]
     while len(pending):
         n_asked = min(4 * n_asked, index.ntotal)
         similarities, candidates = vectors.search_flat(index, queries[pending], n_asked)
         distances, rows[pending] = vectors.nearest_among(index, queries[pending], candidates, n_rows)
         is_open = distances[:, -1] >= 1 - similarities[:, -1] - rounding
-        pending = pending[is_open & (n_asked < index.ntotal)]
+        pending = np.asarray(pending)[is_open & (n_asked < index.ntotal)]
     return rows
 
 
@@ -252,7 +253,7 @@ def _described(row, limits):
 def _unit_rows(embeddings, name, first=0):
     """Rows of length 1, C-contiguous. ValueError for a row of zeros; `first` is the number of the first row here."""
     squared_lengths = np.einsum("nd,nd->n", embeddings, embeddings, dtype=np.float64)
-    if not squared_lengths.all():
+    if np.count_nonzero(squared_lengths) < len(embeddings):
         d, row = embeddings.shape[1], first + int(np.argmin(squared_lengths))
         raise ValueError(f"{name}: the first {d} coordinates of row {row} are 0, they have no direction")
     return vectors.unit_rows(embeddings, squared_lengths)

@@ -34,7 +34,8 @@ def checked_with_lengths(embeddings, name, metric, n_columns=None):
         raise ValueError(f"expected {name} of {n_columns} dimensions, as the gallery's, got {embeddings.shape[1]}")
     squared_lengths = np.einsum("nd,nd->n", embeddings, embeddings, dtype=np.float64)
     least, most = (0, np.inf) if metric == "cosine" else (-1, _LONGEST_SQUARED)
-    if len(embeddings) and not (squared_lengths.min() > least and squared_lengths.max() < most):  # NaN fails too
+    ends = squared_lengths.tolist() if len(embeddings) < 2 else [squared_lengths.min(), squared_lengths.max()]
+    if ends and not least < ends[0] <= ends[-1] < most:  # NaN fails too; for one row min and max would take longest
         is_fine = (squared_lengths > least) & (squared_lengths < most)
         is_finite = np.isfinite(squared_lengths)
         of_zeros, too_long = "of zeros, which have no direction (cosine)", "too long for float32 squares (l2)"
@@ -88,19 +89,20 @@ def search_flat(index, queries, n_asked):
         faiss.cvar.distance_compute_blas_threshold = _BLAS_THRESHOLD
 
 
-def nearest_among(index, queries, candidates, k, metric="cosine"):
-    """The k nearest of each query's candidates (q, c), compared pair by pair with rows of a FAISS flat index.
+def nearest_among(rows, queries, candidates, k, metric="cosine"):
+    """The k nearest of each query's candidates (q, c), compared pair by pair with rows (n, d), or a FAISS flat index's.
 
     Returns 1 - cosine, or squared Euclidean distances, float32 (q, k), and neighbours int64 (q, k); ties by lower row.
     """
     candidates = np.sort(candidates, axis=1)  # so that a stable sort of the distances puts the lower row first
     raw = np.empty(candidates.shape, dtype=np.float32)
-    index.compute_distance_subset(
-        len(queries), faiss.swig_ptr(queries), candidates.shape[1], faiss.swig_ptr(raw), faiss.swig_ptr(candidates)
-    )
+    compare = faiss.fvec_inner_products_by_idx if metric == "cosine" else faiss.fvec_L2sqr_by_idx
+    of_rows = faiss.swig_ptr(rows) if isinstance(rows, np.ndarray) else rows.get_xb()
+    out, of_queries, wanted = map(faiss.swig_ptr, (raw, queries, candidates))
+    compare(out, of_queries, of_rows, wanted, queries.shape[1], *candidates.shape)
     distances = np.maximum(1 - raw if metric == "cosine" else raw, 0)
-    rows, order = np.arange(len(raw))[:, None], distances.argsort(axis=1, kind="stable")[:, :k]
-    return distances[rows, order], candidates[rows, order]
+    each, order = np.arange(len(raw))[:, None], distances.argsort(axis=1, kind="stable")[:, :k]
+    return distances[each, order], candidates[each, order]
 
 
 def ordered(distances, candidates, k):

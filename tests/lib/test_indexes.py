@@ -563,3 +563,16 @@ def test_searches_timed_in_turns_alternate_and_the_first_round_does_not_count():
     seconds = indexes.seconds_in_turns([lambda: calls.append("a"), lambda: calls.append("b")], 2, lambda: next(ticks))
     assert calls == ["a", "b"] * 3
     np.testing.assert_array_equal(seconds, np.ones((2, 2)))
+
+
+@pytest.mark.parametrize("make", [HNSWIndex, lambda metric: IVFPQIndex(metric, n_lists=2, n_bytes=4)])
+@pytest.mark.parametrize("metric", ["cosine", "l2"])
+def test_a_single_query_has_its_ties_in_order_as_a_batch_has(make, metric):
+    rng = np.random.default_rng(0)
+    gallery = np.tile(rng.standard_normal((75, 8), dtype=np.float32), (4, 1))  # each row four times
+    index, queries = make(metric).fit(gallery), rng.standard_normal((5, 8), dtype=np.float32)
+    singles = [index.search(query[None], 12) for query in queries]
+    distances, neighbours = (np.concatenate(each) for each in zip(*singles, strict=True))
+    of_equal = distances[:, 1:] == distances[:, :-1]
+    assert of_equal.sum() >= 5 * 8 and (neighbours[:, 1:] > neighbours[:, :-1])[of_equal].all()
+    np.testing.assert_array_equal(neighbours, index.search(queries, 12)[1])

@@ -156,6 +156,19 @@ def test_a_fitted_funnel_answers_one_query_as_it_answers_all():
     assert_array_equal(Funnel([(8, 30)]).fit(nested(2, 50)).fit(gallery).search(queries, 5)[1], together)
 
 
+def test_a_fit_that_is_refused_leaves_the_gallery_that_was_there():
+    rng = np.random.default_rng(3)
+    gallery, queries = (rng.standard_normal((n, 8), dtype=np.float32) for n in (50, 4))
+    index = Funnel([(2, 20), (4, 10)]).fit(gallery)
+    before = index.search(queries, 5)
+    without_direction = rng.standard_normal((90, 8), dtype=np.float32)
+    without_direction[70, :2] = 0
+    with pytest.raises(ValueError, match="the first 2 coordinates of row 70 are 0"):
+        index.fit(without_direction)
+    for found, wanted in zip(index.search(queries, 5), before, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+
+
 def test_costs_by_hand():
     index = Funnel([(8, 30), (16, 10)]).fit(nested(0, 200))
     assert index.nbytes == 200 * 4 * (64 + 8 + 1)  # full rows, the first 8, and a length for the step of 16

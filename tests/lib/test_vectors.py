@@ -78,6 +78,26 @@ def test_faiss_multiplies_matrices_from_four_queries_on_and_keeps_its_threshold(
     assert faiss.cvar.distance_compute_blas_threshold == usual
 
 
+@pytest.mark.parametrize(("metric", "make"), [("cosine", faiss.IndexFlatIP), ("l2", faiss.IndexFlatL2)])
+def test_candidates_are_compared_with_an_array_as_with_an_index_that_holds_it(metric, make):
+    rng = np.random.default_rng(0)
+    rows, queries = (vectors.unit_rows(rng.standard_normal((n, 24), dtype=np.float32)) for n in (40, 6))
+    rows[30:] = rows[:10]  # ties
+    candidates = np.array([rng.permutation(40)[:25] for _ in queries])
+    index = make(24)
+    index.add(rows)
+    distances, neighbours = vectors.nearest_among(rows, queries, candidates, 9, metric)
+    by_index = vectors.nearest_among(index, queries, candidates, 9, metric)
+    np.testing.assert_array_equal(by_index[0], distances)
+    np.testing.assert_array_equal(by_index[1], neighbours)
+    each = queries[:, None].astype(float)
+    exact = 1 - (each * rows).sum(2) if metric == "cosine" else ((each - rows) ** 2).sum(2)  # (q, n)
+    np.testing.assert_allclose(distances, np.take_along_axis(exact, neighbours, 1), atol=1e-6)
+    np.testing.assert_allclose(distances, np.sort(np.take_along_axis(exact, candidates, 1), 1)[:, :9], atol=1e-6)
+    of_equal = distances[:, 1:] == distances[:, :-1]
+    assert of_equal.any() and (neighbours[:, 1:] > neighbours[:, :-1])[of_equal].all()
+
+
 def test_an_enlarged_gallery_keeps_the_rows_given_and_the_mean_and_covariance_of_each_class():
     rng = np.random.default_rng(0)
     labels = np.repeat(["a", "b"], 300)

@@ -156,10 +156,8 @@ def test_what_the_course_imports_is_required_and_nothing_else_is():
 
 
 def test_what_tests_and_benchmarks_import_is_required_by_the_course_or_by_dev():
-    ours = {"lib", "course", "install", "_pytest", "docs"} | {path.stem for path in (ROOT / "lib").glob("*.py")}
-    ours |= {path.stem for path in (ROOT / "tests").rglob("*.py")} | {
-        path.stem for path in ROOT.glob("benchmarks/*.py")
-    }
+    ours = {"lib", "course", "install", "_pytest", "docs", "benchmarks"}
+    ours |= {path.stem for folder in ("lib", "tests", "benchmarks") for path in (ROOT / folder).rglob("*.py")}
     found = imported_by("tests", "benchmarks", "docs")
     ours |= names_of(RUNTIME + EXTRAS["dev"] + EXTRAS["demo"])
     missing = {str(path): name for name, path in found.items() if name not in ours}

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from course import UsageError
 from course.files import write_text
-from course.publish import agreement, full_runs
+from course.publish import agreement, full_runs, panels
 from course.report import wording
 from lib.results import Claim, Measure
 
@@ -248,7 +248,9 @@ def _source_table(source, table, runs):
         if here and not any(here):  # a row of theirs alone waits for nothing
             waiting.setdefault((row.get("needs"), asked["notebook"]), []).append(row["title"])
     titles = [column if isinstance(column, str) else column["title"] for column in columns]
-    lines = [f"### {table['title']}\n", _table([table["corner"], *titles], rows)]
+    picture = [f"![{table['title']}]({table['picture']})\n"] if "picture" in table and found else []
+    whole = [_table([table["corner"], *titles], rows)] if found or "picture" not in table else []
+    lines = [f"### {table['title']}\n", *picture, *whole]
     on = sorted({measure.data for measure in found if measure.data})
     counts = {measure.n for measure in found if measure.n}
     if on:
@@ -431,6 +433,7 @@ def command(
         text = page(told["source"], full, photos, told.get("headline"), drawn)
     except (OSError, ValueError, KeyError) as error:
         raise UsageError(f"{page_path.name} was not written: {error}") from error
+    panels.write(full, kept)
     write_text(page_path, text)
     print(f"written: {page_path}")
     return 0

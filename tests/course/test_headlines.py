@@ -7,7 +7,7 @@ import tomllib
 import pytest
 
 from course import ROOT, UsageError, notebook_files
-from course.publish import full_runs, headlines
+from course.publish import full_runs, headlines, panels
 from course.runner import plan
 from lib.results import Claim, Measure
 
@@ -379,3 +379,22 @@ def test_publish_keeps_finished_runs_and_writes_the_page(tmp_path):
     (tmp_path / "kept" / "00_toy.json").write_text("{")
     with pytest.raises(UsageError, match=r"page\.md was not written: 00_toy\.json is not the file of a run"):
         headlines.command(*where, None, ROOT / "notebooks")
+
+
+def test_a_table_with_a_picture_shows_both_or_neither():
+    with_picture = {**TOY, "table": [{**TOY["table"][0], "picture": "docs/toy.svg"}]}
+    run = toy_run(measures=[measure(0.125, method="HOG", head="raw", data="blocks test")])
+    shown = headlines.page([with_picture], [run])
+    assert "### AP, in %\n\n![AP, in %](docs/toy.svg)\n\n| method |" in shown
+    absent = headlines.page([with_picture], [])
+    assert "docs/toy.svg" not in absent and "| method |" not in absent
+    assert "### AP, in %\n\nA note.\n\nNot run: HOG; time. Why: no finished full run of this notebook yet." in absent
+
+
+def test_the_committed_picture_shows_the_committed_record():
+    record = next((run for run in RUNS if run["notebook"] == panels.NAME), None)
+    pictures = [table["picture"] for source in SOURCES for table in source.get("table", []) if "picture" in table]
+    assert pictures == [f"docs/results/{panels.NAME}.svg"]
+    assert (ROOT / pictures[0]).is_file() == (record is not None)
+    if record is not None:
+        assert panels.digest(record["measures"]) in (ROOT / pictures[0]).read_text(encoding="utf-8")

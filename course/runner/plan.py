@@ -120,9 +120,13 @@ def _given(word, literals, notebook):
         raise UsageError(f"-p {word}: expected name=value")
     if name == "profile":
         raise UsageError(f"-p {word}: the profile is set by --profile")
+    where = f"-p {word} for {notebook}"
     try:
-        value = notebook_files.parse(text, literals.get(name))
-        value = notebook_files.coerced(name, value, literals, f"-p {word} for {notebook}")
+        value = notebook_files.parse(text, literals[name]) if name in literals else text  # unknown: said by `coerced`
+    except ValueError as error:
+        raise UsageError(f"{where}: {name}: {error}") from error
+    try:
+        value = notebook_files.coerced(name, value, literals, where)
     except ValueError as error:
         raise UsageError(str(error)) from error
     if name == "dataset" and ("/" in value or os.sep in value or value.startswith("~")):

@@ -33,7 +33,8 @@ def test_a_dataset_folder_is_found_from_the_notebooks_folder_too(toy_folder, mon
     [
         ("words=64", "unknown parameter words; known are profile, dataset, n, share, sizes, fast"),
         ("n=2.5", "n: expected int as in 3, got 2.5"),
-        ("n=many", "expected a TOML literal such as 1,"),
+        ("n=many", "n: expected a TOML literal such as 1,"),
+        ("data=../x", "unknown parameter data; known are profile, dataset, n, share, sizes, fast"),
         ("n=true", "n: expected int as in 3, got True"),
         ("sizes=['a', 'b']", "sizes: expected int as in [1, 2], got ['a', 'b'], in which 'a' is of another type"),
         ("sizes=[1, 2.5]", "in which 2.5 is of another type"),

@@ -9,9 +9,9 @@ nested, or ordinary (full width alone), for equally many steps. Some of the clas
 SETTINGS has the numbers. By default the stem and the first four of the seven groups of blocks stay as they are, so that
 their output is computed once; above them lie nine tenths of the network's weights. With --frozen-stages 0 everything is
 trained, at three to four times the cost. Batch norms keep their statistics. Maps are computed in bfloat16, trainings in
-float32: on the CPU it was measured on, a step in bfloat16 took twice as long.
+float32: on the CPU it was measured on, a step above the cut took twice as long in bfloat16.
 
-A run that is stopped is taken up at its last epoch. About half an hour on one CPU thread.
+A run that is stopped is taken up at its last epoch. About 20 minutes on a free CPU thread, by the time of single steps.
 """
 
 import argparse

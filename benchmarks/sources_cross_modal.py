@@ -40,7 +40,7 @@ DEFINITIONS = {  # of what counts as right
 }
 SETTINGS = {
     "dataset": "flickr8k", "n_train": 6000, "n_test": 1000, "n_seeds": 3,
-    "backbone": "vgg16_features", "image_size": 224, "encoder": "all-MiniLM-L6-v2",
+    "backbone": "vgg16_features", "image_size": 128, "encoder": "all-MiniLM-L6-v2",
     "n_word": 300, "word_epochs": 10, "min_count": 2,
     "sizes": [256, 512, 1024, 2048, 4096], "hidden": 256, "margin": 1.0, "rate": 0.01, "batch_size": 1024, "epochs": 25,
     "code_size": 100, "code_rate": 0.001, "code_batch_size": 256, "code_epochs": 15,

@@ -27,11 +27,16 @@ IS_A = ["n00001740 n00015388", "n00015388 n01443537", "n00015388 n01629819", "n0
 IS_A += ["n02121808 n02124075", "n00001740 n02124075"]  # a second parent, which is not taken
 
 
+def encoded(image):
+    """The bytes of an image as a JPEG."""
+    file = io.BytesIO()
+    image.save(file, format="JPEG", quality=95)
+    return file.getvalue()
+
+
 def jpeg(colour=(90, 120, 30), size=(6, 8), mode="RGB"):
     """The bytes of a JPEG of one colour; size is width and height."""
-    file = io.BytesIO()
-    Image.new(mode, size, colour).save(file, format="JPEG", quality=95)
-    return file.getvalue()
+    return encoded(Image.new(mode, size, colour))
 
 
 def put(path, content):

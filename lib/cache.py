@@ -61,7 +61,7 @@ def embeddings(folder, key, compute, n, part=512, progress=True):
             if new is None:
                 new = _checked_rows(compute(start, stop), start, stop)
                 np.save(buffer := io.BytesIO(), new, allow_pickle=False)
-                _write(entry / f"{_part_name(start, stop)}.{_digest(buffer.getvalue())}.npy", buffer.getvalue())
+                _write(entry / f"rows-{start:08d}-{stop:08d}.{_digest(buffer.getvalue())}.npy", buffer.getvalue())
             rows = np.empty((n, new.shape[1]), np.float32) if rows is None else rows
             if new.shape[1] != rows.shape[1]:
                 wanted = f"{rows.shape[1]} dimensions in rows {start} to {stop - 1}, as in the rows before"
@@ -195,7 +195,7 @@ def _sound_files(entry, pattern, consequence):
     """Pairs of path and bytes of the undamaged files. Damaged ones are removed with a warning."""
     for path in sorted(entry.glob(pattern)):
         data = path.read_bytes()
-        if _digest(data) == path.stem.split(".")[-1]:
+        if data and _digest(data) == path.stem.split(".")[-1]:
             yield path, data
         else:
             warnings.warn(f"{path} is damaged: its bytes have changed. {consequence}", stacklevel=4)
@@ -204,8 +204,12 @@ def _sound_files(entry, pattern, consequence):
 
 def _stored_rows(entry, start, stop):
     again = f"Rows {start} to {stop - 1} are computed again."
-    for _, data in _sound_files(entry, f"{_part_name(start, stop)}.*.npy", again):
-        return np.load(io.BytesIO(data), allow_pickle=False)
+    for path, data in _sound_files(entry, f"rows-{start:08d}-{stop:08d}.*.npy", again):
+        try:
+            rows = np.load(io.BytesIO(data), allow_pickle=False)
+        except Exception as error:  # numpy raises anything on a broken header, a TokenError too
+            raise ValueError(f"{path} cannot be read: {error}; delete it") from error
+        return _checked_rows(rows, start, stop)
     return None
 
 
@@ -237,10 +241,6 @@ def _stored_images(entry):
         with np.load(io.BytesIO(data), allow_pickle=False) as stored:
             known |= zip(stored["images"].tolist(), stored["rows"], strict=True)
     return known
-
-
-def _part_name(start, stop):
-    return f"rows-{start:08d}-{stop:08d}"
 
 
 def _stored_training(entry):

@@ -102,8 +102,9 @@ def checked_fit(fit):
 
 def _open(path, decode):
     """decode(image) of an opened and measured image; whatever is wrong with the file becomes one ValueError."""
+    path = Path(path)
     try:
-        with Image.open(Path(path), formats=FORMATS) as image:
+        with Image.open(path, formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise ValueError(f"expected at most {MAX_PIXELS:,} pixels, got {image.width} x {image.height}")
             return decode(image)

@@ -5,6 +5,7 @@ Needs numpy and pandas. Copy this file alone.
 
 import csv
 import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,7 @@ def read_csv(path, needed=()):
     needed: columns that must be there. Values stay as they are: "NA" is a word, a missing one is "".
     """
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:  # -sig: a spreadsheet may have put a mark first
+        with open(Path(path), encoding="utf-8-sig", newline="") as file:  # -sig: a spreadsheet may put a mark first
             reader = csv.reader(file, strict=True)
             header = next(reader, [])
             rows = []
@@ -77,9 +78,11 @@ def with_numbers(table, text=()):
     >>> with_numbers(table).select_dtypes("number").columns.tolist()
     ['price', 'label']
     """
+    if not isinstance(table, pd.DataFrame):
+        raise TypeError(f"expected a DataFrame of text, got {type(table).__name__}")
     numeric = {}
     for column in table.columns:
-        if _TEXT_COLUMN.fullmatch(column) or column in text:
+        if _TEXT_COLUMN.fullmatch(column) or column in list(text) or pd.api.types.is_numeric_dtype(table[column]):
             continue
         filled = table[column][table[column] != ""]
         if column == "label" and len(filled) < len(table):

@@ -11,7 +11,6 @@ Needs torch and safetensors where tensors are read, huggingface_hub for the hub.
 import hashlib
 import importlib.metadata
 import os
-import pickle
 import pickletools
 import re
 import urllib.request
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 SUFFIXES = (".pth", ".safetensors")
+_DELETE = "Delete it, and it is fetched again."
 _HARMLESS = {  # what the pickle in a .pth file may call: a dict and its tensors
     *(("collections", "OrderedDict"), ("torch._utils", "_rebuild_tensor"), ("torch._utils", "_rebuild_tensor_v2")),
     *(("torch._utils", "_rebuild_parameter"), ("torch", "Size"), ("torch.storage", "UntypedStorage")),
@@ -69,12 +69,7 @@ PACKAGES = {
 
 
 def folders():
-    """The folders of $RETRIEVAL_WEIGHTS, in order: separated as in $PATH, "~" is the home folder, empty ones left out.
-
-    >>> os.environ["RETRIEVAL_WEIGHTS"] = os.pathsep.join(["a", "", "b"])
-    >>> [folder.name for folder in folders()]
-    ['a', 'b']
-    """
+    """The folders of $RETRIEVAL_WEIGHTS, in order: separated as in $PATH, "~" is the home folder; no empty ones."""
     return [Path(place).expanduser() for place in os.environ.get("RETRIEVAL_WEIGHTS", "").split(os.pathsep) if place]
 
 
@@ -103,8 +98,7 @@ def packaged(name):
         installed = importlib.metadata.distribution(package.distribution)
     except (KeyError, importlib.metadata.PackageNotFoundError):
         return None
-    path = Path(installed.locate_file(package.path))
-    if not path.is_file():
+    if not (path := Path(installed.locate_file(package.path))).is_file():
         raise ValueError(f"expected the weights of {name} in {path}, found no such file. {_again(package)}")
     if "" in package.digests:
         _same_digest(path, sha256(path), package.digests[""], package)
@@ -147,9 +141,7 @@ def downloaded(name, url, looked_for=()):
     prefix = re.search(r"-([0-9a-f]{8,})\.", path.name).group(1)
     if path.is_file():
         if not sha256(path).startswith(prefix):
-            raise ValueError(
-                f"{path} is damaged: its SHA-256 does not begin with {prefix}. Delete it, and it is fetched again."
-            )
+            raise ValueError(f"{path} is damaged: its SHA-256 does not begin with {prefix}. {_DELETE}")
         return path
     try:
         urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=20).close()
@@ -184,9 +176,7 @@ def from_hub(name, repository, filename="model.safetensors", looked_for=(), how=
             raise missing(name, places, how, error) from error
     expected = path.resolve().name  # the cache names a large file by its SHA-256
     if re.fullmatch(r"[0-9a-f]{64}", expected) and sha256(path) != expected:
-        raise ValueError(
-            f"{path.resolve()} is damaged: its SHA-256 is not its name. Delete it, and it is fetched again."
-        )
+        raise ValueError(f"{path.resolve()} is damaged: its SHA-256 is not its name. {_DELETE}")
     return path
 
 
@@ -202,7 +192,7 @@ def missing(name, looked_for, how, cause):
 
 def sha256(path):
     """Of a file, in hex."""
-    with open(path, "rb") as opened:
+    with open(Path(path), "rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
@@ -218,10 +208,8 @@ def digest_state(state):
 
 def _same_digest(path, found, expected, package):
     if found != expected:
-        raise ValueError(
-            f"{path} is not the file that is expected in the package {package.distribution}.\n"
-            f"  expected SHA-256 {expected}\n  found    SHA-256 {found}\n{_again(package)}"
-        )
+        what = f"{path} is not the file that is expected in the package {package.distribution}."
+        raise ValueError(f"{what}\n  expected SHA-256 {expected}\n  found    SHA-256 {found}\n{_again(package)}")
 
 
 def _again(package):
@@ -247,8 +235,7 @@ def read_state(path):
         else:
             _only_tensors(path)
             state = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, OSError, KeyError, ValueError, pickle.UnpicklingError, zipfile.BadZipFile,
-            safetensors.SafetensorError) as error:  # fmt: skip
+    except Exception as error:  # on broken bytes torch raises anything, an AssertionError too
         raise ValueError(f"{path} ({path.stat().st_size:,} bytes) cannot be read as a state dict: {error}") from error
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         found = f"a dict of {', '.join(map(str, list(state)[:5]))}" if isinstance(state, dict) else type(state).__name__
@@ -260,21 +247,15 @@ def fit(network, state, path, name, leave_out=()):
     """Load the state into the network, without names that begin as in leave_out, or say which keys stand in the way."""
     own = network.state_dict()
     state = {key: value for key, value in state.items() if not key.startswith(tuple(leave_out))}
+    differ = [key for key in own if key in state and state[key].shape != own[key].shape]
     troubles = {
         "missing": [key for key in own if key not in state and not key.endswith("num_batches_tracked")],
         "unexpected": [key for key in state if key not in own],
-        "of another shape": [
-            f"{key} {tuple(state[key].shape)} instead of {tuple(own[key].shape)}"
-            for key in own
-            if key in state and state[key].shape != own[key].shape
-        ],
+        "of another shape": [f"{key} {tuple(state[key].shape)} instead of {tuple(own[key].shape)}" for key in differ],
     }
     if any(troubles.values()):
-        lines = [
-            f"\n  {len(keys)} {what}: {', '.join(keys[:5])}{', ...' if len(keys) > 5 else ''}"
-            for what, keys in troubles.items()
-            if keys
-        ]
+        some = {what: [*keys[:5], *["..."] * (len(keys) > 5)] for what, keys in troubles.items() if keys}
+        lines = [f"\n  {len(troubles[what])} {what}: {', '.join(keys)}" for what, keys in some.items()]
         raise ValueError(f"{path} does not fit {name}:{''.join(lines)}")
     network.load_state_dict(state, strict=False)  # copies into float32, whatever the file has
 

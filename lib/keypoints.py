@@ -7,6 +7,7 @@ Needs numpy, OpenCV (keypoints, matching, RANSAC) and FAISS (k-means). Copy this
 """
 
 import warnings
+from numbers import Integral, Real
 from typing import NamedTuple
 
 import cv2
@@ -36,9 +37,6 @@ def keypoints(images, kind="sift", **settings):
     """The "sift", "orb" or "dense_sift" keypoints of each image: a list of `Keypoints`, in the order of the images.
 
     images: uint8, RGB (h, w, 3) or grey (h, w), any size. `settings`: of the function `kind`. ValueError names the row.
-    >>> found = keypoints(np.full((2, 32, 32, 3), 128, np.uint8), "sift")  # nothing to see in a grey wall
-    >>> [len(one.xy) for one in found]
-    [0, 0]
     """
     kinds = {"sift": sift, "orb": orb, "dense_sift": dense_sift}
     if kind not in kinds:
@@ -60,6 +58,8 @@ def sift(image, n_max=0, contrast=0.04, root=False):
     >>> np.unique(sift(blob).xy.round(), axis=0).tolist()  # its centre, often: it is round, any direction fits
     [[32.0, 32.0]]
     """
+    _check_settings(Integral, 0, n_max=n_max)
+    _check_settings(Real, 0, contrast=contrast)
     grey = _grey(image)
     points, descriptors = cv2.SIFT_create(nfeatures=n_max, contrastThreshold=contrast).detectAndCompute(grey, None)
     return _as_keypoints(grey, points, descriptors, 128, root)
@@ -69,9 +69,9 @@ def orb(image, n_max=500, patch=31, contrast=20):
     """Corners with a direction, and 256 comparisons of grey around each (Rublee, ICCV 2011): 32 bytes each.
 
     n_max: at most that many. patch: side of the square and distance to the rim, in pixels. contrast: in grey values.
-    >>> orb(np.zeros((64, 64), np.uint8)).descriptors.shape
-    (0, 32)
     """
+    _check_settings(Integral, 0, n_max=n_max, contrast=contrast)
+    _check_settings(Integral, 1, patch=patch)
     grey = _grey(image)
     if min(grey.shape) <= 2 * patch:
         return _as_keypoints(grey, (), None, 32, root=False)
@@ -90,7 +90,9 @@ def dense_sift(image, step=8, patches=(16,), root=False, blur=0.8):
     [[8.0, 8.0], [16.0, 8.0], [24.0, 8.0]]
     """
     grey = _grey(image)
-    if step < 1 or not len(patches) or min(patches) < 1:
+    patches = np.asarray(patches).tolist()
+    _check_settings(Real, 0.5, blur=blur)
+    if not 1 <= step < np.inf or not len(patches) or not 1 <= min(patches) <= max(patches) < np.inf:
         raise ValueError(f"step and every patch must be at least 1 pixel, got {step} and {patches!r}")
     height, width = grey.shape
     points = [
@@ -135,18 +137,20 @@ class BagOfVisualWords:
     """
 
     def __init__(self, n_words, tf_idf=True, levels=1, power=1.0, seed=0, n_sample=100_000):
-        if n_words < 1 or levels < 1 or power <= 0:
+        if not (1 <= n_words < 2**31 and 1 <= levels < 16 and 0 < power < np.inf):
             raise ValueError(f"n_words and levels must be at least 1, power above 0, got {n_words}, {levels}, {power}")
         self.n_words, self.tf_idf, self.levels = n_words, tf_idf, levels
         self.power, self.seed, self.n_sample = power, seed, n_sample
 
     def fit(self, keypoints):
+        keypoints = _checked(keypoints)
         self.words = _vocabulary(keypoints, self.n_words, self.seed, self.n_sample)
         n_with_word = sum((counts > 0).sum(axis=0) for _, counts in self._count(keypoints, levels=1))
         self.idf = np.log((1 + len(keypoints)) / (1 + n_with_word)) + 1  # (n_words,)
         return self
 
     def transform(self, keypoints):
+        keypoints = _checked(keypoints)
         _check_before_transform(self, keypoints)
         levels = np.arange(self.levels)
         of_levels = 0.5 ** np.minimum(self.levels - levels, self.levels - 1)
@@ -190,15 +194,17 @@ class VLAD:
     """
 
     def __init__(self, n_words, power=0.5, seed=0, n_sample=100_000):
-        if n_words < 1 or power <= 0:
+        if not (1 <= n_words < 2**31 and 0 < power < np.inf):
             raise ValueError(f"n_words must be at least 1, power above 0, got {n_words}, {power}")
         self.n_words, self.power, self.seed, self.n_sample = n_words, power, seed, n_sample
 
     def fit(self, keypoints):
+        keypoints = _checked(keypoints)
         self.words = _vocabulary(keypoints, self.n_words, self.seed, self.n_sample)
         return self
 
     def transform(self, keypoints):
+        keypoints = _checked(keypoints)
         _check_before_transform(self, keypoints)
         rows = np.zeros((len(keypoints), self.words.size), np.float32)
         for batch, word, n_keypoints in _nearest_words(self.words, keypoints):
@@ -234,12 +240,14 @@ def match(query, gallery, ratio=0.8):
     >>> match(a, b).tolist()
     [[0, 1], [1, 2]]
     """
+    _check_settings(Real, 0, ratio=ratio)
+    query, gallery = _checked([query, gallery])
     if len(query.xy) < 1 or len(gallery.xy) < 2:
         return np.zeros((0, 2), np.int64)
-    kind, other_kind = query.descriptors.dtype, gallery.descriptors.dtype
+    kind, other_kind = ((one.descriptors.dtype, one.descriptors.shape[1]) for one in (query, gallery))
     if kind != other_kind:
         raise ValueError(f"expected descriptors of one kind, got {kind} and {other_kind}")
-    matcher = cv2.BFMatcher(cv2.NORM_HAMMING if kind == np.uint8 else cv2.NORM_L2)
+    matcher = cv2.BFMatcher(cv2.NORM_HAMMING if kind[0] == np.uint8 else cv2.NORM_L2)
     two_nearest = matcher.knnMatch(query.descriptors, gallery.descriptors, k=2)
     good = [(a.queryIdx, a.trainIdx) for a, second in two_nearest if a.distance < ratio * second.distance]
     return np.array(good, np.int64).reshape(len(good), 2)
@@ -259,10 +267,11 @@ def count_inliers(query, gallery, model="similarity", ratio=0.8, tolerance=5.0, 
     needed = {"similarity": 2, "homography": 4}
     if model not in needed:
         raise ValueError(f"model must be one of {', '.join(needed)}, got {model!r}")
+    _check_settings(Real, 0, tolerance=tolerance)
     pairs = match(query, gallery, ratio)
     if len(pairs) <= needed[model]:
         return 0
-    there, here = query.xy[pairs[:, 0]].astype(np.float32), gallery.xy[pairs[:, 1]].astype(np.float32)
+    there, here = (np.asarray(one.xy, np.float32)[rows] for one, rows in zip((query, gallery), pairs.T, strict=True))
     cv2.setRNGSeed(seed)
     find = cv2.estimateAffinePartial2D if model == "similarity" else cv2.findHomography
     movement, inlier = find(there, here, method=cv2.RANSAC, ransacReprojThreshold=tolerance)
@@ -287,9 +296,8 @@ def geometric_rerank(queries, gallery, neighbours, **settings):
         expected, got = f"integers ({len(queries)}, k), one row a query", f"{neighbours.dtype} {neighbours.shape}"
         raise ValueError(f"expected neighbours as {expected}, got {got}")
     if neighbours.size and not 0 <= neighbours.min() <= neighbours.max() < len(gallery):
-        raise ValueError(
-            f"neighbours must be gallery rows, 0 to {len(gallery) - 1}, got {neighbours.min()} to {neighbours.max()}"
-        )
+        got = f"{neighbours.min()} to {neighbours.max()}"
+        raise ValueError(f"neighbours must be gallery rows, 0 to {len(gallery) - 1}, got {got}")
     inliers = np.zeros(neighbours.shape, np.int64)
     for row, query in enumerate(queries):
         inliers[row] = [count_inliers(query, gallery[neighbour], **settings) for neighbour in neighbours[row]]
@@ -302,6 +310,26 @@ def _grey(image):
     if image.dtype != np.uint8 or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)) or not image.size:
         raise ValueError(f"expected a uint8 image (h, w, 3) or (h, w), got {image.dtype} {image.shape}")
     return np.ascontiguousarray(image) if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+
+
+def _check_settings(kind, least, **settings):
+    for name, value in settings.items():
+        if isinstance(value, bool) or not isinstance(value, kind) or not least <= value <= 1_000_000:
+            what = "an integer" if kind is Integral else "a number"
+            raise ValueError(f"{name} must be {what} from {least} to a million, got {value!r}")
+
+
+def _checked(keypoints):
+    """The keypoints as arrays that OpenCV and FAISS take (neither says no to any other), or a ValueError."""
+    found = []
+    for row, one in enumerate(keypoints):
+        xy, looks = np.asarray(one.xy), np.asarray(one.descriptors)
+        looks = np.ascontiguousarray(looks, np.uint8 if looks.dtype == np.uint8 else np.float32)
+        has_shape = looks.ndim == 2 and xy.shape == (len(looks), 2) and looks.shape[1] > 0
+        if not (has_shape and np.isfinite(xy).all() and (np.abs(looks) < 1e15).all()):  # squares are float32
+            raise ValueError(f"image {row}: expected finite xy (m, 2), looks (m, d), got {xy.shape}, {looks.shape}")
+        found.append(one._replace(xy=np.ascontiguousarray(xy, np.float32), descriptors=looks))
+    return found
 
 
 def _as_keypoints(grey, points, descriptors, d, root):
@@ -331,9 +359,8 @@ def _vocabulary(keypoints, n_words, seed, n_sample):
         rows = np.sort(np.random.default_rng(seed).choice(total, n_sample, replace=False))
     parts = zip(keypoints, np.split(rows, np.searchsorted(rows, ends[:-1])), ends, strict=True)
     sample = np.concatenate([_as_numbers(one.descriptors[part - end + len(one.xy)]) for one, part, end in parts])
-    kmeans = faiss.Kmeans(
-        sample.shape[1], n_words, niter=20, seed=seed, min_points_per_centroid=1, max_points_per_centroid=n_sample
-    )
+    limits = {"min_points_per_centroid": 1, "max_points_per_centroid": n_sample}
+    kmeans = faiss.Kmeans(sample.shape[1], n_words, niter=20, seed=seed, **limits)
     kmeans.train(sample)
     return kmeans.centroids
 

@@ -198,6 +198,23 @@ class User(threading.Thread):
             self.errors.append(f"{name}: expected {due!r}, the page says {text[-300:]!r}")
 
 
+def broken(address):
+    """One visitor uploads each kind of image, broken ones and the kept finds of the fuzzer: how many, and errors."""
+    kept = Path(__file__).resolve().parent / "cases" / "photo"
+    files = UPLOADS | {path.name: (path.read_bytes(), path.name.startswith("sound")) for path in sorted(kept.iterdir())}
+    user = User(address, 0, 0, 0)
+    user.connect()
+    user.rerun({})
+    for name, (data, is_image) in files.items():
+        user.set("how", string_value=UPLOAD)
+        user.states.pop(user.widgets["upload"].id if "upload" in user.widgets else None, None)
+        user.rerun()
+        due = {True: "The photos most like it", False: "This file cannot be searched with", None: None}[is_image]
+        user.timed(name, lambda name=name, data=data: user.send_file(name, data), due)
+    user.socket.close()
+    return len(files), user.errors
+
+
 def memory_mb(port):
     """The resident memory of the process that listens on a port of this machine, MB; None where it is not known."""
     wanted = {
@@ -252,6 +269,9 @@ def main():
         p95 = statistics.quantiles(values, n=20)[-1] if len(values) > 1 else values[0]
         print(f"  {name:<8}{len(values):>6,}  median {statistics.median(values):6.2f} s  95 % within {p95:6.2f} s")
     print("memory, MB: " + ", ".join("?" if each is None else f"{each:.0f}" for each in memory))
+    n_files, more = broken(given.address)
+    print(f"{n_files} kinds of images after that: {len(more)} errors")
+    errors += more
     print(f"{len(errors)} errors")
     for error, count in collections.Counter(errors).most_common(20):
         print(f"  {count} x {error}")

@@ -194,6 +194,6 @@ def test_the_command_shows_both_tables_and_its_status(holiday):
 def test_too_few_photos_for_a_notebook_are_told_with_how_many_it_needs(tmp_path):
     for number in range(16):
         picture(tmp_path / "few" / "ab"[number % 2] / f"{number}.jpg", number)
-    given = ["--only", "00", "--reports", tmp_path / "reports", "-p", f"dataset={tmp_path / 'few'}", "-p", "split=train"]
-    status, said = run_course("run", *given, "-p", "label_column=label", "-p", "k=10")
+    where = ["--only", "00", "--reports", tmp_path / "reports", "-p", f"dataset={tmp_path / 'few'}"]
+    status, said = run_course("run", *where, "-p", "split=train", "-p", "label_column=label", "-p", "k=10")
     assert status == 1 and "expected at least 20 images for k = 10, got 16; lower k" in " ".join(said.split())

@@ -4,7 +4,8 @@
 
 Both search the same index for the same 10 neighbours, in turns; the raw call gets queries that are scaled already. A
 time is the median of 500 searches, the ratio the median of five rounds. The aim is at most 1.3 times the raw call; a
-busy machine needs some slack. Measured on an AMD EPYC, one of two cores, the other one busy: HNSW 1.36, flat 1.46.
+busy machine needs some slack where all rows are compared. Measured on an AMD EPYC of two cores, both busy with other
+work, in two runs: HNSW 1.09 and 1.22, flat 1.29 and 1.27.
 """
 
 from statistics import median
@@ -40,7 +41,7 @@ def microseconds(search, queries):
     return median(times)
 
 
-@pytest.mark.parametrize(("index", "at_most"), [(indexes.HNSWIndex(), 1.5), (indexes.FlatIndex(), 1.6)])
+@pytest.mark.parametrize(("index", "at_most"), [(indexes.HNSWIndex(), 1.3), (indexes.FlatIndex(), 1.5)])
 def test_a_single_query_costs_little_more_than_the_raw_call(benchmark, index, at_most):
     rng = np.random.default_rng(0)
     gallery, queries = (rng.standard_normal((n, D), dtype=np.float32) for n in (N, N_QUERIES))

@@ -19,11 +19,11 @@ A first step that compares all rows reads at least 13 MB a query. One that walks
 coordinates in half precision and leaves 40 rows reads some hundred of them: GRAPH below, held to 200 times flat at a
 recall@10 of 0.95, and to 1.05 times the bytes of the rows.
 
-Measured on an AMD EPYC, one of two cores, the other one busy:
+Measured on an AMD EPYC of two cores, both busy with other work:
 
-    single queries, all rows compared first    0.65 ms, 47 times flat (recall 1.000), 0.75 times IndexRefineFlat
-    single queries, a graph first              0.148 ms, 216 times flat (recall 0.970), 1.29 times its two raw calls
-    batches of 256, all rows compared first    0.30 ms a query, 12.1 times flat, 1.58 times IndexRefineFlat
+    single queries, all rows compared first    0.63 ms, 51 times flat (recall 1.000), 0.72 times IndexRefineFlat
+    single queries, a graph first              0.138 ms, 236 times flat (recall 0.9605), 1.10 times its two raw calls
+    batches of 256, all rows compared first    0.26 ms a query, 14.1 times flat, 1.96 times IndexRefineFlat
 
 For single queries IndexRefineFlat stays ahead where all rows are compared: it is one call, while ours checks and scales
 the query, looks for ties at the end of the shortlist and puts those of the answer in order, in Python whose own memory

@@ -147,6 +147,8 @@ def _is_of_timm(name):
 
 
 def _known(name):
+    if not isinstance(name, str):
+        raise TypeError(f"expected the name of a network, got {name!r}")
     allowed = names()
     if name.startswith("timm:"):
         import timm  # only here: it takes seconds
@@ -315,11 +317,9 @@ def _pool_of(network, name, layer, pooling, shape):
     is_map, is_tokens = len(shape) == 4, len(shape) == 3 and n_first is not None
     fits = is_map or is_tokens or (len(shape) == 2 and not pooling)
     if not fits or (pooling == "class_token" and (is_map or not n_first)):
-        raise ValueError(
-            f"layer {layer!r} of {name} gives {shape} for one image; pooling {pooling!r} does not go with that: maps "
-            "(n, c, h, w) take average, max or gem, a transformer's tokens (n, t, c) class_token too if it has one, "
-            "(n, c) takes none"
-        )
+        what = f"layer {layer!r} of {name} gives {shape} for one image; pooling {pooling!r} does not go with that"
+        maps = "maps (n, c, h, w) take average, max or gem, (n, c) takes none"
+        raise ValueError(f"{what}: {maps}, a transformer's tokens (n, t, c) class_token too if it has one")
     if len(shape) == 2:
         return nn.Identity(), shape[1]
     last = getattr(network, "output_fmt", "") == "NHWC"  # timm says so

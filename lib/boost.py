@@ -28,6 +28,12 @@ MISSING = -1  # the code of an unknown value, and of the padding after the end o
 END = 0  # the code of the end of a name
 
 
+def _check_counts(**counts):
+    for name, number in counts.items():
+        if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < 1:
+            raise ValueError(f"{name} must be a positive integer, got {number!r}")
+
+
 @dataclass(frozen=True)
 class Options:
     """The numbers of a training: it stops after `patience` epochs in a row without a lower loss on the rows held back.
@@ -48,6 +54,11 @@ class Options:
     seed: int = 0
 
     def __post_init__(self):
+        _check_counts(epochs=self.epochs, patience=self.patience, batch_size=self.batch_size)
+        _check_counts(n_recurrent=self.n_recurrent, min_count=self.min_count)
+        for name in ("rate", "weight_decay"):
+            if isinstance(number := getattr(self, name), bool) or not 0 <= number < 1e18:
+                raise ValueError(f"{name} must be a number from 0, got {number!r}")
         if not 0 <= self.validation < 1:
             raise ValueError(f"validation must be at least 0 and below 1, got {self.validation}")
         if (self.stop_below is not None) != (self.validation == 0):
@@ -66,9 +77,7 @@ class Boosted:
 
     def embed(self, embeddings, batch_size=4096):
         """The boosted embeddings, rows of length 1: float32 (n, d), as wide as the embeddings given."""
-        embeddings, device = _checked(embeddings), next(self.head.parameters()).device
-        if embeddings.shape[1] != self.head.hidden.in_features:
-            raise ValueError(f"expected {self.head.hidden.in_features} dimensions, got {embeddings.shape[1]}")
+        embeddings, device = _checked(embeddings, self.head.hidden.in_features), next(self.head.parameters()).device
         boosted = np.empty_like(embeddings)
         self.head.eval()
         with torch.inference_mode():
@@ -80,8 +89,9 @@ class Boosted:
     def predict(self, embeddings):
         """The most probable value of each attribute: DataFrame (n rows, one column an attribute)."""
         device = next(self.head.parameters()).device
+        embeddings = torch.from_numpy(_checked(embeddings, self.head.hidden.in_features))
         with torch.inference_mode():
-            logits, _ = self.head(torch.from_numpy(_checked(embeddings)).to(device))
+            logits, _ = self.head(embeddings.to(device))
         best = {name: each.argmax(1).cpu().numpy() for name, each in zip(self.values, logits, strict=True)}
         return pd.DataFrame({name: np.array(known)[best[name]] for name, known in self.values.items()})
 
@@ -160,9 +170,7 @@ def sample_groups(table, columns, n_groups=100, group_size=40, seed=0):
     >>> sorted(sample_groups(table, ["colour"], n_groups=1, group_size=3).tolist())
     [0, 1, 3]
     """
-    for what, number in (("n_groups", n_groups), ("group_size", group_size)):
-        if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < 1:
-            raise ValueError(f"{what} must be a positive integer, got {number!r}")
+    _check_counts(n_groups=n_groups, group_size=group_size)
     groups = _columns(table, columns).reset_index(drop=True).groupby(list(columns), dropna=False, sort=True).indices
     large = [rows for rows in groups.values() if len(rows) >= group_size]
     if len(large) < n_groups:
@@ -183,7 +191,7 @@ def encode_attributes(table, columns=None):
     >>> codes[:, 0].tolist(), values
     ([1, 0, -1, 1], {'colour': ['blue', 'red']})
     """
-    table = _columns(table, list(table.columns) if columns is None else columns)
+    table = _columns(table, columns)
     codes, values = np.full(table.shape, MISSING, np.int64), {}
     for place, name in enumerate(table.columns):
         column = table[name].astype(object)
@@ -227,6 +235,8 @@ def words_of(name):
     >>> words_of("Nike Men's T-shirt, 2 pack & cap")
     ['nike', "men's", 't-shirt', '2', 'pack', 'cap']
     """
+    if name is None or name != name:
+        raise ValueError(f"expected a name as text, got {name!r}")
     return re.findall(r"[^\W_]+(?:['-][^\W_]+)*", str(name).lower())
 
 
@@ -276,11 +286,13 @@ def _mean_loss(head, arrays, batch_size=1024):
     return total / len(arrays[0])
 
 
-def _checked(embeddings):
+def _checked(embeddings, d=None):
     """Embeddings float32 (n, d), C-contiguous and finite."""
     embeddings = np.asarray(embeddings)
     if embeddings.ndim != 2 or 0 in embeddings.shape or not np.issubdtype(embeddings.dtype, np.floating):
         raise ValueError(f"embeddings must be floating point (n, d), got {embeddings.dtype} {embeddings.shape}")
+    if d is not None and embeddings.shape[1] != d:
+        raise ValueError(f"expected {d} dimensions, got {embeddings.shape[1]}")
     embeddings = np.ascontiguousarray(embeddings, np.float32)
     broken = np.flatnonzero(~np.isfinite(embeddings).all(axis=1))
     if broken.size:
@@ -289,8 +301,10 @@ def _checked(embeddings):
     return embeddings
 
 
-def _columns(table, columns: Sequence[str]):
-    columns = [columns] if isinstance(columns, str) else list(columns)
+def _columns(table, columns: Sequence[str] | None):
+    if not isinstance(table, pd.DataFrame):
+        raise TypeError(f"expected a DataFrame, got {type(table).__name__}")
+    columns = [columns] if isinstance(columns, str) else list(table.columns if columns is None else columns)
     if not columns:
         raise ValueError(f"expected at least one of the columns {', '.join(map(str, table.columns))}, got none")
     for column in columns:

@@ -106,11 +106,7 @@ def active_share(embeddings, labels, margin, n_pairs=20_000, seed=0):
 
 
 def signals(embeddings, labels, margin, n_pairs=20_000, seed=0):
-    """All numbers of this file in one dict, for a table or as `validate` of a training: name -> float.
-
-    >>> {name: round(value, 2) for name, value in signals(np.ones((4, 3)), [0, 0, 1, 1], margin=0.5).items()}
-    {'effective_rank': 1.0, 'mean_distance': 0.0, 'uniformity': 0.0, 'separation': 0.5, 'active_share': 1.0}
-    """
+    """All numbers of this file in one dict, for a table or as `validate` of a training: name -> float."""
     return {
         "effective_rank": float(effective_rank(embeddings)),
         "mean_distance": float(mean_distance(embeddings, n_pairs, seed)),

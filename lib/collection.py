@@ -241,9 +241,9 @@ class Collection:
         return {int(value): name for value, name in zip(table.iloc[:, 0], table.iloc[:, 1], strict=True)}
 
     def _row(self, i):
-        if not 0 <= i < len(self):
-            raise ValueError(f"expected a row from 0 to {len(self) - 1} of {self.name}, got {i}")
-        return i
+        if not isinstance(i, int | np.integer) or not 0 <= i < len(self):
+            raise ValueError(f"expected a row from 0 to {len(self) - 1} of {self.name}, got {i!r}")
+        return int(i)
 
     def _mask_paths(self, rows):
         if "mask_file_name" not in self.table:
@@ -251,10 +251,8 @@ class Collection:
         names = self.table["mask_file_name"]
         without = [row for row in rows if not names[row]]
         if without:
-            raise ValueError(
-                f"{len(without):,} of {len(rows):,} rows of {self.name} have no mask, the first is row {without[0]}; "
-                "keep those that have: c.subset(c.table['mask_file_name'] != '')"
-            )
+            which = f"{len(without):,} of {len(rows):,} rows of {self.name} have no mask, the first is row {without[0]}"
+            raise ValueError(f"{which}; keep those that have: c.subset(c.table['mask_file_name'] != '')")
         return [self._parents[row] / names[row] for row in rows]
 
 
@@ -283,10 +281,9 @@ def _find(name_or_folder):
         how = pages[text]["how_to_get"].strip()
         raise FileNotFoundError(f"{text} ({pages[text]['title']}) is not here. {how}{looked}")
     here = {child.name for place in places[:-1] if place.is_dir() for child in _folders_in(place) if _has_photos(child)}
-    raise ValueError(
-        f"no collection {text!r}. Known: {', '.join(sorted({*_DRAWN, *pages, *here}))}. A folder of your own is given "
-        f"by its path, such as ./{text}{looked}"
-    )
+    names = ", ".join(sorted({*_DRAWN, *pages, *here}))
+    how = f"A folder of your own is given by its path, such as ./{text}{looked}"
+    raise ValueError(f"no collection {text!r}. Known: {names}. {how}")
 
 
 def _has_photos(folder):

@@ -31,8 +31,9 @@ def split_by_combination(combinations, n_train, n_validation, n_test, held_share
     (30, 6, 20, 10)
     """
     combinations, rng = np.asarray(combinations), np.random.default_rng(seed)
-    if not 0 < held_share <= 0.5:
-        raise ValueError(f"held_share must be above 0 and at most 0.5, got {held_share}")
+    if combinations.ndim != 1 or not 0 < held_share <= 0.5:
+        got = f"{combinations.shape}, {held_share}"
+        raise ValueError(f"combinations must be (n,) and held_share above 0 and at most 0.5, got {got}")
     names = rng.permutation(np.unique(combinations))
     ends = np.cumsum([max(1, round(held_share * len(names))), max(1, round(held_share * len(names) / 2))])
     of_test, of_validation = names[: ends[0]], names[ends[0] : ends[1]]
@@ -48,11 +49,7 @@ def split_by_combination(combinations, n_train, n_validation, n_test, held_share
 
 
 def split_as_given(splits, n_train, n_validation, n_test, seed=0):
-    """The same from a column that says train, validation or test: every photo of the test counts as new.
-
-    >>> split_as_given(["train", "test", "train", "validation"], 5, 5, 5).train.tolist()
-    [0, 2]
-    """
+    """The same from a column that says train, validation or test: every photo of the test counts as new."""
     splits, rng = np.asarray(splits), np.random.default_rng(seed)
     parts = []
     for name, n in (("train", n_train), ("validation", n_validation), ("test", n_test)):
@@ -97,6 +94,8 @@ def said(texts, phrases):
     >>> said(["An olive green cap."], {"olive green": ("colour", "Olive"), "green": ("colour", "Green")})
     [{'colour': {'Olive'}}]
     """
+    if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
+        raise ValueError(f"expected a list of texts, got {texts!r:.80}")
     if not phrases:
         return [{} for _ in texts]
     longest_first = "|".join(map(re.escape, sorted(phrases, key=len, reverse=True)))
@@ -114,6 +113,8 @@ def fits(sayings, table, columns=None):
     for i, values in enumerate(sayings):
         for name in ((c, v) for c in values if columns is None or c in columns for v in values[c]):
             if name not in of_value:
+                if name[0] not in table:
+                    raise ValueError(f"expected a column {name[0]!r} in the table of photos, got none")
                 of_value[name] = np.asarray(table[name[0]]).astype(str) == name[1]
             result[i] &= of_value[name]
     return result

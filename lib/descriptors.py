@@ -147,9 +147,8 @@ class PixelPCA:
         pixels = self._pixels(images)
         n, n_values = pixels.shape
         if not 1 <= self.d <= min(n, n_values):
-            raise ValueError(
-                f"d must be from 1 to {min(n, n_values)} for {n} images of {n_values} values, got {self.d}"
-            )
+            most = f"{min(n, n_values)} for {n} images of {n_values} values"
+            raise ValueError(f"d must be from 1 to {most}, got {self.d}")
         self.pca = PCA(self.d, svd_solver="randomized", random_state=self.seed).fit(pixels)
         self.shape = np.shape(images)[1:]
         self.explained = float(self.pca.explained_variance_ratio_.sum())

@@ -43,7 +43,7 @@ class Measure:
             words = ", ".join(reserved)
             raise ValueError(f"measure {name!r}: {words} is set by the record itself; choose another word")
         more = {key: _scalar(item, f"{key} of {name!r}") for key, item in self.more.items() if item is not None}
-        texts = _texts(self, name, "unit", "data", "definition")
+        texts = _texts(self, name, "notebook", "unit", "data", "definition")
         _set(self, name=name, value=value, low=low, high=high, n=_count(self.n, f"n of {name!r}"), more=more, **texts)
 
     @property
@@ -108,7 +108,7 @@ class Claim:
                 raise ValueError(f"margin of {text!r} must be {_MARGINS[self.relation]}, got {self.margin!r}")
         if p_value is not None:
             p_value = number(p_value, f"the p_value of {text!r}")
-        texts = _texts(self, text, "unit", "source", "evidence")
+        texts = _texts(self, text, "notebook", "unit", "source", "evidence")
         n = _count(self.n, f"n of {text!r}")
         _set(self, text=text, value=value, low=low, high=high, margin=margin, p_value=p_value, n=n, **texts)
 
@@ -176,10 +176,8 @@ def rows_of_measures(measures):
 
 
 def rows_of_claims(claims):
-    more = (
-        {"claim": each.text, "measured": measured(each), "asked": asked(each), "queries": each.n} for each in claims
-    )
-    rows = [each.to_dict() | words for each, words in zip(claims, more, strict=True)]
+    rows = [each.to_dict() | {"claim": each.text, "measured": measured(each), "asked": asked(each)} for each in claims]
+    rows = [row | {"queries": row["n"]} for row in rows]
     return _filled(rows, ["claim", "verdict", "measured", "asked", "queries", "evidence", "source"])
 
 

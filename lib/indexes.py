@@ -362,7 +362,7 @@ def benchmark(index, gallery, queries, k, exact=None, threads=1, n_single=100, n
         index.search(ones[0], k)
         singles = [_timed(clock, index.search, one, k)[0] for one in ones]
     return {
-        "kind": index.kind, "metric": index.metric, "n": len(gallery), "d": gallery.shape[1], "k": k,
+        "kind": index.kind, "metric": index.metric, "n": len(gallery), "d": np.shape(gallery)[1], "k": k,
         "n_queries": len(queries), "threads": threads, "build_s": build_s, "index_bytes": index.nbytes,
         "single_ms": 1000 * float(np.median(singles)), "batch_ms": 1000 * float(np.median(batches)) / len(queries),
         "recall": float(recall_of_neighbours(found, exact).mean()),

@@ -133,11 +133,12 @@ def proxy_anchor(
     """
     _check_labels(embeddings, labels)
     _check_tensors(proxies)
-    if proxies.ndim != 2 or proxies.shape[1:] != embeddings.shape[1:] or len(embeddings) == 0:
+    is_sound = proxies.ndim == 2 and proxies.dtype == embeddings.dtype and len(embeddings) > 0
+    if not is_sound or proxies.shape[1:] != embeddings.shape[1:]:
         raise ValueError(f"expected (n, dimension) and (n_classes, dimension), got {_shapes(embeddings, proxies)}")
     if labels.min() < 0 or labels.max() >= len(proxies):
         raise ValueError(f"labels must be from 0 to {len(proxies) - 1}, got {labels.min()} to {labels.max()}")
-    if not 0 <= margin < math.inf:
+    if isinstance(margin, bool) or not 0 <= margin < 1e18:
         raise ValueError(f"margin must be at least 0, got {margin}")
     _check_positive(scale, "scale")
     cosines = functional.normalize(embeddings) @ functional.normalize(proxies).T  # (n, n_classes)

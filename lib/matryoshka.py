@@ -72,9 +72,8 @@ class Funnel:
             raise ValueError("expected steps of one (d, rows that stay) or more, got none")
         for (d, rows), (more_d, fewer_rows) in zip(self.steps, self.steps[1:], strict=False):
             if more_d <= d or fewer_rows > rows:
-                raise ValueError(
-                    f"after the step ({d}, {rows}) expected a larger d and no more rows, got ({more_d}, {fewer_rows})"
-                )
+                expected = f"after the step ({d}, {rows}) expected a larger d and no more rows"
+                raise ValueError(f"{expected}, got ({more_d}, {fewer_rows})")
         self.search_width = None if search_width is None else count(search_width, "search_width")
         self._links, self._build_width = count(n_links, "n_links"), count(build_width, "build_width")
         self._first = self._full = None  # a FAISS index of the first step's coordinates, and the rows in full

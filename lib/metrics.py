@@ -113,10 +113,8 @@ def ndcg_at_k(gains, gallery_gains, k=None):
         ideal[rows] = np.sort(best, axis=1)[:, ::-1] @ discounts[:n_best]
     above = np.flatnonzero(found > ideal * (1 + 1e-9))
     if len(above):
-        raise ValueError(
-            f"query {above[0]} has a discounted gain of {found[above[0]]:g}, but the best that gallery_gains allows is "
-            f"{ideal[above[0]]:g}: pass the gains of the whole gallery"
-        )
+        got = f"query {above[0]} gains {found[above[0]]:g}, the best that gallery_gains allows is {ideal[above[0]]:g}"
+        raise ValueError(f"{got}: pass the gains of the whole gallery")
     return np.divide(found, ideal, out=np.full(len(gains), np.nan), where=ideal > 0)
 
 
@@ -157,10 +155,8 @@ def threshold_by_f1(probabilities, true_sets, thresholds=None):
     (0.45, 1.0)
     """
     probabilities = finite_numbers(probabilities, "probabilities")
-    thresholds = (
-        np.arange(1, 20) / 20 if thresholds is None else finite_numbers(np.atleast_1d(thresholds), "thresholds")
-    )
-    n = len(probabilities)
+    thresholds = np.arange(1, 20) / 20 if thresholds is None else thresholds
+    thresholds, n = finite_numbers(np.atleast_1d(thresholds), "thresholds"), len(probabilities)
     if thresholds.size == 0 or n == 0:
         raise ValueError(f"expected at least one threshold and one image, got {thresholds.size} and {n}")
     f1 = [label_scores(probabilities >= threshold, true_sets).f1.mean() for threshold in thresholds]

@@ -137,9 +137,12 @@ def class_scores(head: nn.Module, embeddings: np.ndarray, batch_size: int = 4096
     >>> [scores.tolist() for scores in class_scores(lambda rows: [rows[:, :1], 2 * rows], np.float32([[3, 4]]))]
     [[[3.0]], [[6.0, 8.0]]]
     """
+    embeddings = np.asarray(embeddings)
+    if not np.isfinite(embeddings).all():
+        raise ValueError(f"embeddings must be finite, got {(~np.isfinite(embeddings)).sum()} NaN or infinite values")
     device = next((each.device for each in getattr(head, "parameters", lambda: ())()), torch.device("cpu"))
     with torch.inference_mode():
-        parts = [head(rows.to(device)) for rows in torch.from_numpy(np.asarray(embeddings)).split(batch_size)]
+        parts = [head(rows.to(device)) for rows in torch.from_numpy(embeddings).split(batch_size)]
     return [torch.cat(scores).float().cpu().numpy() for scores in zip(*parts, strict=True)]
 
 
@@ -152,8 +155,8 @@ def groups_at(hierarchy, classes: Sequence[str], level: int) -> np.ndarray:
     >>> groups_at(tree, ["tiger", "lion", "truck"], 1).tolist()
     ['cat', 'cat', 'truck']
     """
-    if level < 0:
-        raise ValueError(f"level must be at least 0 (the root), got {level}")
+    if not isinstance(level, int | np.integer) or level < 0:
+        raise ValueError(f"level must be an integer from 0 (the root), got {level!r}")
     parent_of = dict(zip(hierarchy["class"], hierarchy["parent"], strict=True))
     found = []
     for name in classes:

@@ -4,6 +4,7 @@ Needs nothing. Copy this file alone.
 """
 
 import math
+from numbers import Real
 
 GROWTH = {  # of the time of a first look, from n rows to N of them: what of the gallery the structure reads
     "all rows": lambda n, many: many / n,  # flat, bits or bytes scanned
@@ -23,10 +24,11 @@ def at_size(way, photos):
     >>> round(larger["ms"], 6), larger["megabytes"]
     (5.5, 64.0)
     """
-    if way["reads"] not in GROWTH:
-        raise ValueError(f"reads must be one of {', '.join(GROWTH)}, got {way['reads']!r}")
-    for name, number in (("rows", way["rows"]), ("photos", photos)):
-        if not 2 <= number < math.inf:
-            raise ValueError(f"{name} must be a finite number from 2, got {number!r}")
+    if way.get("reads") not in GROWTH:
+        raise ValueError(f"reads must be one of {', '.join(GROWTH)}, got {way.get('reads')!r}")
+    for name, least in {"photos": 2, "rows": 2, "bytes": 0, "embed_ms": 0, "first_ms": 0, "again_ms": 0}.items():
+        number = photos if name == "photos" else way.get(name)
+        if not isinstance(number, Real) or not least <= number < math.inf:
+            raise ValueError(f"{name} must be a finite number from {least}, got {number!r}")
     grown = way["first_ms"] * GROWTH[way["reads"]](way["rows"], photos)
     return way | {"ms": way["embed_ms"] + grown + way["again_ms"], "megabytes": photos * way["bytes"] / 1e6}

@@ -68,11 +68,8 @@ def retrieval_grid(queries, neighbours_images, relevance=None, query_titles=None
     neighbour_titles = [[""] * k] * n_queries if neighbour_titles is None else neighbour_titles
     n_titles = [len(titles) for titles in neighbour_titles]
     if len(query_titles) != n_queries or n_titles != [k] * n_queries:
-        expected, got = (
-            f"{n_queries} query titles and {k} neighbour titles a row",
-            f"{len(query_titles)} and {n_titles}",
-        )
-        raise ValueError(f"expected {expected}, got {got}")
+        expected = f"{n_queries} query titles and {k} neighbour titles a row"
+        raise ValueError(f"expected {expected}, got {len(query_titles)} and {n_titles}")
     has_head = bool(title) or relevance is not None
     grid = _Grid(queries, neighbours_images, query_titles, neighbour_titles, has_head)
     with _new_figure((grid.width, grid.height), "white") as figure:
@@ -175,7 +172,7 @@ def curves(
     >>> axes.get_xlabel(), [line.get_label() for line in axes.get_lines()]
     ('dimensions', ['cut', 'PCA'])
     """
-    _check_table(table, [x, y], low, high, y, hue)
+    _check_table(table, [x, y], low, high, y, hue, line=chance)
     names = _names_of_hue(table, hue)
     for column, is_log in ((x, log_x), (y, log_y), *(((low, log_y),) if low else ())):
         if is_log and (table[column] <= 0).any():
@@ -225,7 +222,7 @@ def ranked(
     >>> [text.get_text() for text in ranked(table, "mAP").axes[0].get_yticklabels()]  # from the top
     ['HOG', 'colour']
     """
-    _check_table(table, [value], low, high, value, name)
+    _check_table(table, [value], low, high, value, name, line=chance)
     if table[name].duplicated().any():
         raise ValueError(f"expected each {name!r} once, got {table[name][table[name].duplicated()].iloc[0]!r} twice")
     table = table.sort_values(value, ascending=smaller_is_better, kind="stable")
@@ -249,7 +246,7 @@ def ranked(
         ax.set_xlim(least - (0.02 * (most - least) if least < 0 else 0), most + 0.12 * (most - least))
         for row, amount, end in zip(rows, table[value], ends, strict=True):
             ax.annotate(
-                number.format(amount).replace("-", "\N{MINUS SIGN}"), (end, row), xytext=(5, 0), va="center",
+                str.format(number, amount).replace("-", "\N{MINUS SIGN}"), (end, row), xytext=(5, 0), va="center",
                 textcoords="offset points", fontsize=10,
                 bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.85},
             )  # fmt: skip
@@ -268,7 +265,7 @@ def intervals(table, value, low, high, name="method", hue=None, label=None, titl
     >>> [text.get_text() for text in intervals(table, "points", "low", "high").axes[0].get_yticklabels()]
     ['margin 0.2', 'margin 1']
     """
-    _check_table(table, [value], low, high, value, name, hue)
+    _check_table(table, [value], low, high, value, name, hue, line=line)
     if table.duplicated([name] if hue is None else [name, hue]).any():
         raise ValueError(f"expected each {name!r} once{'' if hue is None else f' a {hue!r}'}, got one twice")
     hues, places = _names_of_hue(table, hue), {text: i for i, text in enumerate(dict.fromkeys(table[name]))}
@@ -344,7 +341,7 @@ def _draw_chance(ax, chance, number, most):
     """The line of chance of a ranking, and its number above, on the side where there is room."""
     ax.axvline(chance, color=CHANCE_COLOUR, linestyle=(0, (3, 2)), linewidth=1.4)
     ax.annotate(
-        f"chance, {number.format(chance)}", (chance, 1), xytext=(0, 3), xycoords=("data", "axes fraction"),
+        f"chance, {str.format(number, chance)}", (chance, 1), xytext=(0, 3), xycoords=("data", "axes fraction"),
         textcoords="offset points", ha="left" if chance < most / 2 else "right", va="bottom", fontsize=9,
         color=CHANCE_COLOUR,
     )  # fmt: skip
@@ -420,15 +417,17 @@ def _plain_ticks(axis, values):
     axis.set_minor_locator(NullLocator())
 
 
-def _check_table(table, columns, low, high, value, *names):
+def _check_table(table, columns, low, high, value, *names, line=None):
     """ValueError unless these columns are there, finite, and each interval holds its value."""
     if not isinstance(table, pd.DataFrame) or not len(table):
         got = "an empty table" if isinstance(table, pd.DataFrame) else type(table).__name__
         raise ValueError(f"expected a DataFrame of 1 row or more, got {got}")
+    if table.columns.has_duplicates or not np.isfinite(0.0 if line is None else line):
+        raise ValueError(f"expected each column once and a finite line or None, got {list(table.columns)}, {line!r}")
     if (low is None) != (high is None):
         raise ValueError(f"expected both low and high or neither, got low={low!r} and high={high!r}")
     columns = [*columns, *([low, high] if low is not None else [])]
-    missing = [column for column in (*columns, *names) if column is not None and column not in table]
+    missing = [column for column in (*columns, *(name for name in names if name is not None)) if column not in table]
     if missing:
         has = ", ".join(map(str, table.columns))
         raise ValueError(f"no column {', '.join(map(repr, missing))}; the table has: {has}")
@@ -448,10 +447,8 @@ def _checked_images(queries, neighbours_images, are_texts):
     n_queries = len(queries)
     ks = sorted({len(row) for row in neighbours_images})
     if n_queries == 0 or len(neighbours_images) != n_queries or len(ks) != 1 or ks[0] == 0:
-        raise ValueError(
-            "expected a row of neighbours for each query, all of one length, 1 or more, got "
-            f"{n_queries} queries and {len(neighbours_images)} rows of {ks} neighbours"
-        )
+        got = f"{n_queries} queries and {len(neighbours_images)} rows of {ks} neighbours"
+        raise ValueError(f"expected a row of neighbours for each query, all of one length, 1 or more, got {got}")
     if ks[0] > 20:
         raise ValueError(f"expected at most 20 neighbours a row, which are large enough to see, got {ks[0]}")
     if are_texts and not all(isinstance(query, str) for query in queries):

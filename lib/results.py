@@ -219,7 +219,7 @@ def _record(text, effect, relation, margin, unit, source, evidence):
 def _claim_of(text, effect, relation, margin, unit):
     """A claim that is not decided yet, in points where the unit asks for them."""
     if effect is None:
-        return Claim("", text, "not run", relation=relation, margin=margin, unit=unit)
+        return Claim("-", text, "not run", relation=relation, margin=margin, unit=unit)
     is_exact = np.ndim(effect) == 0
     if isinstance(effect, bool | np.bool_ | str) or (not is_exact and np.shape(effect) not in ((3,), (6,))):
         wanted = "an Effect, (value, low, high), an exact number or None"
@@ -234,7 +234,7 @@ def _claim_of(text, effect, relation, margin, unit):
         if np.abs(margin).max() > 1:
             raise ValueError(f"claim {text!r}: a margin in points is given as a share, such as 0.03; got {margin}")
         margin = tuple(np.multiply(100, margin).tolist()) if relation == "within" else 100 * margin
-    return Claim("", text, "undecided", value, low, high, p_value, relation, margin, getattr(effect, "n", None), unit)
+    return Claim("-", text, "undecided", value, low, high, p_value, relation, margin, getattr(effect, "n", None), unit)
 
 
 def _decided(claims):

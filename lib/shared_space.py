@@ -62,6 +62,8 @@ def text_tower(
     (3, 2)
     """
     captions = _texts(captions)
+    if not captions or n_words < 3:  # of which two stand for padding and for the unknown word
+        raise ValueError(f"expected captions and n_words of 3 or more, got {len(captions)} and {n_words}")
     keras.utils.set_random_seed(seed)
     length = length if length is not None else max((len(each.split()) for each in captions), default=1) or 1
     words = layers.TextVectorization(max_tokens=n_words, output_sequence_length=length, name="words")
@@ -175,6 +177,8 @@ def train_model(model, inputs, targets, loss, epochs=15, batch_size=128, learnin
     >>> list(train_model(autoencoder(rows, 2), rows, rows, rmse, epochs=2, batch_size=16))
     ['epoch', 'loss']
     """
+    if not (epochs >= 1 and batch_size >= 1):
+        raise ValueError(f"epochs and batch_size must be at least 1, got {epochs} and {batch_size}")
     words = model.layers[0] if isinstance(model.layers[0], layers.TextVectorization) else None
     pairs, n = _pairs(inputs, targets, words), len(targets)
     keras.utils.set_random_seed(seed)
@@ -200,6 +204,8 @@ def encode(model, inputs, batch_size=512):
     """Rows (n, d), or a list of texts, through the model in inference mode: float32 (n, dimension)."""
     is_text = not isinstance(inputs, np.ndarray)
     inputs = _texts(inputs) if is_text else _rows(inputs, "inputs", empty=True)
+    if not is_text and inputs.shape[1:] != model.input_shape[1:]:
+        raise ValueError(f"expected inputs of shape {model.input_shape}, got {inputs.shape}")
     found = [np.zeros((0, model.output_shape[-1]), np.float32)]
     for start in range(0, len(inputs), batch_size):
         batch = inputs[start : start + batch_size]
@@ -258,8 +264,8 @@ def _rows(rows, name, empty=False):
 
 
 def _texts(texts):
-    if isinstance(texts, str):
-        raise ValueError("expected a list of strings, got one string")
+    if isinstance(texts, str | dict):
+        raise ValueError(f"expected a list of strings, got one {'string' if isinstance(texts, str) else 'dict'}")
     texts = list(texts)
     for other in (text for text in texts if not isinstance(text, str)):
         raise ValueError(f"expected strings, got {type(other).__name__}")

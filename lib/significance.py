@@ -169,10 +169,10 @@ def p_value_against(effect, margin=0.0):
     >>> round(p_value_against((1.0, 0.0, 2.0)), 3)
     0.05
     """
-    margin = _nearer_end(effect[0], margin)
+    value, low, high, *_ = effect
+    margin = _nearer_end(value, margin)
     if isinstance(effect, Effect) and effect.margin == margin:
         return effect.p_value
-    value, low, high = effect[:3]
     if value == margin or not np.isfinite([low, high]).all():
         return 1.0
     error = (high - low) / (2 * NormalDist().inv_cdf(0.975))
@@ -189,9 +189,9 @@ def verdict(effect, above=None, below=None, within=None, alpha=0.05, p_value=Non
     """
     relation, margin = the_relation(above, below, within)
     is_exact = np.ndim(effect) == 0
-    value = effect if is_exact else effect[0]
-    if not np.isfinite(value):
-        raise ValueError(f"an effect must be finite, got {value}")
+    value, *_ = (effect,) if is_exact else effect
+    if not (np.isfinite(value) and 0 < alpha < 1):
+        raise ValueError(f"an effect must be finite, and alpha between 0 and 1, got {value} and {alpha}")
     if not is_exact and not (p_value_against(effect, margin) if p_value is None else p_value) < alpha:
         return "undecided"
     if relation == "within":
@@ -200,10 +200,7 @@ def verdict(effect, above=None, below=None, within=None, alpha=0.05, p_value=Non
 
 
 def the_relation(above=None, below=None, within=None):
-    """The one of the three that is given, by name, and its margin: a float, or (low, high) for within.
-    >>> the_relation(within=0.03)
-    ('within', (-0.03, 0.03))
-    """
+    """The one of the three that is given, by name, and its margin: a float, or (low, high) for within."""
     every = {"above": above, "below": below, "within": within}
     given = {name: margin for name, margin in every.items() if margin is not None}
     if len(given) != 1:
@@ -356,7 +353,7 @@ def _ends(within):
 
 
 def _nearer_end(value, margin):
-    return float(margin) if np.ndim(margin) == 0 else min(_ends(margin), key=lambda end: abs(value - end))
+    return min(_ends(margin) if np.ndim(margin) else [the_relation(above=margin)[1]], key=lambda end: abs(value - end))
 
 
 def _tail(level):

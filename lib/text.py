@@ -92,7 +92,8 @@ class TfIdf:
 
     def _terms(self, text):
         words = tokens(text)
-        return [" ".join(words[i : i + n]) for n in range(1, self.n_grams + 1) for i in range(len(words) - n + 1)]
+        longest = min(self.n_grams, len(words))
+        return [" ".join(words[i : i + n]) for n in range(1, longest + 1) for i in range(len(words) - n + 1)]
 
 
 class WordVectors:
@@ -295,10 +296,8 @@ def sentence_encoder(name_or_folder, device=None):
     if isinstance(name_or_folder, Path) or name.startswith((".", "/", "~")):
         folder = Path(name).expanduser()
         if not folder.is_dir():
-            raise MissingEncoder(
-                f"no sentence encoder in {folder}: there is no such folder. Where there is a connection, "
-                f"SentenceTransformer('all-MiniLM-L6-v2').save({str(folder)!r}) of sentence-transformers makes it"
-            )
+            how = f"SentenceTransformer('all-MiniLM-L6-v2').save({str(folder)!r}) of sentence-transformers makes it"
+            raise MissingEncoder(f"no sentence encoder in {folder}, no such folder. Where there is a connection, {how}")
     else:
         folder, looked_for = weights.in_folders(name, suffixes=("",))
     if folder is not None:
@@ -319,11 +318,10 @@ def sentence_encoder(name_or_folder, device=None):
         return SentenceEncoder(name, _transformer(repository, device), f"{repository} on the Hugging Face hub")
     except OSError as error:
         places = [*looked_for, f"{repository} on the Hugging Face hub, and its cache"]
-        raise MissingEncoder(
-            f"The sentence encoder {name!r} is not here, and could not be fetched ({error.__cause__ or error}).\n"
-            + "\n".join(["Looked for:", *(f"  {place}" for place in places)])
-            + f"\nTo get it: {how}; a folder of that name in a folder of $RETRIEVAL_WEIGHTS is found"
-        ) from error
+        what = f"The sentence encoder {name!r} is not here, and could not be fetched ({error.__cause__ or error})."
+        places = "\n".join(["Looked for:", *(f"  {place}" for place in places)])
+        how = f"To get it: {how}; a folder of that name in a folder of $RETRIEVAL_WEIGHTS is found"
+        raise MissingEncoder(f"{what}\n{places}\n{how}") from error
 
 
 def _transformer(where, device):
@@ -341,7 +339,7 @@ def mistyped(text):
     >>> mistyped("a grey cotton shirt"), mistyped("aa")
     ('a grey ctoton shirt', 'aa')
     """
-    word = max(text.split(), key=len, default="")
+    word = max(str.split(text), key=len, default="")
     places = [at for at in range(1, len(word)) if word[at] != word[at - 1]]
     if not places:
         return text
@@ -371,6 +369,6 @@ def _enough(sentences, min_count):
 
 
 def _whole(value, name):
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 1 <= value < 2**31:
         raise ValueError(f"{name} is {value!r}, allowed: a whole number from 1")
     return int(value)

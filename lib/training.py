@@ -188,8 +188,6 @@ def embed_in_shards(embed: Callable, rows: Sequence) -> np.ndarray:
     """Embed `rows` with all processes together; embed(rows of this process) -> float32 (m, d), all get (n, d) in order.
 
     Each process takes consecutive rows, equally many up to one. ValueError for fewer rows than processes.
-    >>> embed_in_shards(lambda rows: rows + 1, np.zeros((3, 2), np.float32)).shape
-    (3, 2)
     """
     rank, world = rank_and_world()
     if len(rows) < world:
@@ -352,21 +350,22 @@ class _Display:
 
 
 def _check(epochs, monitor, better, patience, schedule, schedule_each, precision, progress, device, validate):
-    if epochs < 1:
-        raise ValueError(f"epochs must be at least 1, got {epochs}")
+    for name, count in (("epochs", epochs), ("patience", 1 if patience is None else patience)):
+        if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1:
+            raise ValueError(f"{name} must be an integer and at least 1, got {count!r}")
     for name, value, allowed in (
         ("better", better, ("lower", "higher")), ("schedule_each", schedule_each, ("epoch", "batch")),
         ("precision", precision, ("float32", "bfloat16", "float16")), ("progress", progress, (True, False, "lines")),
     ):  # fmt: skip
         if value not in allowed:
             raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
-    if patience is not None and (patience < 1 or monitor is None):
-        raise ValueError(f"patience must be at least 1 and have a monitor, got {patience} and monitor {monitor}")
+    if patience is not None and monitor is None:
+        raise ValueError(f"patience must have a monitor, got {patience} and monitor {monitor}")
     if isinstance(schedule, lr_scheduler.ReduceLROnPlateau) and (monitor is None or schedule_each == "batch"):
         raise ValueError(f"ReduceLROnPlateau needs a monitor and steps each epoch, got {monitor} and {schedule_each!r}")
     if precision == "float16" and device.type == "cpu":
         raise ValueError("precision must be 'bfloat16' or 'float32' on a CPU, got 'float16'")
-    if validate is None and monitor is not None and monitor.startswith("validation_"):
+    if validate is None and str(monitor).startswith("validation_"):
         raise ValueError(f"monitor {monitor!r} needs a validate function, got None")
 
 

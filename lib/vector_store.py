@@ -86,10 +86,8 @@ def search(client, name, queries, shortlist, k):
     >>> neighbours.tolist(), (25 * distances).round().tolist()  # cosines 25/25 and 9/25
     ([[1, 0]], [[0.0, 16.0]])
     """
-    k, dimensions = (
-        vectors.checked_k(k, vectors.checked_count(shortlist, "shortlist"), "the shortlist"),
-        _dimensions(client, name),
-    )
+    k = vectors.checked_k(k, vectors.checked_count(shortlist, "shortlist"), "the shortlist")
+    dimensions = _dimensions(client, name)
     rows, pairs = _named(queries, "queries", dimensions), np.empty((len(queries), k, 2))
     for part in _parts(len(queries), dimensions):
         requests = []

@@ -56,7 +56,7 @@ def checked_k(k, n_rows, of="the gallery"):
 
 def checked_count(value, name):
     """value as int, or a ValueError: a positive integer."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)) or value < 1:
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)) or not 1 <= value < 2**63:
         raise ValueError(f"{name} must be a positive integer, got {value!r}")
     return int(value)
 
@@ -124,9 +124,8 @@ def enlarged(embeddings, labels, n, mix=0.6, seed=0):
     """
     embeddings, labels = checked_embeddings(embeddings, "embeddings", "l2"), np.asarray(labels)
     if len(embeddings) != len(labels) or len(labels) == 0 or not 0 <= mix <= 1:
-        raise ValueError(
-            f"expected one label a row and mix from 0 to 1, got {len(embeddings)} rows, {len(labels)} labels, mix {mix}"
-        )
+        got = f"{len(embeddings)} rows, {len(labels)} labels, mix {mix}"
+        raise ValueError(f"expected one label a row and mix from 0 to 1, got {got}")
     rng, n_given = np.random.default_rng(seed), min(len(labels), checked_count(n, "n"))
     first = np.concatenate([np.arange(n_given), rng.integers(0, len(labels), n - n_given)])
     second, mean = np.empty_like(first), np.empty_like(embeddings)

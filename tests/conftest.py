@@ -33,7 +33,8 @@ def pytest_terminal_summary(terminalreporter):
     sums = {}
     for reports in terminalreporter.stats.values():
         for report in reports:
-            for name, value in getattr(report, "user_properties", ()):
+            is_call = getattr(report, "when", "") == "call"  # setup and teardown report the same once more
+            for name, value in report.user_properties if is_call else ():
                 if name.startswith("any input, "):
                     sums[name.removeprefix("any input, ")] = sums.get(name.removeprefix("any input, "), 0) + value
     if sums:

@@ -213,7 +213,7 @@ def test_another_seed_gives_other_vectors():
 
 @pytest.mark.parametrize("model", [text.WordVectors, text.DocVectors])
 def test_nothing_to_learn_from_and_bad_sizes_are_refused(model):
-    with pytest.raises(ValueError, match="2 captions, no word of which occurs min_count = 2 times"):
+    with pytest.raises(ValueError, match="no word of 2 captions occurs min_count = 2 times"):
         model().fit(["a hat", "one shirt"])
     with pytest.raises(ValueError, match="dimension is 0"):
         model(dimension=0)

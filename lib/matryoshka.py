@@ -240,11 +240,11 @@ def _breaches(row, limits):
 
 
 def _described(row, limits):
-    units = {"ms": "{:.3g} ms", "megabytes": "{:.4g} MB", "mAP": "mAP {:.3g}"}
     parts = []
     for name, limit in limits.items():
-        asked = "" if limit is None else f" ({limit:.3g} at {'least' if name == 'mAP' else 'most'})"
-        parts.append(units[name].format(row[name]) + asked)
+        value, end = (f"{x:,.0f}" if x and x >= 100 else f"{x or 0:.3g}" for x in (row[name], limit))
+        asked = "" if limit is None else f" ({end} at {'least' if name == 'mAP' else 'most'})"
+        parts.append({"ms": f"{value} ms", "megabytes": f"{value} MB", "mAP": f"mAP {value}"}[name] + asked)
     shortlist = f", shortlist of {row['shortlist']}" if row["shortlist"] else ""
     return f"{row['structure']} at {row['dimensions']} dimensions{shortlist}: {', '.join(parts)}"
 

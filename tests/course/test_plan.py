@@ -45,7 +45,7 @@ def asked(kept, *options):
 def test_the_best_way_that_keeps_every_limit_is_chosen_with_its_arithmetic(kept):
     status, said = asked(kept, "--photos", "1e6", "--ms", "20", "--gb", "1")
     # flat: 5 + 0.1 * 1000 = 105 ms; the graph: 5 + 0.2 * ln(1e6) / ln(1e3) = 5.4 ms, 1e6 * 320 bytes
-    assert status == 0 and "A: HNSW at 16 dimensions: 5.4 ms (20 at most), 320 MB (1e+03 at most), mAP 0.49" in said
+    assert status == 0 and "A: HNSW at 16 dimensions: 5.4 ms (20 at most), 320 MB (1,000 at most), mAP 0.49" in said
     assert "5.4 ms = 5 (embed) + 0.4 (first look: 0.2 ms on 1,000 rows, of which a query reads graph)" in said
     assert "0.32 GB = 1,000,000 photos of 320 bytes." in said
 

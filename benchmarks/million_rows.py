@@ -254,7 +254,8 @@ def main(folder, embedded, dataset, settings, kept, say=print):
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "embeddings.npz").is_file():
         unfinished = folder / "embeddings.unfinished.npz"
-        np.savez(unfinished, **dict(zip(("rows", "labels", "queries", "query_labels"), embedded(), strict=True)))
+        made = [each.astype(str) if each.dtype == object else each for each in map(np.asarray, embedded())]
+        np.savez(unfinished, **dict(zip(("rows", "labels", "queries", "query_labels"), made, strict=True)))
         unfinished.replace(folder / "embeddings.npz")
     rows, labels, queries, query_labels = (np.load(folder / "embeddings.npz")[each] for each in
                                            ("rows", "labels", "queries", "query_labels"))  # fmt: skip

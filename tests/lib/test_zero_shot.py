@@ -14,6 +14,8 @@ from transformers import BertConfig, BertModel
 from lib import zero_shot
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (5, 40, 48, 3), np.uint8)
+
+
 @pytest.fixture(scope="module", params=["clip", "siglip"])
 def folder(request, tmp_path_factory):
     return tiny_towers.save(request.param, tmp_path_factory.mktemp(request.param))

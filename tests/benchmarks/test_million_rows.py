@@ -20,7 +20,7 @@ def embedded():
     centres = rng.normal(size=(5, 16))
     classes, asked = np.repeat(np.arange(5), 60), np.arange(20) % 5
     rows, queries = (np.float32(centres[each] + rng.normal(size=(len(each), 16))) for each in (classes, asked))
-    return rows, names[classes], queries, names[asked]
+    return rows, names[classes].astype(object), queries, names[asked]  # as a column of a table is
 
 
 @pytest.fixture(scope="module")

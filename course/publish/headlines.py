@@ -10,6 +10,7 @@ have had. Where several runs hold a number, the first counts.
 
 import fnmatch
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 from course import UsageError
@@ -23,6 +24,7 @@ __all__ = ["command", "find_claim", "find_claims", "find_measure", "look_ups", "
 # of a look-up and of a column, what says how the number is shown
 SHOWN = {"title", "label", "scale", "digits", "unit", "notebook", "with"}
 NOT_RUN = "not run"
+OPPOSITE = {"holds": "contradicted", "contradicted": "holds"}
 WORST_FIRST = ("contradicted", "undecided", "holds")
 NO_RUN = "no finished full run of this {} yet"
 NOT_NOTED = "the full run on record did not measure it"
@@ -56,8 +58,15 @@ record, but cannot be repeated with the present code.
 
 IN_SHORT = """
 A row joins all claims of the notebooks that decide it: it holds where all hold, and is contradicted where one is;
-claims that were not run are left out. The margins were fixed before the runs; the claims of one notebook are corrected
-together (Holm). "Drawn images" is the verdict of the same claims on the catalogue that `make course` draws.
+claims that were not run are left out. What a number had to be stands after "asked", fixed before the runs; without it,
+above 0. A difference is the first thing named less the second, n is the number of queries. The verdict is corrected for
+all claims of a notebook (Holm), the interval shown is not: so a claim may be undecided although its interval lies clear
+of what was asked. "Drawn images" is the verdict of the same claims on the catalogue that `make course` draws; the
+other numbers are of real collections.
+
+*Task 1* is the training on attributes, *raw* and *boosted* are an embedding before and after it (notebook 09). *Nested*,
+or Matryoshka: any first coordinates of an embedding are an embedding too (11). *mAP* is explained in notebook 00,
+*KD-tree*, *LSH* and *HNSW*, ways to search fast, in 10.
 """
 
 # ---- looking up ----------------------------------------------------------------------------------------------------
@@ -193,7 +202,7 @@ def _together(runs, parts):
     """
     verdicts, numbers = set(), []
     for part in parts:
-        found = [claim for claim in find_claims(runs, part) if claim.verdict != NOT_RUN]
+        found = [_as_theirs(claim, part) for claim in find_claims(runs, part) if claim.verdict != NOT_RUN]
         verdicts.update(claim.verdict for claim in found)
         if found:
             weakest = min(found, key=lambda claim: (WORST_FIRST.index(claim.verdict), -(claim.p_value or 0)))
@@ -201,6 +210,12 @@ def _together(runs, parts):
             decided = wording.decided(weakest).partition("; ")[0]
             numbers.append(" ".join(filter(None, (part.get("label"), of, decided))))
     return next((verdict for verdict in WORST_FIRST if verdict in verdicts), NOT_RUN), numbers
+
+
+def _as_theirs(claim, part):
+    """The claim with the verdict on theirs, where a part says that ours is against it."""
+    verdict = OPPOSITE.get(claim.verdict, claim.verdict) if part.get("against") else claim.verdict
+    return replace(claim, verdict=verdict)
 
 
 def _ours(runs, claim):

@@ -65,11 +65,14 @@ def decided(claim: Claim) -> str:
     if claim.value is None or claim.relation is None or re.search(r"\([^()]* to [^()]*\)", evidence):
         return evidence
     digits = _decimals(claim)
-    words = _signed(claim.value, digits)
+    # a level, such as 0.86 where 0.78 was asked, has no sign; a difference has one
+    is_level = claim.unit != "points" and claim.relation != "within" and (claim.margin or 0) > 0
+    sign = (lambda number, digits: _signed(number, digits).removeprefix("+")) if is_level else _signed
+    words = sign(claim.value, digits)
     if claim.unit:
         words += f" {claim.unit}"
     if claim.low is not None and claim.high is not None:
-        words += f" ({_signed(claim.low, digits)} to {_signed(claim.high, digits)})"
+        words += f" ({sign(claim.low, digits)} to {sign(claim.high, digits)})"
     if asked := _asked(claim):
         words += f", asked: {asked}"
     if claim.n:
@@ -97,7 +100,8 @@ def _asked(claim):
     if claim.relation == "within":
         low, high = (figure(end).replace("-", "−") for end in claim.margin)
         return f"within {low} to {high}"
-    return f"{claim.relation} {figure(claim.margin)}" if claim.margin or claim.relation == "below" else ""
+    end = figure(claim.margin or 0).replace("-", "−")
+    return f"{claim.relation} {end}" if claim.margin or claim.relation == "below" else ""
 
 
 def is_share(measure: Measure) -> bool:

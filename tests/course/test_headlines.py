@@ -141,6 +141,12 @@ def test_a_headline_joins_all_claims_that_decide_it(verdicts, together):
     assert f"| by 30 % | {together} |" in row and (f"each: the weakest of {n}:" in row) == (n > 1)
 
 
+def test_where_ours_holds_against_theirs_theirs_is_contradicted():
+    against = {**HEADLINE, "parts": [{**HEADLINE["parts"][0], "against": True}]}
+    for ours, theirs in (("holds", "contradicted"), ("contradicted", "holds"), ("undecided", "undecided")):
+        assert f"| by 30 % | {theirs} | each: {EFFECT} |" in in_short(toy_run(ours), headline=against)
+
+
 def test_of_several_claims_a_headline_shows_the_weakest_number_without_its_evidence():
     asked = {"relation": "above", "margin": 0.0, "evidence": "a note"}
     claims = [

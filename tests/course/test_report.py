@@ -290,6 +290,10 @@ def test_measures_show_value_unit_interval_and_method():
 def test_evidence_with_an_interval_replaces_the_effect():
     assert wording.decided(claim(evidence="+3.2 points (+1.0 to +5.4) on all")) == "+3.2 points (+1.0 to +5.4) on all"
     assert wording.decided(claim(evidence="of all")).endswith("n = 400; of all")
+    level = Claim("00", "a reaches 0.78", "holds", 0.863, 0.843, 0.883, 0.001, "above", 0.78)
+    assert wording.decided(level) == "0.863 (0.843 to 0.883), asked: above 0.780"
+    loss = Claim("00", "a loses less than b", "holds", -2.3, -3.4, -1.2, 0.01, "above", -3.0, unit="points")
+    assert wording.decided(loss) == "−2.3 points (−3.4 to −1.2), asked: above −3"
 
 
 def test_a_claim_below_or_above_a_margin_says_what_was_asked():

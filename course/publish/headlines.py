@@ -64,9 +64,9 @@ all claims of a notebook (Holm), the interval shown is not: so a claim may be un
 of what was asked. "Drawn images" is the verdict of the same claims on the catalogue that `make course` draws; the
 other numbers are of real collections.
 
-*Task 1* is the training on attributes, *raw* and *boosted* are an embedding before and after it (notebook 09). *Nested*,
-or Matryoshka: any first coordinates of an embedding are an embedding too (11). *mAP* is explained in notebook 00,
-*KD-tree*, *LSH* and *HNSW*, ways to search fast, in 10.
+*Task 1* is the training on attributes; *raw* and *boosted* are an embedding before and after it (notebook 09).
+*Nested*, or Matryoshka: any first coordinates of an embedding are an embedding too (11). *mAP* is explained in
+notebook 00; *KD-tree*, *LSH* and *HNSW*, ways to search fast, in 10.
 """
 
 # ---- looking up ----------------------------------------------------------------------------------------------------

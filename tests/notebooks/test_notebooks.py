@@ -78,6 +78,15 @@ def test_it_was_run_in_order_without_error_noise_or_a_machines_path_and_is_small
 
 
 @every_notebook
+def test_each_figure_that_is_drawn_is_shown(path):
+    for cell in read(path).cells:
+        drawn = re.search(r"^\w[\w, ]*= plt\.subplots\(", cell.source, re.MULTILINE) and "plt.close" not in cell.source
+        if cell.cell_type == "code" and drawn:
+            kinds = {kind.partition("/")[0] for output in cell.outputs for kind in output.get("data", {})}
+            assert "image" in kinds, cell.source
+
+
+@every_notebook
 def test_its_source_is_what_was_run(path):
     written = read(path).metadata.get("course", {})
     assert written.get("profile") == "quick", "its outputs were not written by `make notebooks`"

@@ -273,7 +273,7 @@ def test_ndcg_in_batches_equals_ndcg_at_once(monkeypatch):
 
 
 def test_bad_gains_are_refused():
-    with pytest.raises(ValueError, match=r"gain of 2, but the best that gallery_gains allows is 1"):
+    with pytest.raises(ValueError, match=r"query 0 gains 2, the best that gallery_gains allows is 1"):
         metrics.ndcg_at_k([[2.0]], [[1.0]])
     with pytest.raises(ValueError, match=r"gains must be 0 or above, got -1"):
         metrics.ndcg_at_k([[-1.0]], [[1.0]])

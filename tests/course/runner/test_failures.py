@@ -30,6 +30,10 @@ FAILURES = {
         ["{begin}", "import numpy\nnumpy.ones((10**9, 10**9))"],
         ["cell [3] `import numpy`", "MemoryError: Unable to allocate", "lower batch_size (now 8)"],
     ),
+    "12_broken_photo": (
+        ["{begin}", "raise ValueError('1 of 2 photos are broken:\\n  a.jpg: truncated\\n(check() gives the others)')"],
+        ["ValueError: 1 of 2 photos are broken:", "a.jpg: truncated", "(check() gives the others)"],
+    ),
 }
 
 
@@ -50,7 +54,7 @@ def failing(tmp_path_factory):
 def test_a_failing_notebook_makes_the_exit_status_one(failing):
     _, status, said = failing
     assert status == 1
-    assert "1 of 12 notebooks ran to their end" in said
+    assert "1 of 13 notebooks ran to their end" in said
 
 
 @pytest.mark.parametrize("name", FAILURES)

@@ -369,7 +369,7 @@ def test_nothing_is_matched_to_fewer_than_two_keypoints():
 
 
 def test_two_kinds_of_descriptors_cannot_be_matched():
-    with pytest.raises(ValueError, match="expected descriptors of one kind, got .*float32.* and .*uint8"):
+    with pytest.raises(ValueError, match=r"expected descriptors of one kind, got .*float32.* and .*uint8"):
         match(sift(PHOTOS[0]), orb(PHOTOS[0]))
 
 

@@ -22,7 +22,6 @@ import os
 import tempfile
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -30,9 +29,7 @@ import torch
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from torch import nn
 
-from course.files import write_text
 from course.publish import full_runs
-from course.records import LastRun
 from lib import backbones, collection, indexes, nested, networks, relevance, results, training
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -418,19 +415,6 @@ def measure(settings, work):
         return results.read(Path(place, "results", "full", f"{NAME}.json")), rates
 
 
-def keep(record, seconds, given, settings, kept):
-    """Write the file that RESULTS.md can be made of: its path."""
-    ended = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    state = {"ended": ended, "seconds": seconds, "given": given, "parameters": settings}
-    run = full_runs.record(LastRun(NAME, state, record.made_with, record.measures, record.claims))
-    options = [f"--{name.replace('_', '-')} {value}" for name, value in given.items()]
-    run["command"] = " ".join([f"python benchmarks/{NAME}.py", *options])
-    path = Path(kept) / full_runs.file_name(run)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, json.dumps(run, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
-    return path
-
-
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--dataset", help="a collection with the splits train and validation and the column label")
@@ -442,7 +426,8 @@ def main(argv=None):
     given = {name: value for name, value in asked.items() if name in SETTINGS and value not in (None, SETTINGS[name])}
     settings, start = SETTINGS | given, time.perf_counter()
     record, rates = measure(settings, asked["work"])
-    path = keep(record, time.perf_counter() - start, given, settings | {"rate": rates}, asked["kept"])
+    seconds, settings = time.perf_counter() - start, settings | {"rate": rates}
+    path = full_runs.keep_script(NAME, record, seconds, given, settings, asked["kept"])
     print(f"written: {path}")
 
 

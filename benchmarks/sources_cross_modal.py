@@ -15,10 +15,8 @@ published: SETTINGS has what was taken, and several metrics are measured.
 
 import argparse
 import itertools
-import json
 import tempfile
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -26,9 +24,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from course.files import write_text
 from course.publish import full_runs
-from course.records import LastRun
 from lib import backbones, cache, collection, crossmodal, losses, relevance, results, text, training
 from lib.two_towers import TwoTower
 
@@ -353,19 +349,6 @@ def measure(parts, network, encoder, settings, folder):
     return results.read(Path(folder, "results", "full", f"{NAME}.json"))
 
 
-def keep(record, seconds, given, settings, kept):
-    """Write the file that RESULTS.md is made of: its path."""
-    ended = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    state = {"ended": ended, "seconds": seconds, "given": given, "parameters": settings}
-    run = full_runs.record(LastRun(NAME, state, record.made_with, record.measures, record.claims))
-    options = [f"--{name} {value}" for name, value in run["given"].items()]
-    run["command"] = " ".join([f"python benchmarks/{NAME}.py", *options])
-    path = Path(kept) / full_runs.file_name(run)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, json.dumps(run, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
-    return path
-
-
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--dataset", default=SETTINGS["dataset"], help="a collection with captions")
@@ -377,7 +360,7 @@ def main(argv=None):
     encoder = text.sentence_encoder(settings["encoder"])
     with tempfile.TemporaryDirectory() as folder:
         record = measure(read_parts(settings), network, encoder, settings, folder)
-    print(f"written: {keep(record, time.perf_counter() - start, given, settings, asked.kept)}")
+    print(f"written: {full_runs.keep_script(NAME, record, time.perf_counter() - start, given, settings, asked.kept)}")
 
 
 if __name__ == "__main__":

@@ -10,12 +10,13 @@ it as `<notebook>@<name>=<value>,....json`.
 import hashlib
 import json
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 from course import records
 from course.files import write_text
 
-__all__ = ["file_name", "folder_of", "read_runs", "record", "take_over"]
+__all__ = ["file_name", "folder_of", "keep_script", "read_runs", "record", "take_over"]
 
 # at least two folders deep, so that "1 /s" and "either/or" stay
 MACHINE_PATH = re.compile(r"(?<![\w.:/\\])(?:~|[A-Za-z]:)?(?:[\\/][\w.@+=-]+){2,}[\\/]?")
@@ -159,3 +160,16 @@ def _literal(value):
 def _word(text):
     """Quoted for a shell where it must be."""
     return text if re.fullmatch(r"[\w./=,:@+-]+", text) else "'" + text.replace("'", "'\\''") + "'"
+
+
+def keep_script(name: str, found, seconds: float, given: dict, settings: dict, kept: Path) -> Path:
+    """Keep what a script of the folder benchmarks found, a results.Record, as a full run is kept: the file's path."""
+    ended = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    state = {"ended": ended, "seconds": seconds, "given": given, "parameters": settings}
+    run = record(records.LastRun(name, state, found.made_with, found.measures, found.claims))
+    options = [f"--{option.replace('_', '-')} {value}" for option, value in given.items()]
+    run["command"] = " ".join([f"python benchmarks/{name}.py", *options])
+    path = Path(kept) / file_name(run)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, json.dumps(run, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    return path

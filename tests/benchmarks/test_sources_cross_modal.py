@@ -167,7 +167,7 @@ def test_recall_grows_with_k_and_every_number_is_a_share(kept):
 
 def test_another_collection_is_kept_beside_and_said_in_the_command(tmp_path):
     record = SimpleNamespace(made_with={}, measures=[], claims=[])
-    path = sources.keep(record, 1.0, {"dataset": "flickr30k"}, sources.SETTINGS, tmp_path)
+    path = full_runs.keep_script(sources.NAME, record, 1.0, {"dataset": "flickr30k"}, sources.SETTINGS, tmp_path)
     assert path.name == "sources_cross_modal@dataset=flickr30k.json"
     (run,) = full_runs.read_runs(tmp_path)
     assert run["command"] == "python benchmarks/sources_cross_modal.py --dataset flickr30k"

@@ -131,7 +131,9 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_numbers(tiny, tmp_path, monk
 
 def test_the_kept_file_is_one_that_results_can_be_written_from(whole, tmp_path):
     record, rates = whole
-    path = script.full_runs.keep_script(script.NAME, record, 61.0, {"frozen_stages": 0}, TINY | {"rate": rates}, tmp_path)
+    path = script.full_runs.keep_script(
+        script.NAME, record, 61.0, {"frozen_stages": 0}, TINY | {"rate": rates}, tmp_path
+    )
     (run,) = script.full_runs.read_runs(tmp_path)
     assert path.name == "nested_end_to_end@frozen_stages=0.json"
     assert run["command"] == "python benchmarks/nested_end_to_end.py --frozen-stages 0"

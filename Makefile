@@ -44,13 +44,13 @@ check: install ## compare the last quick run with notebooks/expected.toml
 	@$(COURSE) check $(ARGS)
 
 test: install-dev ## run the tests, without those that take whole notebooks, browsers or kills to their end
-	@$(RUN) -m pytest -n 2 -m "not end_to_end" $(ARGS)
+	@$(RUN) -m pytest -n 2 --dist loadgroup -m "not end_to_end" $(ARGS)
 
 test-all: install-dev ## run all tests, as CI does
-	@$(RUN) -m pytest -n 2 $(ARGS)
+	@$(RUN) -m pytest -n 2 --dist loadgroup $(ARGS)
 
 test-fast: install-dev ## run the tests, without those that take more than a few seconds
-	@$(RUN) -m pytest -n 2 -m "not slow" $(ARGS)
+	@$(RUN) -m pytest -n 2 --dist loadgroup -m "not slow" $(ARGS)
 
 lab: install ## open JupyterLab on the map of the course
 	@$(COURSE) catalogue
@@ -82,7 +82,7 @@ newest: ## run the course and the tests with the newest versions of everything, 
 	@$(NEWEST) -m pip freeze > reports/newest-versions.txt
 	@status=0; \
 	$(NEWEST) -m course run --profile quick --reports reports/newest $(ARGS) || status=1; \
-	$(NEWEST) -m pytest -n 2 --deselect tests/course/test_install.py::test_what_is_installed_is_what_was_tested || status=1; \
+	$(NEWEST) -m pytest -n 2 --dist loadgroup --deselect tests/course/test_install.py::test_what_is_installed_is_what_was_tested || status=1; \
 	exit $$status
 
 site: install-site ## write the course as a website into _site (open _site/index.html), from the notebooks as they are

@@ -37,6 +37,7 @@ def value(run, name, **more):
     return found
 
 
+@pytest.mark.slow
 def test_every_structure_is_measured_at_each_of_its_widths(ran):
     folder, said = ran
     [run] = full_runs.read_runs(folder / "kept")
@@ -72,6 +73,7 @@ def test_the_gallery_begins_with_the_given_rows_and_keeps_their_classes(ran):
         assert np.linalg.norm(made.mean(axis=0) - given.mean(axis=0)) < 0.5
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_goes_on_where_it_was(ran, tmp_path):
     folder, _ = ran
     (folder / "work" / "8-LSH.npz").unlink()
@@ -96,6 +98,7 @@ def test_a_tree_that_answers_otherwise_is_refused(ran, tmp_path):
         np.savez(path, **costs)
 
 
+@pytest.mark.slow
 def test_the_four_plots_show_each_structure_and_are_drawn_anew_when_the_record_changes(ran, tmp_path):
     [run] = full_runs.read_runs(ran[0] / "kept")
     path = panels.write([run], tmp_path)

@@ -64,6 +64,7 @@ def own_photos(tmp_path, library):
 
 
 @pytest.mark.parametrize("method", [photo_search.COLOUR, photo_search.SHAPE, NETWORK])
+@pytest.mark.slow
 def test_a_photo_of_the_library_finds_itself_as_an_upload_and_not_as_a_row(library, method):
     d = library.dimensions(method)[-1]
     data = Path(library.photos.paths[7]).read_bytes()
@@ -160,6 +161,7 @@ def test_images_of_every_mode_and_of_one_pixel_are_searched_with(library, mode):
 # ------------------------------------------------------------------------------------------------ by words
 
 
+@pytest.mark.slow
 def test_words_are_answered_from_the_captions_of_the_library(library):
     assert library.learned_from() == "catalogue"
     d = library.dimensions(words.METHOD)[-1]
@@ -197,6 +199,7 @@ def test_any_other_words_are_words(library, typed):
 # ------------------------------------------------------------------------------------------------ own photos
 
 
+@pytest.mark.slow
 def test_own_photos_are_searched_and_those_that_do_not_open_are_named(own_photos):
     library = photo_search.Library(own_photos)
     assert len(library) == 12
@@ -209,6 +212,7 @@ def test_own_photos_are_searched_and_those_that_do_not_open_are_named(own_photos
     assert "wood" in {library.name(row) for row in range(12)}
 
 
+@pytest.mark.slow
 def test_one_photo_has_no_neighbours_and_equal_photos_are_alike(tmp_path):
     (tmp_path / "one").mkdir()
     Image.new("RGB", (30, 20), "navy").save(tmp_path / "one" / "a.png")

@@ -144,6 +144,7 @@ def fault(name, argument, form, value, expected):
 
 
 @pytest.mark.parametrize("name", CALLS)
+@pytest.mark.slow
 def test_every_form_of_every_argument_is_answered_right_or_refused(name, record_property, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # a path of any kind may be written to
     torch.manual_seed(0)

@@ -68,6 +68,7 @@ def cosine(a, b):
     ("name", "classifier", "dimension"),
     [("resnet18", "fc", 512), ("mobilenet_v2", "classifier.1", 1280), ("vit_b_16", "heads.head", 768)],
 )
+@pytest.mark.slow
 def test_the_embedding_is_the_input_of_the_classifier(name, classifier, dimension):
     """Seen by a hook on torchvision's whole network, drawn by the same seed."""
     with torch.random.fork_rng(devices=[]):
@@ -116,6 +117,7 @@ def test_the_classifier_is_found_in_every_family(name):
     assert getattr(head, "in_features", getattr(head, "in_channels", None)) == backbone.dimension
 
 
+@pytest.mark.slow
 def test_a_layer_is_pooled_by_the_formula():
     resnet = shared("resnet18")
     with torch.no_grad():
@@ -144,6 +146,7 @@ def test_gem_of_a_constant_map_is_the_constant_and_lies_between_average_and_maxi
     torch.testing.assert_close(backbones.Pool("gem")(torch.full((1, 2, 4, 4), 0.5)), torch.full((1, 2), 0.5))
 
 
+@pytest.mark.slow
 def test_tokens_of_a_transformer_are_pooled_without_the_class_token():
     tokens = torch.tensor([[[9.0, 0.0], [1.0, 4.0], [3.0, 2.0]]])  # (1, 1 + 2, 2): class token (9, 0)
     assert backbones.Pool("class_token")(tokens).tolist() == [[9, 0]]
@@ -390,6 +393,7 @@ def test_a_file_called_as_the_convolutions_of_vgg16_must_be_the_one_that_is_mean
         backbones.load("vgg16_features")
 
 
+@pytest.mark.slow
 def test_the_published_convolutions_of_vgg16_load_by_name_with_their_own_preprocessing(no_connection, monkeypatch):
     """torchvision's file has another mean and standard deviation than its other weights; and a classifier of NaN."""
     state = {key: value for key, value in untrained_vgg().state_dict().items() if key.startswith("features.")}
@@ -416,6 +420,7 @@ def test_the_real_convolutions_of_vgg16_load_by_name():
 # --- regions
 
 
+@pytest.mark.slow
 def test_features_of_regions_average_the_box_head_over_the_best_boxes():
     """Of an untrained detector: seen by hooks on torchvision's own forward, averaged here in numpy."""
     backbone = shared("fasterrcnn_resnet50_fpn", n_boxes=5)
@@ -438,6 +443,7 @@ def test_features_of_regions_average_the_box_head_over_the_best_boxes():
         hook.remove()
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_the_detector_is_read_as_torchvision_reads_it(tmp_path, monkeypatch):
     """torchvision freezes batch norm and changes its epsilon when it loads the checkpoint."""
     state = shared("fasterrcnn_resnet50_fpn", n_boxes=5).model.detector.state_dict()
@@ -459,6 +465,7 @@ def test_a_checkpoint_of_the_detector_is_read_as_torchvision_reads_it(tmp_path, 
 # --- timm and the packages of the index
 
 
+@pytest.mark.slow
 def test_the_same_weights_give_the_same_embedding_in_timm_and_torchvision(tmp_path):
     """resnet18 is in both, with the same names: one file, two libraries, preprocessing of the weights apart."""
     torch.save(models.resnet18(weights=None).state_dict(), tmp_path / "resnet18.pth")
@@ -503,6 +510,7 @@ def test_a_layer_of_timm_is_what_its_features_only_gives():
         ("timm:convnext_atto", "stages.1", 80),
     ],
 )
+@pytest.mark.slow
 def test_layers_of_timm_have_the_dimension_of_their_channels(name, layer, dimension):
     backbone = backbones.load(name, "none", layer=layer, device="cpu")
     assert backbone.dimension == dimension
@@ -535,6 +543,7 @@ def test_preprocessing_of_timm_is_its_own():
           "pooling": "class_token"}, "class_token too if it has one"),
     ],
 )  # fmt: skip
+@pytest.mark.slow
 def test_names_and_sizes_that_timm_does_not_have_are_refused(asked, message):
     with pytest.raises(ValueError, match=message):
         backbones.load(**{"weights": "none", "image_size": 64, "device": "cpu"} | asked)

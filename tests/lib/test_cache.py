@@ -240,6 +240,7 @@ def test_the_digest_of_an_array_is_of_type_shape_and_values():
         cache.digest_array(np.array([{}]))
 
 
+@pytest.mark.slow
 def test_the_file_alone_has_passing_doctests_and_no_heavy_import(tmp_path):
     program = "import sys, doctest, cache; heavy = 'torch' in sys.modules; print(doctest.testmod(cache).failed, heavy)"
     (tmp_path / "cache.py").write_bytes(Path(cache.__file__).read_bytes())

@@ -43,6 +43,7 @@ def cosine(a, b):
 
 
 @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2", "vit_b_16"])
+@pytest.mark.slow
 def test_bfloat16_keeps_the_direction_of_float32(name):
     backbone = shared(name)
     full, half = (embedding.embed(backbone, IMAGES, precision=kind) for kind in ("float32", "bfloat16"))
@@ -289,6 +290,7 @@ def test_a_network_that_was_embedded_can_be_forgotten():
 @pytest.mark.parametrize(
     ("first", "expected"), [("", "1000 0"), ("import torch;", "None 1"), ("import numpy;", "1000 0")]
 )
+@pytest.mark.slow
 def test_waiting_threads_sleep_whether_torch_was_loaded_before_or_after(first, expected):
     """By the variable, or by a thread that parks; torch computes with as many threads as before."""
     program = (

@@ -79,6 +79,7 @@ def _imported(path):
 
 
 @every_module_of_lib
+@pytest.mark.slow
 def test_a_module_says_what_to_copy_with_it_and_imports_just_that(path):
     source = path.read_text(encoding="utf-8")
     imported = imports_of_lib(source)

@@ -213,6 +213,7 @@ def test_every_map_of_the_encoder_reaches_the_output():
         del encoder.maps
 
 
+@pytest.mark.slow
 def test_unet_learns_a_mask():
     torch.manual_seed(0)
     photos = torch.rand(8, 3, 32, 32)

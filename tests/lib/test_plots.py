@@ -170,6 +170,7 @@ CAPTIONS = ["A dog runs.", "Two brown dogs that cost $5 run over a green meadow 
 
 
 @pytest.mark.parametrize("k", [1, 5, 10, 20])
+@pytest.mark.slow
 def test_captions_as_queries_are_written_in_their_frame_beside_the_images(images, k):
     titles = [["title"] * k] * 2
     figure = plots.retrieval_grid(CAPTIONS, images[np.zeros((2, k), int)], np.ones((2, k)), ["a", LONG], titles)

@@ -100,6 +100,7 @@ def embeddings():
     return rows.astype(np.float32)
 
 
+@pytest.mark.slow
 def test_the_autoencoder_comes_near_pca_of_the_same_size_and_never_below_it(embeddings):
     model = shared_space.autoencoder(embeddings, dimension=3)
     before = float(shared_space.rmse(embeddings, shared_space.encode(model, embeddings)))
@@ -129,6 +130,7 @@ def test_the_code_has_the_size_asked_for_and_about_unit_variance(embeddings):
     [shared_space.rmse, shared_space.InBatchTriplet(), shared_space.InBatchSoftmax(0.1)],
     ids=["rmse", "triplet", "softmax"],
 )
+@pytest.mark.slow
 def test_a_tower_learns_to_find_the_code_of_its_caption_by_each_loss(loss):
     captions, codes = captions_and_codes()
     tower = small_tower(captions)
@@ -167,6 +169,7 @@ def test_an_empty_text_is_a_finite_point_and_no_text_gives_no_row():
     assert shared_space.encode(tower, []).shape == (0, 5)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_tower():
     captions, codes = captions_and_codes()
     towers = [small_tower(captions, dropout=0.2, seed=seed) for seed in (3, 3, 4)]

@@ -188,6 +188,7 @@ print(json.dumps([sums, sorted(heavy)]))
 """
 
 
+@pytest.mark.slow
 def test_a_fit_repeats_in_another_process_with_another_hash_of_text_and_nothing_heavy_is_imported():
     started = [
         subprocess.Popen(

@@ -122,6 +122,7 @@ def archives(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", COUNTS)
+@pytest.mark.slow
 def test_official_archives_become_a_collection_that_is_found_by_its_name(name, archives, pages, place):
     before = [path.read_bytes() for path in archives[name] if path.is_file()]
     status, said = call("prepare", name, "--from", *archives[name])

@@ -20,6 +20,7 @@ from course.runner import kernel, plan
 from course.runner.folder import ReportFolder
 
 
+@pytest.mark.slow
 def test_written_notebooks_carry_clean_outputs_and_keep_their_ids(course_folder):
     folder, said = course_folder
     node = nbformat.read(folder / "00_good.ipynb", as_version=4)

@@ -1,13 +1,16 @@
 """Every committed notebook: its structure, its outputs, and a run with the least parameters that reach every cell."""
 
 import ast
+import json
 import re
 import shutil
 import statistics
 import tempfile
 
 import nbformat
+import numpy as np
 import pytest
+from PIL import Image
 
 from course import ROOT, notebook_files
 from course.__main__ import main
@@ -144,6 +147,30 @@ def test_every_cell_runs_with_the_least_parameters(path, tiny_catalogue, capfd):
         given = ["--only", path.stem, "--profile", "smoke", "-p", f"dataset={tiny_catalogue}"]
         status = main(["run", *where, *given])
     assert status == 0, capfd.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.end_to_end
+@pytest.mark.parametrize("is_known", [True, False], ids=["known classes", "other classes"])
+def test_nothing_is_claimed_of_unseen_classes_that_were_in_training(is_known, tmp_path, capfd):
+    rng = np.random.default_rng(0)
+    for split in ("train", "test", "elsewhere"):
+        for label in range(12):
+            name = f"other {label}" if split == "elsewhere" and not is_known else f"class {label}"
+            place = tmp_path / "elsewhere" / name if split == "elsewhere" else tmp_path / "trip" / split / name
+            place.mkdir(parents=True)
+            for photo in range(4):
+                pixels = np.clip(20 * label + rng.normal(0, 9, (32, 32, 3)), 0, 255).astype(np.uint8)
+                Image.fromarray(pixels).save(place / f"{photo}.png")
+    elsewhere = json.dumps([str(tmp_path / "elsewhere"), "train", 48])
+    given = [f"dataset={tmp_path / 'trip'}", "only=[]", "label_column=label", "group_column=label", 'other_column=""']
+    given += ['validation_split=""', f"unseen={elsewhere}", "n_test=48", "n_train=36", "n_validation=12"]
+    where = ["--notebooks", str(FOLDER), "--reports", str(tmp_path / "reports"), "--profile", "smoke"]
+    status = main(["run", *where, "--only", "02", *[word for each in given for word in ("-p", each)]])
+    assert status == 0, capfd.readouterr().out
+    ran = json.loads((tmp_path / "reports" / "results" / "smoke" / "02_backbones.json").read_text(encoding="utf-8"))
+    claims = [claim["text"] for claim in ran["claims"] if re.search("unseen|never saw", claim["text"])]
+    assert len(claims) == (0 if is_known else 3)
 
 
 @pytest.mark.slow

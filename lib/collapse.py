@@ -16,7 +16,6 @@ def effective_rank(embeddings):
 
     exp of the entropy of the singular values, as shares of their sum (Roy and Vetterli, The effective rank, 2007). The
     mean is not subtracted: nearly equal rows lie on one line. Noise around one point would count in full otherwise.
-
     Three axes, equally long; one line:
     >>> effective_rank(np.eye(3)).round(6), effective_rank([[1, 2], [2, 4]]).round(6)
     (np.float64(3.0), np.float64(1.0))
@@ -30,7 +29,6 @@ def effective_rank(embeddings):
 
 def mean_distance(embeddings, n_pairs=20_000, seed=0):
     """Mean distance between two rows: 0 when all are equal. In the embedding's units; compare it with the margin.
-
     >>> mean_distance([[0.0, 0.0], [3.0, 4.0]])
     np.float64(5.0)
     """
@@ -79,10 +77,8 @@ def separation(embeddings, labels, n_pairs=20_000, seed=0):
     (np.float64(1.0), np.float64(0.5))
     """
     same, different = pair_distances(embeddings, labels, n_pairs, seed)
-    different = np.sort(different)
-    farther = len(different) - np.searchsorted(different, same, side="right")
-    not_closer = len(different) - np.searchsorted(different, same, side="left")
-    return ((farther + not_closer) / 2 / len(different)).mean()
+    closer = [np.searchsorted(np.sort(different), same, side=side).mean() for side in ("left", "right")]
+    return 1 - np.mean(closer) / len(different)
 
 
 def active_share(embeddings, labels, margin, n_pairs=20_000, seed=0):
@@ -90,7 +86,6 @@ def active_share(embeddings, labels, margin, n_pairs=20_000, seed=0):
 
     Near 0 the triples are too easy to teach anything; at 1 throughout, with distances near 0, it is a collapse.
     ValueError for a margin that is not above 0, and if no row has both a positive and a negative.
-
     The anchors are the two at 0 and 1; the negative is 3 or 2 away, and only the first meets a margin of 1.5:
     >>> active_share([[0.0], [1.0], [3.0]], [7, 7, 8], margin=0.5)
     np.float64(0.0)
@@ -107,13 +102,11 @@ def active_share(embeddings, labels, margin, n_pairs=20_000, seed=0):
 
 def signals(embeddings, labels, margin, n_pairs=20_000, seed=0):
     """All numbers of this file in one dict, for a table or as `validate` of a training: name -> float."""
-    return {
-        "effective_rank": float(effective_rank(embeddings)),
-        "mean_distance": float(mean_distance(embeddings, n_pairs, seed)),
-        "uniformity": float(uniformity(embeddings, n_pairs, seed)),
-        "separation": float(separation(embeddings, labels, n_pairs, seed)),
-        "active_share": float(active_share(embeddings, labels, margin, n_pairs, seed)),
-    }
+    found = {"effective_rank": effective_rank(embeddings)}
+    found |= {each.__name__: each(embeddings, n_pairs, seed) for each in (mean_distance, uniformity)}
+    found["separation"] = separation(embeddings, labels, n_pairs, seed)
+    found["active_share"] = active_share(embeddings, labels, margin, n_pairs, seed)
+    return {name: float(value) for name, value in found.items()}
 
 
 def _rows(embeddings):

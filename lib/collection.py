@@ -358,8 +358,7 @@ def _read_plain(folder, folders):
         more = f" and {len(left_out) - 5} more" if len(left_out) > 5 else ""
         warnings.warn(f"{folder}: {len(left_out)} files or folders are left out: {some}{more}", stacklevel=4)
     table = pd.DataFrame(rows, columns=["file_name", "label", "split", "parent"])
-    parents = table.pop("parent").tolist()
-    return table if True in is_labelled else table.drop(columns="label"), parents
+    return table.drop(columns=["parent"] if True in is_labelled else ["parent", "label"]), table["parent"].tolist()
 
 
 def _photos_of_class(folder, left_out):

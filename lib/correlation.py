@@ -54,8 +54,7 @@ class CanonicalCorrelation:
         return np.ascontiguousarray(self._y(np.asarray(y)) @ self._to_shared_y * self._weight, np.float32)
 
     def _main_directions(self, rows, n, name):
-        is_tall = rows.shape[1] < min(len(rows), 5000)  # then the covariance is exact, and fast
-        how = "covariance_eigh" if is_tall else "auto"
+        how = "covariance_eigh" if rows.shape[1] < min(len(rows), 5000) else "auto"  # of few columns: exact, and fast
         n = min(n, rows.shape[1], len(rows) - 1)
         pca = PCA(n, whiten=self.whiten, svd_solver=how, random_state=self.seed).fit(rows)
         n_directions = int((pca.explained_variance_ > 1e-9 * pca.explained_variance_[0]).sum())

@@ -69,7 +69,6 @@ class Measure:
 @dataclass(frozen=True)
 class Claim:
     """A finding in words, the effect it rests on, and the verdict. Without a p-value the effect is exact.
-
     >>> measured(Claim("00_metrics", "a beats b", "holds", 3.21, 1.04, 5.38, 0.004, "above", 0.0, 400, "points"))
     '+3.2 points (+1.0 to +5.4)'
     """

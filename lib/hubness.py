@@ -52,7 +52,6 @@ def hubness(neighbours, n_gallery):
     (Radovanovic et al., 2010): 0 if every item is found equally often, large if a few are found very often. Compare it
     with `chance`: a search that returns k random items has binomial counts, p = k / n_gallery, of skewness
     (1 - 2 p) / sqrt(q p (1 - p)).
-
     Counts 2, 0, 0, 0 about their mean 1/2: third moment (27 - 3) / 8 / 4 = 3/4, variance 3/4.
     >>> found = hubness([[0], [0]], n_gallery=4)
     >>> round(found.skewness, 4), round((3 / 4) / (3 / 4) ** 1.5, 4), found.largest, found.never
@@ -97,7 +96,6 @@ def lift(queries, gallery, offsets):
     and 0, a gallery row -offset and sqrt(m - offset²), m the largest offset². So the inner product is cosine - offset,
     and since all lifted gallery rows have one length, so do cosine and Euclidean distance rank. ValueError for rows of
     zeros, NaN or infinity, or another number of offsets.
-
     By cosine the first row is nearer (1 against 0.8), but it is close to everything. With the offsets 0.5 and 0.1:
     >>> lifted_queries, lifted_gallery = lift([[1, 0]], [[1, 0], [0.8, 0.6]], offsets=[0.5, 0.1])
     >>> (lifted_queries @ lifted_gallery.T).round(4)  # 1 - 0.5, 0.8 - 0.1

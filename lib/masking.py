@@ -12,7 +12,6 @@ import numpy as np
 
 def without_background(images, masks, colour=(0, 0, 0)):
     """The images with `colour` in every pixel outside the mask: uint8 (n, h, w, 3).
-
     >>> without_background(np.full((1, 1, 2, 3), 9, np.uint8), [[[1, 0]]])[0, 0, :, 0].tolist()
     [9, 0]
     """
@@ -41,7 +40,6 @@ def without_product(images, masks, reach=3):
 
 def on_background_of(images, masks, grounds):
     """The product of each image on the same row of `grounds`, images without their product: uint8 (n, h, w, 3).
-
     >>> product, ground = np.full((1, 1, 2, 3), 9, np.uint8), np.full((1, 1, 2, 3), 7, np.uint8)
     >>> on_background_of(product, [[[1, 0]]], ground)[0, 0, :, 0].tolist()
     [9, 7]
@@ -63,7 +61,6 @@ def background_share(images, same_product, same_ground, unrelated):
     The n numbers returned are a linearisation, share + (g - share (g + p)) / mean(g + p): their mean is the share, and
     their bootstrap interval and paired differences are the share's to first order (the delta method). ValueError if
     product and background together contribute nothing.
-
     To the first embedding only the product counts, to the second both equally: (0 + 1/2) / (0 + 1/2 + 1 + 1/2).
     >>> image, other, between = [1.0, 0.0], [0.0, 1.0], [1.0, 3**0.5]
     >>> float(background_share([image] * 2, [image, between], [other, between], [other] * 2).mean().round(3))

@@ -31,7 +31,6 @@ def average_precision_at_k(relevance, n_relevant, k=None, divisor="min(k, R)"):
         "k"          the answers shown: a perfect ranking stays below 1 for R < k
         "hits"       the hits that were found: blind to what was missed (torchmetrics; scikit-learn at full depth)
     k defaults to all columns. The order is taken as given, so ties are the search's affair.
-
     Hits at ranks 1 and 3, five relevant items in the gallery: (1/1 + 2/3) / min(3, 5) = 5/9.
     >>> float(average_precision_at_k([[True, False, True]], [5]).round(4)[0])
     0.5556
@@ -49,7 +48,6 @@ def average_precision_at_k(relevance, n_relevant, k=None, divisor="min(k, R)"):
 
 def precision_at_k(relevance, n_relevant, k=None):
     """Share of the first k answers that is relevant: float64 (q,), NaN for a query without a relevant item.
-
     >>> precision_at_k([[True, False, True, False]], [2]).tolist()
     [0.5]
     """
@@ -70,7 +68,6 @@ def recall_at_k(relevance, n_relevant, k=None):
 
 def hit_rate_at_k(relevance, n_relevant, k=None):
     """1.0 if any of the first k answers is relevant, else 0.0: (q,), NaN for a query without a relevant item.
-
     >>> hit_rate_at_k([[False, True], [False, False]], [3, 3]).tolist()
     [1.0, 0.0]
     """
@@ -80,7 +77,6 @@ def hit_rate_at_k(relevance, n_relevant, k=None):
 
 def reciprocal_rank(relevance, n_relevant, k=None):
     """One over the rank of the first relevant answer, 0.0 if none is among the first k: float64 (q,), NaN without any.
-
     >>> reciprocal_rank([[False, True, True], [False, False, False]], [2, 2]).tolist()
     [0.5, 0.0]
     """
@@ -95,7 +91,6 @@ def ndcg_at_k(gains, gallery_gains, k=None):
     divided by log2(i + 1). gallery_gains (q, n) are the gains of the whole gallery in any order (each query's k largest
     are enough), for the ideal ranking. For the form with 2^grade - 1, pass 2.0**grade - 1. NaN for a query whose
     gallery holds no gain. ValueError for negative gains, and if the answers gain more than the ideal.
-
     Gains 1, 2 where 2, 1 was possible: (1 + 2 / log2(3)) / (2 + 1 / log2(3)).
     >>> float(ndcg_at_k([[1, 2]], [[2, 0, 1]]).round(4)[0])
     0.8597
@@ -125,7 +120,6 @@ def label_scores(predicted_sets, true_sets):
         precision |P and T| / |P|         recall |P and T| / |T|
         accuracy  |P and T| / |P or T|    F1     2 |P and T| / (|P| + |T|)
     (Godbole and Sarawagi, 2004), 0 where a divisor is 0. Their means are scikit-learn's scores with average="samples".
-
     Predicted shirt and hat, true shirt and shoe: one of two is right, one of two is found, one of three is shared.
     >>> scores = label_scores([[1, 1, 0]], [[1, 0, 1]])
     >>> scores.f1.tolist(), scores.accuracy.round(3).tolist()
@@ -149,7 +143,6 @@ def threshold_by_f1(probabilities, true_sets, thresholds=None):
 
     probabilities float (n, L), true_sets bool (n, L). thresholds are those tried, by default 0.05, 0.10, ..., 0.95; of
     equal ones the first is taken. The F1 is flattering where it is of the images on which the threshold was chosen.
-
     At 0.05 to 0.4 both labels are predicted for the second image, from 0.45 on only the right one.
     >>> threshold_by_f1([[0.9, 0.1], [0.6, 0.4]], [[1, 0], [1, 0]])
     (0.45, 1.0)
@@ -168,7 +161,6 @@ def mask_iou(predicted_masks, true_masks):
     """Intersection over union of predicted and true masks, image by image: float64 (n,), 0 to 1.
 
     Both (n, h, w), bool or whole numbers; what is not 0 lies inside. NaN for an image with nothing inside either.
-
     Two pixels each, one shared: 1 / 3.
     >>> mask_iou([[[1, 1, 0]]], [[[0, 1, 1]]]).round(3).tolist()
     [0.333]
@@ -190,7 +182,6 @@ def chance_average_precision(n_relevant, n_gallery, k=None, divisor="min(k, R)")
     probability R / N, and then i - 1 ranks before it hold a relevant one with probability (R - 1) / (N - 1) each. So
         E[sum of precisions] = R / N * (H + (R - 1) / (N - 1) * (k - H)),   H = 1 + 1/2 + ... + 1/k,
     divided by `divisor`. With "hits", given h > 0 hits, it is the sum for R = h, N = k, and h is hypergeometric.
-
     One relevant item of two: 1 with probability 1/2, else 1/2.
     >>> chance_average_precision([1], 2).tolist()
     [0.75]

@@ -36,13 +36,11 @@ def average_precision(neighbours, query_labels, gallery_labels, k=None, self_in_
 
     k defaults to all of them, `divisor` is one of `metrics.DIVISORS`. With self_in_gallery, every query is a gallery
     item and must not be among its own neighbours.
-
     A hit at rank 2, of two hats: (1 / 2) / 2.
     >>> average_precision([[2, 0]], ["hat"], ["hat", "hat", "shoe"]).tolist()
     [0.25]
     """
-    judged = judge(neighbours, query_labels, gallery_labels, self_in_gallery)
-    return metrics.average_precision_at_k(*judged, k, divisor)
+    return metrics.average_precision_at_k(*judge(neighbours, query_labels, gallery_labels, self_in_gallery), k, divisor)
 
 
 def same_class(neighbours, query_labels, gallery_labels):
@@ -136,7 +134,6 @@ def label_similarity(query_attributes, gallery_attributes, query_words, gallery_
     which word of a vocabulary each name has. A query without a word is similar to nothing. It is not symmetric: the
     words counted are the query's. The whole q x n table is made, so hand in some queries at a time. After the code of
     "Boosting image retrieval with accurately labeled small data".
-
     A red shoe called "light shoe", against a red "light boot", a red "old hat" and a blue "light shoe":
     >>> has = [[1, 0, 0, 1, 0], [0, 1, 1, 0, 0], [1, 0, 0, 0, 1]]  # light, old, hat, boot, shoe
     >>> label_similarity([["red"]], [["red"], ["red"], ["blue"]], [[1, 0, 0, 0, 1]], has).tolist()
@@ -176,7 +173,6 @@ def match_ranks(queries, gallery, query_labels, gallery_labels, self_in_gallery=
     Ties count as in a shuffled gallery. Of w wrong items and m right ones at the same distance, w / (m + 1) wrong ones
     stand before the first right one on average: rank = 1 + (wrong items that are nearer) + w / (m + 1), which need not
     be whole. An embedding that is the same for all items gets the rank of chance, never rank 1.
-
     The two wrong items are as near as the right one: rank 1, 2 or 3, on average 2.
     >>> match_ranks([[1, 0]], [[2, 0], [1, 0], [3, 0], [0, 1]], ["a"], ["a", "b", "c", "d"]).tolist()
     [2.0]
@@ -216,7 +212,6 @@ def most_similar_average_precision(neighbours, similarity, n_similar=10, own_row
     places for t tied items, one of them is relevant with probability m / t, two are with m (m - 1) / (t (t - 1)). An
     item of similarity 0 is never relevant, so R, the number relevant, may be below `n_similar`; the divisor is
     min(k, R), and NaN stands where R is 0.
-
     One place for two tied items, the answers being one of them and an item that is not similar: 1 or 0, as likely.
     >>> most_similar_average_precision([[0, 2]], [[0.5, 0.5, 0.0]], n_similar=1).tolist()
     [0.5]

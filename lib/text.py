@@ -24,6 +24,7 @@ try:
 except ModuleNotFoundError:  # copied beside this file
     import weights
 
+MissingEncoder = weights.MissingWeights  # a sentence encoder that is not on this machine and could not be fetched
 KINDS = ("word2vec", "fasttext")
 POOLINGS = ("mean", "sum", "tf-idf", "sif")
 SIF_A = 1e-3  # Arora et al. (2017); they found 1e-4 to 1e-2 much alike
@@ -264,10 +265,6 @@ class DocVectors:
                 learn_hidden=False, doctag_vectors=vector, doctags_lockf=np.ones(1, np.float32),
             )  # fmt: skip
         return vector[0]
-
-
-class MissingEncoder(weights.MissingWeights):
-    """A sentence encoder that is not on this machine and could not be fetched."""
 
 
 class SentenceEncoder:

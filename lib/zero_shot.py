@@ -63,11 +63,9 @@ class PairedEncoder:
         # SigLIP was trained on texts filled up to one length, CLIP looks at the end of each
         padding = "max_length" if self.model.config.model_type.startswith("siglip") else True
         longest = self.model.config.text_config.max_position_embeddings
+        how = {"padding": padding, "truncation": True, "max_length": longest, "return_tensors": "pt"}
         for start in range(0, len(texts), batch_size):
-            inputs = self.processor.tokenizer(
-                texts[start : start + batch_size], padding=padding, truncation=True, max_length=longest,
-                return_tensors="pt",
-            ).to(self.device)  # fmt: skip
+            inputs = self.processor.tokenizer(texts[start : start + batch_size], **how).to(self.device)
             with torch.inference_mode():
                 rows.extend(_unit(self.model.get_text_features(**inputs)))
         return np.stack(rows) if rows else np.zeros((0, self.dimension), np.float32)

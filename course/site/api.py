@@ -36,7 +36,7 @@ def module_page(path: Path, source_address: str) -> str:
         if isinstance(node, ast.ClassDef):
             methods = [each for each in node.body if isinstance(each, ast.FunctionDef) and _is_public(each)]
             for method in methods:
-                parts += _entry(method, f"{path.stem}.{node.name}", "####")
+                parts += _entry(method, f"{path.stem}.{node.name}", f"#### {node.name}.")
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
@@ -62,10 +62,10 @@ def _index_row(path, about):
     return f"| [{path.name}]({path.stem}.md) | {_cell(summary)} | {shown} |"
 
 
-def _entry(node, owner, marks="###"):
+def _entry(node, owner, marks="### "):
     """A heading, the signature and the docstring of a function, a class or a method."""
     summary, rest = _split(ast.get_docstring(node) or "")
-    return [f"{marks} {node.name}", f"```python\n{signature(node, owner)}\n```", summary, _block(rest)]
+    return [f"{marks}{node.name}", f"```python\n{signature(node, owner)}\n```", summary, _block(rest)]
 
 
 def signature(node: ast.FunctionDef | ast.ClassDef, owner: str) -> str:

@@ -63,7 +63,7 @@ def stage(site: Site, folder: Path) -> list[str]:
 def _card(name, questions, node, figures, chapter):
     claims = [claim for claim in chapter.claims.get("quick", [])]
     counts = wording.verdict_counts(claims) if claims else {}
-    words = [f"{n} {'hold' if verdict == 'holds' and n > 1 else verdict}" for verdict, n in counts.items()]
+    words = [wording.so_many(n, verdict) for verdict, n in counts.items()]
     return {
         "name": name,
         "question": questions[name],
@@ -77,8 +77,7 @@ def _groups(questions, exercises, pages):
     """The tables of contents of the site, each with the pages in it."""
     short = {name: re.split(r"(?<=\?)|:", question)[0] for name, question in questions.items()}
     titles = {
-        "README.md": "Set up and use",
-        "data/README.md": "Collections",
+        **sources.HEADED,
         "docs/teaching.md": "Teaching with it",
         "docs/exercises.md": "Exercises",
         "CONTRIBUTING.md": "Contribute",
@@ -162,10 +161,12 @@ def _settings(source):
         "html_show_copyright": False,
         "html_theme_options": {"navigation_with_keys": True},
         "pygments_style": "friendly",
+        "highlight_language": "bash",  # where a fence names none: commands
         "nb_execution_mode": "off",
         "nb_merge_streams": True,
         "nb_ipywidgets_js": {},
         "myst_enable_extensions": ["dollarmath", "amsmath"],
+        "myst_dmath_double_inline": True,  # a formula that is set apart within a sentence
         "myst_heading_anchors": 4,
         "suppress_warnings": QUIET,
         "keep_warnings": False,

@@ -18,6 +18,7 @@ from course.site.address import BRANCH
 __all__ = ["PAGES", "Links", "copy_notebooks", "copy_pages", "exercises_of"]
 
 PAGES = ("README.md", "RESULTS.md", "CONTRIBUTING.md", "data/README.md", "docs/*.md")
+HEADED = {"README.md": "Set up and use", "data/README.md": "Collections"}  # whose own title is that of a folder
 LINK = re.compile(r"(?<=\]\()([^()\s<>]+(?:\([^()\s]*\)[^()\s]*)*)(?=\))|(?<=^\]: )\S+$", re.M)
 ELSEWHERE = re.compile(r"[a-z][a-z0-9+.-]*:|#", re.I)
 CODE = re.compile(r"^(```|~~~).*?^\1[ \t]*$|`[^`\n]+`", re.M | re.S)
@@ -88,6 +89,8 @@ def copy_pages(target: Path, links: Links) -> None:
     """The repository's pages into the folder `target`, and the pictures that they show."""
     for page in page_paths(links.root):
         text = (links.root / page).read_text(encoding="utf-8")
+        if page in HEADED:
+            text = re.sub(r"\A# .*", f"# {HEADED[page]}", text)
         write(target / page, links.fitted(text, page))
     for picture in sorted(links.pictures):
         (target / picture).parent.mkdir(parents=True, exist_ok=True)
@@ -99,14 +102,30 @@ def copy_notebooks(paths: list[Path], notebooks: Path, target: Path, links: Link
     for path in paths:
         page = posixpath.join("notebooks", Path(os.path.relpath(path, notebooks)).as_posix())
         node = notebook_files.read(path)
+        in_parts = False
         for place, cell in enumerate(node.cells):
             if cell.cell_type == "markdown":
                 cell.source = links.fitted(cell.source, page)
-            if cell.cell_type == "markdown" and place > 0:  # a page has one title
-                cell.source = _outside_code(lambda text: re.sub(r"^# ", "## ", text, flags=re.M), cell.source)
+            if cell.cell_type == "markdown" and place > 0:
+                cell.source, in_parts = _below_the_title(cell.source, in_parts)
             for output in cell.get("outputs", []):
                 _tidy(output)
         write(target / page, json.dumps(node))
+
+
+def _below_the_title(text, in_parts):
+    """A page has one title: a later one heads a part, and the headings after it are of its sections.
+
+    >>> _below_the_title("# Part\\n## Section", False)
+    ('## Part\\n### Section', True)
+    """
+
+    def lowered(mark):
+        nonlocal in_parts
+        in_parts = in_parts or mark[0] == "# "
+        return f"#{mark[0]}" if in_parts else mark[0]
+
+    return _outside_code(lambda part: re.sub(r"^#{1,5} ", lowered, part, flags=re.M), text), in_parts
 
 
 def _tidy(output):

@@ -5,6 +5,7 @@ import copy
 import html
 import re
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from course import records
 from course.files import write_text
@@ -135,7 +136,7 @@ def _fill(template, **values):
         "share": wording.is_share,
         "clock": wording.clock,
         "count": wording.count,
-        "decided": wording.decided,
+        "decided": wording.on_a_page,
         "interval": wording.interval,
         "unit": wording.unit,
         "value": wording.number,
@@ -196,6 +197,11 @@ def _markdown(text):
 
         def latex_environment(self, name, body):
             return formula(body, block=True)
+
+        def image(self, text, url, title=None):
+            if urlsplit(url).netloc:  # a badge: a report fetches nothing
+                return html.escape(text)
+            return super().image(text, url, title)
 
         def block_html(self, html):
             return _clean_tags(super().block_html(html))

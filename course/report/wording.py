@@ -16,7 +16,9 @@ __all__ = [
     "interval",
     "is_share",
     "number",
+    "on_a_page",
     "scale_top",
+    "so_many",
     "unit",
     "verdict_counts",
 ]
@@ -55,6 +57,15 @@ def verdict_counts(claims: list[Claim]) -> dict[str, int]:
     return {verdict: found[verdict] for verdict in VERDICTS if found[verdict]}
 
 
+def so_many(n: int, verdict: str) -> str:
+    """A number of claims with a verdict.
+
+    >>> so_many(1, "holds"), so_many(5, "holds"), so_many(2, "undecided")
+    ('1 holds', '5 hold', '2 undecided')
+    """
+    return f"{n} hold" if verdict == "holds" and n != 1 else f"{n} {verdict}"
+
+
 def decided(claim: Claim) -> str:
     """What a claim was decided on: the effect with its interval, what it was compared with, and the evidence.
 
@@ -80,6 +91,11 @@ def decided(claim: Claim) -> str:
     return "; ".join(filter(None, [words, evidence]))
 
 
+def on_a_page(claim: Claim) -> str:
+    """What `decided` says, for a column of a page: no line ends within "n = 400"."""
+    return re.sub(r"\bn = (?=\d)", "n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}", decided(claim))
+
+
 def _decimals(claim):
     """How many decimals an effect and its interval are shown with; None for whole numbers."""
     size = abs(claim.value)
@@ -98,9 +114,9 @@ def _signed(value, digits):
 def _asked(claim):
     """What a claim asks of its effect; nothing for the usual "above 0"."""
     if claim.relation == "within":
-        low, high = (figure(end).replace("-", "−") for end in claim.margin)
+        low, high = map(figure, claim.margin)
         return f"within {low} to {high}"
-    end = figure(claim.margin or 0).replace("-", "−")
+    end = figure(claim.margin or 0)
     return f"{claim.relation} {end}" if claim.margin or claim.relation == "below" else ""
 
 
@@ -132,8 +148,8 @@ def number(measure: Measure, field: str = "value") -> str:
     """
     value = getattr(measure, field)
     if measure.unit == "points":
-        return f"{value:.1f}" if abs(measure.value) >= 0.1 else f"{value:.2f}"
-    return f"{value:.3g}" if unit(measure) and 0 < abs(value) < 1000 else figure(value)
+        return _minus(f"{value:.1f}" if abs(measure.value) >= 0.1 else f"{value:.2f}")
+    return _minus(f"{value:.3g}") if unit(measure) and 0 < abs(value) < 1000 else figure(value)
 
 
 def count(n: int | None) -> str:
@@ -142,17 +158,24 @@ def count(n: int | None) -> str:
 
 
 def figure(value: float) -> str:
-    """A number as a reader wants it: three decimals near 1, thousands grouped.
+    """A number as a reader wants it: three decimals near 1, thousands grouped, a minus sign and no hyphen.
 
-    >>> [figure(value) for value in (0.31249, 12345, 12.345, 0.00012, 64.0)]
-    ['0.312', '12,345', '12.3', '0.00012', '64']
+    >>> [figure(value) for value in (0.31249, 12345, 12.345, 0.00012, 64.0, -0.5)]
+    ['0.312', '12,345', '12.3', '0.00012', '64', '−0.500']
     """
     value = float(value)
     if value.is_integer():
-        return f"{int(value):,}"
+        return _minus(f"{int(value):,}")
     if abs(value) >= 1000:
-        return f"{value:,.0f}"
-    return f"{value:.3f}" if 0.001 <= abs(value) < 10 else f"{value:.3g}"
+        return _minus(f"{value:,.0f}")
+    return _minus(f"{value:.3f}" if 0.001 <= abs(value) < 10 else f"{value:.3g}")
+
+
+def _minus(text):
+    """The text of a number with a minus sign in place of its hyphen, and none before a 0."""
+    if not text.startswith("-"):
+        return text
+    return f"−{text[1:]}" if re.search("[1-9]", text) else text[1:]
 
 
 def clock(seconds: float) -> str:

@@ -223,6 +223,13 @@ def test_a_page_forbids_scripts_and_connections_itself():
         assert "default-src 'none'" in html and "script-src" not in html
 
 
+def test_a_picture_from_elsewhere_is_told_in_words_and_one_of_the_notebook_is_shown():
+    badge = "[![Open in Colab](https://example.org/badge.svg)](https://example.org/there)"
+    html = page(new_markdown_cell(f"{badge} ![a dot](data:image/png;base64,{PIXEL})"))
+    assert '<a href="https://example.org/there">Open in Colab</a>' in html
+    assert re.findall(r"<img[^>]* alt=.([\w ]+)", html) == ["a dot"]
+
+
 def test_tables_of_pandas_and_their_layout_stay():
     table = '<style scoped>td {color: red}</style><table><tr><td style="white-space: normal">1</td></tr></table>'
     html = page(shown(text_html=table))
@@ -294,6 +301,16 @@ def test_evidence_with_an_interval_replaces_the_effect():
     assert wording.decided(level) == "0.863 (0.843 to 0.883), asked: above 0.780"
     loss = Claim("00", "a loses less than b", "holds", -2.3, -3.4, -1.2, 0.01, "above", -3.0, unit="points")
     assert wording.decided(loss) == "−2.3 points (−3.4 to −1.2), asked: above −3"
+
+
+def test_a_loss_has_a_minus_sign_and_zero_has_none():
+    loss = Measure("00", "effect on mAP", -1.04, -2.0, -0.04, unit="points")
+    assert (wording.number(loss), wording.interval(loss)) == ("−1.0", "−2.0 to 0.0")
+    assert [wording.figure(value) for value in (-1234.5, -0.25, -3.0, -2e-7)] == ["−1,234", "−0.250", "−3", "−2e-07"]
+
+
+def test_a_line_of_a_page_does_not_end_within_the_number_of_queries():
+    assert wording.on_a_page(claim()) == wording.decided(claim()).replace("n = 400", "n\xa0=\xa0400")
 
 
 def test_a_claim_below_or_above_a_margin_says_what_was_asked():

@@ -182,16 +182,16 @@ def rows_of_claims(claims):
 
 def as_html(title, rows):
     """A table whose cells wrap, in JupyterLab as in a page; nothing is cut."""
-    cell = "white-space: normal; overflow-wrap: anywhere; max-width: 28em; text-align: left; vertical-align: top"
+    cell = "white-space: normal; max-width: 28em; text-align: left; vertical-align: top"
     lines = [f"<table><caption>{html.escape(title)}</caption>"]
-    for tag, cells in [("th", list(rows[0])), *(("td", list(row.values())) for row in rows)]:
+    for tag, cells in [*(("th", list(row)) for row in rows[:1]), *(("td", list(row.values())) for row in rows)]:
         lines.append("<tr>" + "".join(f'<{tag} style="{cell}">{html.escape(each)}</{tag}>' for each in cells) + "</tr>")
     return "\n".join([*lines, "</table>"])
 
 
 def as_text(title, rows, width=118):
     """The same for a terminal: columns as wide as they need, the widest ones wrapped until all fit."""
-    cells = [list(rows[0]), *(list(row.values()) for row in rows)]
+    cells = [*(list(row) for row in rows[:1]), *(list(row.values()) for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     while sum(widths) + 2 * (len(widths) - 1) > width and max(widths) > 12:
         widths[widths.index(max(widths))] -= 1

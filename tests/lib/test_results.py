@@ -451,7 +451,13 @@ def test_a_long_claim_is_shown_whole_wrapped_and_escaped_in_html():
     claim = results.Claim("01_x", LONG, "undecided", 1.0, relation="above", margin=0)
     page = findings.as_html("Claims", findings.rows_of_claims([claim]))
     assert LONG.replace("<here>", "&lt;here&gt;") in page
-    assert "white-space: normal" in page and "overflow-wrap: anywhere" in page and "max-width" in page
+    assert "white-space: normal" in page and "max-width" in page
+    assert "overflow-wrap" not in page  # a number or a verdict is not broken in two to fit
+
+
+def test_a_table_without_rows_is_its_title():
+    assert findings.as_html("None <yet>", []) == "<table><caption>None &lt;yet&gt;</caption>\n</table>"
+    assert findings.as_text("None yet", []) == "None yet"
 
 
 def test_a_notebook_shows_the_table_and_echoes_nothing_that_was_told():

@@ -255,11 +255,17 @@ def figures(
 
 
 @app.command()
-def links(notebooks: Notebooks = NOTEBOOKS) -> int:
+def links(
+    notebooks: Notebooks = NOTEBOOKS,
+    published: Annotated[
+        str | None,
+        typer.Option("--address", metavar="URL", help="of your copy: https://github.com/OWNER/NAME, kept from now on"),
+    ] = None,
+) -> int:
     """Write the links at the top of each notebook, and the map of the course."""
     from course.site import address, openings
 
-    return openings.command(notebooks, address.stated())
+    return openings.command(notebooks, address.state(published) if published else address.stated())
 
 
 @app.command("plan")

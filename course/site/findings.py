@@ -129,7 +129,10 @@ def agreement_table(questions: dict[str, str], chapters: dict[str, Chapter]) -> 
         return "Nothing was run on other images yet."
     parts = [table(["drawn catalogue against", "claims in both", "decided in both", "alike", "share"], rows)]
     if opposite:
-        parts += ["**Decided differently**", table(["", "claim", "drawn catalogue", "elsewhere", "on"], opposite, "turned")]
+        parts += [
+            "**Decided differently**",
+            table(["", "claim", "drawn catalogue", "elsewhere", "on"], opposite, "turned"),
+        ]
     return "\n\n".join(parts)
 
 

@@ -17,7 +17,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from toys import PARAMETERS, call, toy, toys
 
-from course import ROOT, notebook_files
+from course import ROOT, UsageError, notebook_files
 from course.runner.plan import find
 from course.site import address, api, build, extension, figures, findings, front, openings, sources
 from lib.results import Claim, Measure
@@ -238,6 +238,23 @@ def test_the_address_is_that_of_the_repository_which_github_runs(monkeypatch):
     assert address.address() == address.stated() and address.repository(address.stated())
     monkeypatch.setenv("GITHUB_REPOSITORY", "someone/a-course")
     assert address.address() == ADDRESS
+
+
+def test_an_address_is_written_wherever_it_stands(tmp_path, monkeypatch):
+    for name in ("pyproject.toml", "CITATION.cff"):
+        shutil.copy(ROOT / name, tmp_path)
+    monkeypatch.setattr(address, "ROOT", tmp_path)
+    for given in ("https://github.com/first/course.git", f"{ADDRESS}/"):
+        address.state(given, tmp_path)
+    assert address.stated() == ADDRESS
+    before, after = ((folder / "CITATION.cff").read_text().splitlines() for folder in (ROOT, tmp_path))
+    assert [line for line in after if ADDRESS in line] == [f'repository-code: "{ADDRESS}"']
+    assert [line for line in after if "repository-code" not in line] == [
+        line for line in before if "repository-code" not in line
+    ]
+    with pytest.raises(UsageError, match="expected an address such as"):
+        address.state("http://elsewhere.org/course", tmp_path)
+    assert address.stated() == ADDRESS
 
 
 # ---- lib -----------------------------------------------------------------------------------------------------------

@@ -23,6 +23,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 START_SECONDS = 120  # for a kernel to answer on a busy machine
+# of glibc: freed memory is kept for the next map of a network; lib/__init__.py does the same when it is imported
+KEEPING = {
+    "MALLOC_MMAP_THRESHOLD_": str(1 << 25), "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1), "MALLOC_TOP_PAD_": str(1 << 28)
+}  # fmt: skip
 MOST_TEXT = 100_000  # characters that a cell may print into its notebook and page
 MARK = "papermill-error-cell-tag"  # papermill's own banners, which would shift the numbers of cells
 # how torch, TensorFlow, NumPy, CUDA's libraries and `how_it_died` say that memory ran out
@@ -113,7 +117,8 @@ def prepare(folder: str | Path, threads: int | None = None) -> dict[str, str]:
 
     Threads that wait for one another soon sleep (GOMP_SPINCOUNT, unless the user has set it or OMP_WAIT_POLICY): by
     default they spin for long, and where something else runs on one of the cores they spin away the time of the one
-    they wait for (benchmarks/test_bench_waiting.py).
+    they wait for (benchmarks/test_bench_waiting.py). Memory that is freed is kept for what comes next, unless the user
+    has set a MALLOC_... variable (benchmarks/test_bench_memory.py).
     """
     spec = Path(folder) / "kernels" / "python3"
     spec.mkdir(parents=True, exist_ok=True)
@@ -121,6 +126,7 @@ def prepare(folder: str | Path, threads: int | None = None) -> dict[str, str]:
     (spec / "kernel.json").write_text(json.dumps({"argv": argv, "display_name": "Python 3", "language": "python"}))
     environment = {
         **({} if "OMP_WAIT_POLICY" in os.environ else {"GOMP_SPINCOUNT": "1000"}),
+        **({} if any(name.startswith("MALLOC_") for name in os.environ) else KEEPING),
         **os.environ,
         "JUPYTER_PATH": os.pathsep.join(filter(None, [str(folder), os.environ.get("JUPYTER_PATH")])),
         "IPYTHONDIR": str(Path(folder) / "ipython"),

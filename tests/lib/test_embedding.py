@@ -1,5 +1,6 @@
 """embedding: images in any form to rows, precision, and the fused network that must be the network itself."""
 
+import ctypes
 import doctest
 import functools
 import gc
@@ -302,6 +303,34 @@ def test_waiting_threads_sleep_whether_torch_was_loaded_before_or_after(first, e
     without = {name: value for name, value in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
     done = subprocess.run([sys.executable, "-c", program], env=without, capture_output=True, text=True)
     assert done.stdout.split() == expected.split(), done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="not glibc")
+def test_memory_that_is_freed_is_used_again_unless_the_user_wants_it_otherwise():
+    """A block of 30 MB, written and freed over and over: the pages that Linux must clear for it, after the first time."""
+    program = (
+        "import lib, resource, ctypes; malloc = ctypes.CDLL(None).malloc; malloc.restype = ctypes.c_void_p\n"
+        "def once():\n    block = malloc(30 << 20); ctypes.memset(block, 1, 30 << 20); free(ctypes.c_void_p(block))\n"
+        "free = ctypes.CDLL(None).free; once(); before = resource.getrusage(0).ru_minflt\n"
+        "for _ in range(20): once()\nprint((resource.getrusage(0).ru_minflt - before) * 4096 >> 20, 'MB')"
+    )
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+    told = plain | {"MALLOC_MMAP_THRESHOLD_": "131072"}  # as glibc begins
+    run = functools.partial(subprocess.run, [sys.executable, "-c", program], capture_output=True, check=True)
+    kept, given_back = (int(run(env=each).stdout.split()[0]) for each in (plain, told))
+    assert kept < 10 and given_back > 500
+
+
+@pytest.mark.parametrize("side", [8, 40])
+def test_parts_that_fit_the_cache_give_the_same_as_the_whole_batch(side, monkeypatch):
+    images = np.random.default_rng(0).integers(0, 256, (11, side, side, 3), np.uint8)
+    backbone = untrained("squeezenet1_1", image_size=32)
+    whole = embedding.embed(backbone, images, precision="float32")
+    for n_pixels in (1, 3 * 32 * 32, 10**9):
+        monkeypatch.setattr(embedding, "PIXELS_AT_ONCE", n_pixels)
+        found = embedding.embed(backbone, images, precision="float32")
+        np.testing.assert_allclose(found, whole, rtol=1e-4, atol=1e-5)
 
 
 def test_doctests():

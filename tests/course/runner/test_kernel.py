@@ -1,5 +1,7 @@
 """The environment of notebooks, and the advice where memory ran out; other ways to fail are in test_failures.py."""
 
+import os
+
 import pytest
 
 from course.runner import kernel
@@ -81,6 +83,14 @@ def test_waiting_threads_soon_sleep_unless_the_user_wants_it_otherwise(tmp_path,
     assert "GOMP_SPINCOUNT" not in kernel.prepare(tmp_path)
     monkeypatch.setenv("GOMP_SPINCOUNT", "7")
     assert kernel.prepare(tmp_path)["GOMP_SPINCOUNT"] == "7"
+
+
+def test_freed_memory_is_kept_unless_the_user_wants_it_otherwise(tmp_path, monkeypatch):
+    for name in [name for name in os.environ if name.startswith("MALLOC_")]:
+        monkeypatch.delenv(name)
+    assert int(kernel.prepare(tmp_path)["MALLOC_TOP_PAD_"]) == 256 * 1024**2
+    monkeypatch.setenv("MALLOC_ARENA_MAX", "2")
+    assert [name for name in kernel.prepare(tmp_path) if name.startswith("MALLOC_")] == ["MALLOC_ARENA_MAX"]
 
 
 def test_a_log_that_is_gone_does_no_harm_to_the_verdict(tmp_path, monkeypatch):

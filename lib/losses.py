@@ -26,8 +26,7 @@ def contrastive(distances: torch.Tensor, is_same: torch.Tensor, margin: float = 
     _check_tensors(distances, is_same)
     if distances.ndim != 1 or distances.shape != is_same.shape:
         raise ValueError(f"distances and is_same must both be (n,), got {_shapes(distances, is_same)}")
-    apart = functional.relu(margin - distances)
-    return _mean(0.5 * torch.where(is_same.bool(), distances, apart).square())
+    return _mean(0.5 * torch.where(is_same.bool(), distances, functional.relu(margin - distances)).square())
 
 
 def triplet(

@@ -33,8 +33,7 @@ class SmallNetwork(nn.Module):
         first = nn.Conv2d(channels, 32, 5), nn.ReLU(), nn.MaxPool2d(2)
         self.convolutions = nn.Sequential(*first, nn.Conv2d(32, 64, 5), nn.ReLU(), nn.MaxPool2d(2))
         hidden = nn.Linear(64 * side * side, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU()
-        last = nn.ReLU() if output_relu else nn.Identity()
-        self.linear = nn.Sequential(*hidden, nn.Linear(256, dimension), last)
+        self.linear = nn.Sequential(*hidden, nn.Linear(256, dimension), nn.ReLU() if output_relu else nn.Identity())
 
     def forward(self, x: Tensor) -> Tensor:
         if x.shape[1:] != self.image_shape:

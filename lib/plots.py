@@ -70,8 +70,7 @@ def retrieval_grid(queries, neighbours_images, relevance=None, query_titles=None
     if len(query_titles) != n_queries or n_titles != [k] * n_queries:
         expected = f"{n_queries} query titles and {k} neighbour titles a row"
         raise ValueError(f"expected {expected}, got {len(query_titles)} and {n_titles}")
-    has_head = bool(title) or relevance is not None
-    grid = _Grid(queries, neighbours_images, query_titles, neighbour_titles, has_head)
+    grid = _Grid(queries, neighbours_images, query_titles, neighbour_titles, has_head=title or relevance is not None)
     with _new_figure((grid.width, grid.height), "white") as figure:
         for row in range(n_queries):
             for column in range(k + 1):

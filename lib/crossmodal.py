@@ -11,6 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 KS = (1, 5, 10, 20)
+COLUMNS = [*"method R@1 R@5 R@10 low high R@20 MRR".split(), "median rank", "R@10, new", "R@10, seen"]
+COLUMNS += ["seen among first 10 of new", "fits@5"]  # of each table of methods, in this order
 
 
 class Split(NamedTuple):
@@ -68,15 +70,39 @@ def recall_at(ranks, k):
     return (ranks <= _checked(k)).astype(np.float64)
 
 
-def summary(ranks, ks=KS):
-    """R@k for each k, the mean reciprocal rank MRR and the median rank, over all queries: {name: number}.
+def evaluate(ranks, photos, is_new, nearest=None, is_fitting=None):
+    """How a method is judged: ({measure: one value a query}, a row of the table: {column of COLUMNS: number}).
 
-    >>> summary([1.0, 4.0], ks=(1, 5))
-    {'R@1': 0.5, 'R@5': 1.0, 'MRR': 0.625, 'median rank': 2.5}
+    ranks       (q,) or (seeds, q): of the right item, from 1. The row has means over seeds
+    photos      int (q,): the photo that a query is, or belongs to
+    is_new      bool (n,): the photos of combinations that training lacks, as in `Split`
+    nearest     int (seeds, q, k): the photos found, best first, 10 if there are as many; None: photos are not searched
+    is_fitting  bool (q, n), from `fits`; None: it is not known what queries say
+    The measures are "R@10" and "right in the top 20", (seeds, q). Not in the row are the name of the method and the
+    interval of R@10 (`low`, `high`), nor new and seen where all queries are one or the other.
+    >>> measures, row = evaluate([1, 4, 30], photos=[0, 0, 1], is_new=[True, False])
+    >>> measures["R@10"].tolist(), row["R@5"], row["median rank"], row["R@10, new"], row["R@10, seen"]
+    ([[1.0, 1.0, 0.0]], 0.6666666666666666, 4.0, 1.0, 0.0)
     """
-    ranks = np.asarray(ranks, np.float64)
-    recalls = {f"R@{k}": float(recall_at(ranks, k).mean()) for k in ks}
-    return recalls | {"MRR": float((1 / ranks).mean()), "median rank": float(np.median(ranks))}
+    ranks, is_new = np.atleast_2d(np.asarray(ranks, np.float64)), np.asarray(is_new)
+    if is_new.ndim != 1 or is_new.dtype != bool:
+        raise ValueError(f"is_new must be bool (n,), got {is_new.dtype} {is_new.shape}")
+    new, hits = is_new[_rows(photos, ranks.shape[1:], len(is_new), "photos")], recall_at(ranks, 10)
+    row = {f"R@{k}": recall_at(ranks, k).mean() for k in KS} | {"MRR": (1 / ranks).mean()}
+    row["median rank"] = np.median(ranks, axis=1).mean()
+    if has_both := 0 < new.sum() < len(new):
+        row |= {"R@10, new": hits[:, new].mean(), "R@10, seen": hits[:, ~new].mean()}
+    if nearest is not None:
+        nearest = _rows(nearest, ranks.shape, len(is_new), "nearest", more=1)
+        if has_both:
+            row["seen among first 10 of new"] = (~is_new[nearest[:, new, :10]]).mean()
+        if is_fitting is not None:
+            is_fitting, shape = np.asarray(is_fitting), (len(new), len(is_new))
+            if is_fitting.shape != shape or is_fitting.dtype != bool:
+                raise ValueError(f"is_fitting must be bool {shape}, got {is_fitting.dtype} {is_fitting.shape}")
+            row["fits@5"] = np.take_along_axis(is_fitting[None], nearest[:, :, :5], axis=2).mean()
+    measures = {"R@10": hits, "right in the top 20": recall_at(ranks, 20)}
+    return measures, {column: float(row[column]) for column in COLUMNS if column in row}
 
 
 def read_phrases(folder):
@@ -90,7 +116,6 @@ def read_phrases(folder):
 
 def said(texts, phrases):
     """What each text says: a list of {column: set of values}. The longest phrase is read, and read only once.
-
     >>> said(["An olive green cap."], {"olive green": ("colour", "Olive"), "green": ("colour", "Green")})
     [{'colour': {'Olive'}}]
     """
@@ -120,26 +145,21 @@ def fits(sayings, table, columns=None):
     return result
 
 
-def found_fitting(neighbours, is_fitting, k):
-    """The share of the first k answers that fit: (q,), from neighbours (q, >= k) and `fits` (q, n)."""
-    is_fitting, neighbours = np.asarray(is_fitting), np.asarray(neighbours)
-    is_sound = is_fitting.ndim == neighbours.ndim == 2 and neighbours.dtype.kind in "iu"
-    if not is_sound or len(is_fitting) != len(neighbours):
-        got = f"{is_fitting.shape} and {neighbours.dtype} {neighbours.shape}"
-        raise ValueError(f"is_fitting must be bool (q, n) and neighbours int (q, k), got {got}")
-    if neighbours.size and not 0 <= neighbours.min() <= neighbours.max() < is_fitting.shape[1]:
-        raise ValueError(f"neighbours must be rows 0 to {is_fitting.shape[1] - 1}, got {neighbours.max()}")
-    return np.take_along_axis(is_fitting, neighbours[:, : _checked(k)], axis=1).mean(axis=1)
-
-
 def ceilings(is_fitting, k):
     """A search that puts all that fits first, in any order: its share that fits and its R@k of the right photo, (q,).
-
     >>> [values.tolist() for values in ceilings(np.array([[True] * 4 + [False] * 6]), k=2)]  # 4 fit, the right one too
     [[1.0], [0.5]]
     """
     n_fitting, k = np.asarray(is_fitting).sum(axis=1), _checked(k)
     return np.minimum(n_fitting / k, 1.0), np.minimum(k / np.maximum(n_fitting, 1), 1.0)
+
+
+def _rows(rows, shape, n, name, more=0):
+    rows = np.asarray(rows)
+    is_shaped = rows.size and rows.shape[: len(shape)] == shape and rows.ndim == len(shape) + more
+    if not is_shaped or rows.dtype.kind not in "iu" or not 0 <= rows.min() <= rows.max() < n:
+        raise ValueError(f"{name} must be rows 0 to {n - 1}, of shape {shape}, got {rows.dtype} {rows.shape}")
+    return rows
 
 
 def _checked(k):

@@ -2,7 +2,8 @@
 
 A notebook says who it is once (`begin`). Then `measure` notes a number, `compare` the paired difference of two
 methods, `claim` any other finding; `say` shows a sentence, `progress` how far a loop is; `show` ends the notebook with
-the tables of both. Each call writes the notebook's one JSON file anew. `read` gives it back as `Measure` and `Claim`.
+the tables of both; `grow` continues the table of an earlier notebook. Each call writes the notebook's one JSON file
+anew. `read` gives it back as `Measure` and `Claim`.
 
     $RETRIEVAL_REPORTS/results/<profile>/<notebook>.json
 
@@ -18,6 +19,7 @@ Points. Under unit="points" what comes in, margins too, are shares (0.03); what 
 Needs numpy and tqdm; IPython to show in a notebook. Copy with: findings.py, significance.py
 """
 
+import hashlib
 import json
 import math
 import os
@@ -57,6 +59,7 @@ class Record(NamedTuple):  # the file of one notebook
     made_with: dict
     measures: list[Measure]
     claims: list[Claim]
+    table: dict  # what `grow` keeps: the rows, of what they are, and a digest; or empty
 
 
 class _Shown(significance.Effect):
@@ -77,7 +80,7 @@ def begin(notebook: str, profile: str = "quick", folder: str | Path | None = Non
     home = next((parent for parent in (here, *here.parents) if (parent / "notebooks").is_dir()), here)
     reports = Path(folder or os.environ.get("RETRIEVAL_REPORTS") or home / "reports").resolve()
     path = reports / "results" / profile / f"{notebook}.json"
-    record = Record(notebook, profile, {}, [], [])
+    record = Record(notebook, profile, {}, [], [], {})
     _write(record, path)
     _current = record, path
 
@@ -178,6 +181,33 @@ def claim(text, effect, above=None, below=None, within=None, source=None, eviden
     return _record(text, effect, relation, margin, unit, source, evidence)
 
 
+def grow(rows, of, after=()):
+    """One table of several notebooks: the rows of earlier ones, then these; dicts that have `notebook` too.
+
+    rows    dicts of text and finite numbers, kept in this notebook's file for those that come after it
+    of      dict of text and numbers: all that makes rows comparable ({"photos": a digest of their names})
+    after   earlier notebooks. Where one has not been run in this folder, was run on something else or left a damaged
+            file, a sentence says so, and its rows are missing
+    """
+    record, path = _running("grow")
+    record.table.update(_sealed(of, rows))
+    _write(record, path)
+    grown = []
+    for name in after:
+        try:
+            table = read(path.with_name(f"{name}.json")).table
+            differ = [key for key, value in record.table["of"].items() if table and table["of"].get(key) != value]
+            why = f"was run with another {' and '.join(differ)}" * bool(differ) if table else "was not run to its end"
+        except FileNotFoundError:
+            why = "was not run here"
+        except ValueError:
+            why = "left a damaged file"
+        if why:
+            say(f"The table is without the rows of {name}, which {why}.")
+        grown += [] if why else [{"notebook": name} | row for row in table["rows"]]
+    return grown + [{"notebook": record.notebook} | row for row in record.table["rows"]]
+
+
 def show() -> None:
     """The closing tables: what was measured, and what was claimed with its final verdict. Long texts wrap."""
     record, _ = _running("show")
@@ -195,7 +225,13 @@ def read(path: str | Path) -> Record:
         name = {"notebook": content["notebook"]}
         measures = [Measure.from_dict(name | entry) for entry in content["measures"]]
         claims = [Claim.from_dict(name | entry) for entry in content["claims"]]
-        return Record(content["notebook"], content.get("profile"), content.get("made_with", {}), measures, claims)
+        table = content.get("table", {})
+        if table:
+            findings.need_fields(table, ("of", "rows"), "a table")
+            if table != _sealed(table["of"], table["rows"]):
+                raise ValueError("its table was changed")
+        made_with = content.get("made_with", {})
+        return Record(content["notebook"], content.get("profile"), made_with, measures, claims, table)
     except (ValueError, TypeError, RecursionError) as error:
         raise ValueError(f"{path} is not a file of results ({error}); run its notebook again") from error
 
@@ -243,8 +279,8 @@ def _decided(claims):
     for each, p_value in zip(claims, corrected_p_values(claims), strict=True):
         if each.value is not None:
             effect = each.value if each.p_value is None else (each.value, each.low, each.high)
-            asked = {each.relation: each.margin}
-            each = replace(each, verdict=significance.verdict(effect, p_value=p_value, **asked))
+            verdict = significance.verdict(effect, p_value=p_value, **{each.relation: each.margin})
+            each = replace(each, verdict=verdict)
         decided.append(each)
     return decided
 
@@ -256,6 +292,13 @@ def corrected_p_values(claims):
     for family in (of_machine, ~of_machine):
         corrected[family] = significance.holm([claims[i].p_value for i in np.flatnonzero(family)])
     return corrected
+
+
+def _sealed(of, rows):
+    """A table as JSON gives it back, with a digest by which one that was changed is known."""
+    table = {"of": dict(of), "rows": [dict(row) for row in rows]}
+    text = json.dumps(table, sort_keys=True, allow_nan=False, default=float)
+    return json.loads(text) | {"digest": hashlib.sha256(text.encode()).hexdigest()}
 
 
 def _put(entries, entry):
@@ -303,13 +346,9 @@ def _in_points(value, low, high, name):
 
 def _made_with():
     """Hardware and versions: what a reader needs to judge a time or to explain a number that moved."""
-    made = {
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "cpu": _cpu_model(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "gpu": _gpu(),
-    }
+    made = {"python": platform.python_version(), "system": f"{platform.system()} {platform.machine()}"}
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    made |= {"cpu": _cpu_model(), "cores": cores, "gpu": _gpu()}
     versions = {}
     for package in sorted({package for name, package in LIBRARIES.items() if name in sys.modules}):
         try:

@@ -70,19 +70,10 @@ def text_tower(
     words.adapt(tf.constant(captions))
     if words.vocabulary_size() <= 2:  # padding and the unknown word
         raise ValueError(f"expected captions with at least one word, got {len(captions)} without any")
-    return keras.Sequential(
-        [
-            keras.Input((), dtype="string"),
-            words,
-            layers.Embedding(words.vocabulary_size(), word_dimension, mask_zero=True, name="word_vectors"),
-            MeanOfWords(),
-            layers.Dropout(dropout, seed=seed),
-            layers.Dense(hidden, activation="relu"),
-            layers.Dropout(dropout, seed=seed + 1),
-            layers.Dense(dimension),
-        ],
-        name="text_tower",
-    )
+    vectors = layers.Embedding(words.vocabulary_size(), word_dimension, mask_zero=True, name="word_vectors")
+    first, second = layers.Dense(hidden, activation="relu"), layers.Dense(dimension)
+    body = [layers.Dropout(dropout, seed=seed), first, layers.Dropout(dropout, seed=seed + 1), second]
+    return keras.Sequential([keras.Input((), dtype="string"), words, vectors, MeanOfWords(), *body], name="text_tower")
 
 
 @_registered
@@ -104,7 +95,6 @@ class MeanOfWords(layers.Layer):
 @_registered
 def rmse(targets, points):
     """The root of the mean squared difference, over all rows and coordinates of a batch: a number.
-
     >>> round(float(rmse(np.zeros((1, 2), np.float32), np.array([[7, 1]], np.float32))), 3)  # root of (49 + 1) / 2
     5.0
     """
@@ -211,17 +201,6 @@ def encode(model, inputs, batch_size=512):
         batch = inputs[start : start + batch_size]
         found.append(model(tf.constant(batch) if is_text else batch, training=False).numpy())
     return np.ascontiguousarray(np.concatenate(found), np.float32)
-
-
-def unknown_words(tower, text):
-    """The words of a text, split at spaces, that the tower does not know.
-
-    >>> unknown_words(text_tower(["a red shirt"], dimension=2), "A red T-shirt")
-    ['T-shirt']
-    """
-    words = _texts([text])[0].split()
-    numbers = tower.get_layer("words")(tf.constant(words)).numpy()[:, 0] if words else []
-    return [word for word, number in zip(words, numbers, strict=True) if number == 1]
 
 
 def save_model(model, path):

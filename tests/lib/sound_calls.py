@@ -198,10 +198,15 @@ CALLS = {
         lambda rng: {"x": rows(rng, 40, 6), "y": rows(rng, 40, 5), "n_shared": 3},
     ),
     "crossmodal.recall_at": (crossmodal.recall_at, lambda rng: {"ranks": np.array([1.0, 3, 9]), "k": 5}),
-    "crossmodal.summary": (crossmodal.summary, lambda rng: {"ranks": np.array([1.0, 3, 9])}),
-    "crossmodal.found_fitting": (
-        crossmodal.found_fitting,
-        lambda rng: {"neighbours": ranked(rng)["neighbours"], "is_fitting": rng.random((4, 12)) < 0.5, "k": 3},
+    "crossmodal.evaluate": (
+        crossmodal.evaluate,
+        lambda rng: {
+            "ranks": rng.integers(1, 13, (2, 4)).astype(float),
+            "photos": np.array([0, 0, 3, 11]),
+            "is_new": np.arange(12) < 6,
+            "nearest": np.array([rng.permutation(12) for _ in range(8)]).reshape(2, 4, 12),
+            "is_fitting": rng.random((4, 12)) < 0.5,
+        },
     ),
     "crossmodal.ceilings": (crossmodal.ceilings, lambda rng: {"is_fitting": rng.random((4, 12)) < 0.5, "k": 3}),
     "descriptors.colour_histogram": (descriptors.colour_histogram, lambda rng: {"images": pictures(rng)}),

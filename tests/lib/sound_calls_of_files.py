@@ -309,6 +309,10 @@ CALLS = {
         begun(lambda **arguments: results.claim(**arguments).to_dict()),
         lambda rng: {"text": "a is better", "effect": np.array([1.0, 0.5, 1.5]), "above": 0.1, "evidence": "seen"},
     ),
+    "results.grow": (
+        begun(lambda **arguments: results.grow(after=["00_other"], **arguments)),
+        lambda rng: {"rows": [{"method": "cut", "R@10": 0.5}], "of": {"images": "a digest", "n": 3}},
+    ),
     "results.read": (
         lambda path: list(results.read(path)[:2]),
         lambda rng: {"path": a_file("r.json", b'{"notebook": "00_toy", "measures": [], "claims": []}')},

@@ -316,10 +316,6 @@ CALLS = {
         lambda inputs: shared_space.encode(shared_space_of_rows(), inputs),
         lambda rng: {"inputs": rows(rng)},
     ),
-    "shared_space.unknown_words": (
-        lambda text: shared_space.unknown_words(tower(), text),
-        lambda rng: {"text": "a red T-shirt"},
-    ),
     "shared_space.save_model": (saved, lambda rng: {"path": "tower.keras"}),
     "shared_space.restore_model": (
         lambda path: shared_space.restore_model(path) and 1,

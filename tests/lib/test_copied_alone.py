@@ -38,7 +38,7 @@ LIGHT = {
         (claim,) = results.read(here / "results" / "quick" / "00_toy.json").claims
         assert claim.verdict == "holds"
         """,
-    "crossmodal": "assert crossmodal.summary([1.0, 4.0], ks=(1,)) == {'R@1': 0.5, 'MRR': 0.625, 'median rank': 2.5}",
+    "crossmodal": "assert crossmodal.evaluate([1.0, 4.0], [0, 1], np.ones(2, bool))[1]['MRR'] == 0.625",
     "images": """
         Image.fromarray(rng.integers(0, 255, (8, 4, 3)).astype(np.uint8)).save(here / "photo.png")
         assert images.read_at(here / "photo.png", 4).shape == (4, 4, 3)

@@ -67,9 +67,63 @@ def test_a_missing_split_is_named():
 # ------------------------------------------------------------------------------------------------------------ the ranks
 
 
-def test_recall_and_median_rank_of_three_queries():
-    found = crossmodal.summary([1.0, 6.0, 30.0], ks=(1, 10))
-    assert found == {"R@1": 1 / 3, "R@10": 2 / 3, "MRR": pytest.approx((1 + 1 / 6 + 1 / 30) / 3), "median rank": 6.0}
+NEW = np.array([True, True, False, False])  # of four photos
+
+
+def test_three_queries_by_hand():
+    measures, row = crossmodal.evaluate([1.0, 6.0, 30.0], photos=[0, 1, 2], is_new=NEW)
+    assert measures["R@10"].tolist() == [[1, 1, 0]] and measures["right in the top 20"].tolist() == [[1, 1, 0]]
+    means = {"R@1": 1 / 3, "R@5": 1 / 3, "R@10": 2 / 3, "R@20": 2 / 3, "MRR": (1 + 1 / 6 + 1 / 30) / 3}
+    assert row == pytest.approx(means | {"median rank": 6, "R@10, new": 1, "R@10, seen": 0})
+
+
+def test_seeds_are_averaged_and_measured_apart():
+    measures, row = crossmodal.evaluate([[1.0, 2.0, 9.0], [11.0, 30.0, 40.0]], photos=[0, 0, 3], is_new=NEW)
+    assert measures["R@10"].tolist() == [[1, 1, 1], [0, 0, 0]]
+    assert measures["right in the top 20"].tolist() == [[1, 1, 1], [1, 0, 0]]
+    assert (row["R@10"], row["median rank"]) == (1 / 2, (2 + 30) / 2)
+
+
+def test_columns_come_in_one_order_and_only_those_that_can_be_told():
+    nearest = np.tile([0, 1, 2, 3], (1, 2, 1))
+    every = crossmodal.evaluate([1.0, 4.0], [0, 3], NEW, nearest, np.ones((2, 4), bool))[1]
+    assert list(every) == [name for name in crossmodal.COLUMNS if name not in ("method", "low", "high")]
+    all_new = crossmodal.evaluate([1.0, 4.0], [0, 1], NEW, nearest)[1]
+    assert list(every)[: len(all_new)] == list(all_new) and list(all_new)[-1] == "median rank"
+
+
+def test_queries_for_new_combinations_that_find_seen_ones_are_counted():
+    nearest = [[[0, 2, 3], [2, 3, 1], [0, 1, 2]]]  # by the two queries for new photos: 4 seen of 6
+    _, row = crossmodal.evaluate([1.0, 1.0, 1.0], [0, 1, 3], NEW, nearest)
+    assert row["seen among first 10 of new"] == 4 / 6
+
+
+def test_the_share_that_fits_counts_the_first_five_of_each_seed():
+    is_fitting = np.array([[True, False, True, False, False, False, True], [False] * 7])
+    nearest = [[[0, 1, 2, 3, 4, 6], [0, 1, 2, 3, 4, 5]], [[3, 4, 5, 1, 6, 0], [6, 5, 4, 3, 2, 1]]]
+    _, row = crossmodal.evaluate(np.ones((2, 2)), [0, 1], np.zeros(7, bool), nearest, is_fitting)
+    assert row["fits@5"] == (2 + 0 + 1 + 0) / 20
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"ranks": [1.0, np.nan]}, "ranks must be finite"),
+        ({"ranks": [0.0, 1.0]}, "at least 1"),
+        ({"photos": [0]}, r"photos must be rows 0 to 3, of shape \(2,\)"),
+        ({"photos": [0, 4]}, "photos must be rows 0 to 3"),
+        ({"photos": [0.0, 1.0]}, "float64"),
+        ({"is_new": [0, 1, 0, 1]}, "is_new must be bool"),
+        ({"nearest": [[0, 1], [2, 3]]}, "nearest must be rows"),
+        ({"nearest": [[[0], [-1]]]}, "nearest must be rows"),
+        ({"is_fitting": np.ones((2, 3), bool)}, r"is_fitting must be bool \(2, 4\), got bool \(2, 3\)"),
+        ({"is_fitting": np.ones((2, 4))}, "got float64"),
+    ],
+)
+def test_what_does_not_belong_together_is_refused(wrong, message):
+    sound = {"ranks": [1.0, 2.0], "photos": [0, 1], "is_new": NEW, "nearest": [[[0, 1], [2, 3]]]}
+    with pytest.raises(ValueError, match=message):
+        crossmodal.evaluate(**sound | {"is_fitting": np.ones((2, 4), bool)} | wrong)
 
 
 # ------------------------------------------------------------------------------------------------- what a caption says
@@ -100,11 +154,6 @@ def test_what_fits_is_what_a_loop_over_photos_finds():
     by_hand = [[row[c] in values for c in s for values in [s[c]]] for s in sayings for _, row in table.iterrows()]
     assert crossmodal.fits(sayings, table).ravel().tolist() == [all(some) for some in by_hand]
     assert crossmodal.fits(sayings, table, ["colour"])[:, :2].tolist() == [[True] * 2] * 2 + [[False] * 2, [True] * 2]
-
-
-def test_found_fitting_counts_the_first_k():
-    is_fitting = np.array([[True, False, True, False]])
-    assert crossmodal.found_fitting([[2, 1, 0]], is_fitting, 2).tolist() == [1 / 2]
 
 
 def test_the_ceiling_of_recall_is_what_shuffling_all_that_fits_gives():

@@ -23,13 +23,13 @@ def folder(tmp_path, monkeypatch):
 
 def noted():
     """The running notebook's measures and claims as tables, without empty columns."""
-    tables = (pd.DataFrame([each.to_dict() for each in found]) for found in results._running("")[0][3:])
+    tables = (pd.DataFrame([each.to_dict() for each in found]) for found in results._running("")[0][3:5])
     return tuple(table.drop(columns="notebook", errors="ignore").dropna(axis="columns", how="all") for table in tables)
 
 
 def read(folder, notebook, profile="quick"):
     record = results.read(folder / "results" / profile / f"{notebook}.json")
-    return tuple(pd.DataFrame([each.to_dict() for each in found]) for found in record[3:])
+    return tuple(pd.DataFrame([each.to_dict() for each in found]) for found in record[3:5])
 
 
 def written(folder, notebook="00_metrics", profile="quick"):
@@ -527,3 +527,106 @@ sum(isinstance(each, widgets.HBox) for each in widgets.widget._instances.values(
     assert kinds.count("application/vnd.jupyter.widget-view+json") == n_bars
     assert len(cells[0].outputs) == n_bars
     assert cells[1].outputs[0]["data"]["text/plain"] == "0"
+
+
+# ------------------------------------------------------------------------------------- a table of several notebooks
+
+
+IMAGES = {"images": "a digest", "backbone": "a network"}
+FOUND = {"method": "TF-IDF", "R@10": 0.25, "fits@5": None}
+
+
+@pytest.fixture
+def earlier(folder):
+    """The file of an earlier notebook that kept one row, and the next notebook begun."""
+    results.begin("06_text_vectors")
+    results.grow([FOUND], IMAGES)
+    results.begin("07_shared_space")
+    return folder / "results" / "quick" / "06_text_vectors.json"
+
+
+def grown(capsys, of=IMAGES):
+    """The notebooks and methods of the table of 07 behind 06, and what was said beside it."""
+    rows = results.grow([{"method": "tower", "R@10": 0.5}], of, after=["06_text_vectors"])
+    return [(row["notebook"], row["method"]) for row in rows], capsys.readouterr().out
+
+
+OWN = ("07_shared_space", "tower")
+
+
+def test_rows_of_an_earlier_notebook_come_first_as_they_were_measured(earlier, capsys):
+    assert grown(capsys) == ([("06_text_vectors", "TF-IDF"), OWN], "")
+    first = results.grow([], IMAGES, after=["06_text_vectors"])[0]
+    assert first == {"notebook": "06_text_vectors", **FOUND}
+
+
+def test_a_notebook_that_has_not_been_run_is_told(capsys):
+    results.begin("07_shared_space")
+    rows, said = grown(capsys)
+    assert rows == [OWN] and "without the rows of 06_text_vectors, which was not run here" in said
+
+
+def test_a_notebook_that_has_not_come_to_its_table_is_told(earlier, capsys):
+    results.begin("06_text_vectors")  # started anew, as by a second process
+    results.begin("07_shared_space")
+    rows, said = grown(capsys)
+    assert rows == [OWN] and "was not run to its end" in said
+
+
+@pytest.mark.parametrize("profile", ["full", "smoke"])
+def test_another_profile_is_another_table(earlier, capsys, profile):
+    results.begin("07_shared_space", profile)
+    rows, said = grown(capsys)
+    assert rows == [OWN] and "was not run here" in said
+
+
+@pytest.mark.parametrize(
+    ("of", "named"),
+    [
+        (IMAGES | {"images": "others"}, "which was run with another images."),
+        (IMAGES | {"captions": 5, "backbone": "b"}, "which was run with another backbone and captions."),
+    ],
+)
+def test_rows_on_something_else_are_left_out_and_what_differs_is_named(earlier, capsys, of, named):
+    rows, said = grown(capsys, of)
+    assert rows == [OWN] and named in said
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text[: len(text) // 2],
+        lambda text: text.replace("0.25", "0.95"),
+        lambda text: text.replace("a digest", "b digest"),
+        lambda text: text.replace('"of"', '"off"'),
+        lambda text: json.dumps(json.loads(text) | {"table": [FOUND]}),
+        lambda text: json.dumps(json.loads(text) | {"table": {"of": IMAGES, "rows": 3, "digest": ""}}),
+        lambda text: "[]",
+        lambda text: "",
+    ],
+    ids=["cut off", "a number", "the key", "a field", "a list", "no rows", "another file", "empty"],
+)
+def test_a_damaged_file_is_told_and_nothing_of_it_believed(earlier, capsys, damage):
+    text = earlier.read_text(encoding="utf-8")
+    assert damage(text) != text
+    earlier.write_text(damage(text), encoding="utf-8")
+    rows, said = grown(capsys)
+    assert rows == [OWN] and "which left a damaged file" in said
+
+
+def test_the_rows_kept_are_the_last_ones_and_scalars_of_numpy_plain_numbers(folder):
+    results.begin("06_text_vectors")
+    results.grow([FOUND, FOUND], IMAGES)
+    results.measure("R@10", 0.5)
+    results.grow([{"R@10": np.float32(0.5), "median rank": np.int64(7)}], {"images": np.int64(3)})
+    assert written(folder, "06_text_vectors")["table"]["rows"] == [{"R@10": 0.5, "median rank": 7}]
+    assert len(read(folder, "06_text_vectors")[0]) == 1
+
+
+@pytest.mark.parametrize("rows", [[{"R@10": np.nan}], [{"R@10": object()}], ["R@10"], 3])
+def test_rows_that_cannot_be_kept_are_refused_and_leave_the_file_as_it_was(folder, rows):
+    results.begin("06_text_vectors")
+    results.grow([FOUND], IMAGES)
+    with pytest.raises((ValueError, TypeError)):
+        results.grow(rows, IMAGES)
+    assert written(folder, "06_text_vectors")["table"]["rows"] == [FOUND]

@@ -155,12 +155,6 @@ def test_words_are_read_without_case_signs_or_order_and_unknown_ones_are_one_wor
     assert np.abs(unknown - red).max() > 1e-4
 
 
-def test_unknown_words_are_named_as_they_were_typed():
-    tower = small_tower(["a red hat", "men's T-shirts"])
-    assert shared_space.unknown_words(tower, "Two RED hats, men's t-shirts zebra!") == ["Two", "hats,", "zebra!"]
-    assert shared_space.unknown_words(tower, "") == shared_space.unknown_words(tower, "A hat.") == []
-
-
 def test_an_empty_text_is_a_finite_point_and_no_text_gives_no_row():
     tower = small_tower(["a red hat"])
     empty, signs = shared_space.encode(tower, ["", "..."])

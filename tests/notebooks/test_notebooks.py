@@ -6,6 +6,7 @@ import re
 import shutil
 import statistics
 import tempfile
+from html import unescape
 
 import nbformat
 import numpy as np
@@ -147,6 +148,21 @@ def test_every_cell_runs_with_the_least_parameters(path, tiny_catalogue, capfd):
         given = ["--only", path.stem, "--profile", "smoke", "-p", f"dataset={tiny_catalogue}"]
         status = main(["run", *where, *given])
     assert status == 0, capfd.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.end_to_end
+def test_one_table_of_methods_grows_from_06_to_08(tiny_catalogue, tmp_path, capfd):
+    where = ["--notebooks", str(FOLDER), "--reports", str(tmp_path), "--profile", "smoke"]
+    status = main(["run", *where, "--only", "06", "07", "08", "-p", f"dataset={tiny_catalogue}"])
+    assert status == 0, capfd.readouterr().out
+    tables = [json.loads(path.read_text(encoding="utf-8"))["table"] for path in (tmp_path / "results").rglob("0*.json")]
+    methods = [row["method"] for table in tables for row in table["rows"]]
+    *_, cell = (c for c in read(tmp_path / "smoke" / "08_cross_modal.ipynb").cells if "results.grow(" in c.source)
+    (html,) = (output.data["text/html"] for output in cell.outputs)
+    assert set(re.findall(r"<td>(0\d)</td>", html)) == {"06", "07", "08"}
+    shown = [unescape(name) for name in re.findall(r"<th>([^<]+)</th>\s*<td>0\d</td>", html)]
+    assert set(shown) == set(methods) and len(shown) == len(methods) - 1  # the oracle is in 06 and in 07
 
 
 @pytest.mark.slow

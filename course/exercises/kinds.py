@@ -96,7 +96,7 @@ class Function(Exercise):
         first = wrong[0]
         names = _names(answer, len(data[first])) or _names(self.right, len(data[first]))
         given = ", ".join(f"{name} = {described(value)}" for name, value in zip(names, data[first], strict=True))
-        hint = next((hint for hint, slip in self.slips.items() if self._slipped(came, slip, data)), "")
+        hint = next((hint for hint, slip in self.slips.items() if self._slipped(came, slip, data, first)), "")
         if not hint:
             missing = "Does your function return its result?" if came[first] is None else ""
             hint = missing or _shape_hint(came[first], rights[first])
@@ -113,8 +113,10 @@ class Function(Exercise):
         """{hint: the wrong function that earns it}, for tests."""
         return dict(self.slips)
 
-    def _slipped(self, came, slip, data):
-        return alike_all(came, self._of(slip, data), self.tolerance)
+    def _slipped(self, came, slip, data, first):
+        """Whether these are the slip's answers: that to case `first`, and all others that are no 0 divided by 0."""
+        pairs = list(zip(came, self._of(slip, data), strict=True))
+        return all(alike(*pair, self.tolerance) for i, pair in enumerate(pairs) if i == first or not _is_nan(pair[0]))
 
     @staticmethod
     def _of(function, cases):
@@ -161,6 +163,10 @@ class Prediction(Exercise):
 def alike_all(came, others, tolerance) -> bool:
     """Whether two lists of answers are alike, one by one."""
     return all(alike(a, b, tolerance) for a, b in zip(came, others, strict=True))
+
+
+def _is_nan(answer):
+    return isinstance(answer, float) and answer != answer
 
 
 def _all_differ(answers, tolerance):

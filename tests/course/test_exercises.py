@@ -121,6 +121,38 @@ def test_solutions_pass_every_check(path, student, seed):
     assert said.count("That is what came.") == said.count("You expected") == said.count("Noted:") > 0
 
 
+class LastOfEqualsFirst:
+    """numpy, but argsort puts the last of equal values first: as another machine's sort may."""
+
+    def __getattr__(self, name):
+        return getattr(np, name)
+
+    @staticmethod
+    def argsort(values, axis=-1, **how):
+        return np.shape(values)[axis] - 1 - np.argsort(np.flip(values, axis), axis, kind="stable")
+
+
+@every_solution
+@pytest.mark.parametrize(("student", "seed"), STUDENTS)
+def test_a_right_answer_does_not_hang_on_the_order_of_equal_values(path, student, seed):
+    notebook = notebook_files.read(path)
+    for cell in notebook.cells:
+        if cell.id == "setup":
+            cell.source += f"\nfrom {__name__} import LastOfEqualsFirst\n\nnp = LastOfEqualsFirst()"
+    assert run(notebook, student, seed)[1] == {}
+
+
+def test_a_slip_that_divides_0_by_0_where_another_form_of_it_gives_0_earns_its_hint():
+    def over_hits(relevance, n_relevant):
+        precisions = np.cumsum(relevance) / np.arange(1, len(relevance) + 1)
+        with np.errstate(invalid="ignore"):
+            return precisions[relevance].sum() / relevance.sum()
+
+    with pytest.raises(NotYet) as told:
+        Sheet("00_metrics", "your name", 0).check(1, over_hits)
+    assert "Your divisor is the number of relevant answers in the list." in one_line(told)
+
+
 @every_solution
 def test_stubs_pass_no_check_and_are_told_that_the_answer_is_missing(path):
     notebook = generate.exercise(notebook_files.read(path))

@@ -33,7 +33,7 @@ truncated = Function(
 
 def _searches(rng):
     cases = []
-    for n, width, d, shortlist, k in ((6, 4, 1, 3, 2), (30, 8, 2, 8, 3), (60, 8, 2, 12, 5)):
+    for n, width, d, shortlist, k in ((6, 4, 2, 3, 2), (30, 8, 2, 8, 3), (60, 8, 2, 12, 5)):
         gallery = rng.normal(size=(n, width)).astype(np.float32)
         cases.append((gallery, rng.normal(size=width).astype(np.float32), d, shortlist, k))
     return tuple(cases)
@@ -51,6 +51,11 @@ def _positions(gallery, query, d, shortlist, k):
 def _rest_only(gallery, query, d, shortlist, k):
     kept = _first(gallery, query, d, shortlist)
     return kept[_first(gallery[kept][:, d:], query[d:], gallery.shape[1] - d, k)]
+
+
+def _by_products(gallery, query, d, shortlist, k):
+    kept = np.argsort(-(gallery[:, :d] @ query[:d]), kind="stable")[:shortlist]
+    return kept[np.argsort(-(gallery[kept] @ query), kind="stable")[:k]]
 
 
 def _two_steps(gallery, query, d, shortlist, k):
@@ -71,6 +76,7 @@ two_steps = Function(
         ),
         "The second look uses the coordinates after d alone. It uses all of them.": _rest_only,
         "Your answers come worst first.": lambda *search: _two_steps(*search)[::-1],
+        "You order by the dot product, which longer rows win. For cosines, scale the rows to length 1.": _by_products,
     },
     tolerance=1e-6,
 )

@@ -49,6 +49,9 @@ variance_left = Value(
         "You compare with rows of zeros. The yardstick is the mean training row.": (
             lambda train, test: _left(train, test, baseline=0.0)
         ),
+        "You compare with the mean test row, which a search does not know. The yardstick is the mean training row.": (
+            lambda train, test: _left(train, test, baseline=test.mean(axis=0))
+        ),
     },
 )
 
@@ -166,6 +169,13 @@ def _by_alphabet(captions, query, length):
     return numbers + [0] * (length - len(numbers))
 
 
+def _as_they_come(captions, query, length):
+    words = " ".join(captions).split()
+    number = {word: i for i, word in enumerate(sorted(dict.fromkeys(words), key=lambda word: -words.count(word)), 2)}
+    numbers = [number.get(word, 1) for word in query.split()][:length]
+    return numbers + [0] * (length - len(numbers))
+
+
 def _unknown_dropped(captions, query, length):
     known = set(" ".join(captions).split())
     return _numbered(captions, " ".join(word for word in query.split() if word in known), length)
@@ -183,6 +193,7 @@ word_numbers = Function(
     slips={
         "Words are numbered by frequency, the most frequent first; only words that are equally frequent "
         "go by the alphabet.": (_by_alphabet),
+        "Words that are equally frequent go by the alphabet; yours go by where they first stand.": _as_they_come,
         "You leave out unknown words. They get the number 1.": _unknown_dropped,
         "Zeros fill up behind the caption, not in front of it.": _padded_in_front,
         "Your numbers begin at 1, which is the number of unknown words. Known words begin at 2.": (
@@ -220,7 +231,7 @@ def _fan(degrees):
 
 
 triplet_content = Construction(
-    title="content, and not content",
+    title="a batch on which two losses disagree",
     draw=_settings,
     expected="three texts and their codes in the plane, with a triplet loss of 0 and a softmax of at least 0.25",
     problem=_batch_problem,

@@ -34,10 +34,10 @@ MOST_INDEX_BYTES = 1_000_000_000  # kept in memory, the last used ones
 
 
 class Space(NamedTuple):
-    """Embeddings float32 (n, d) of one method, and what gives that of one image: uint8 (h, w, 3) -> (1, d)."""
+    """Embeddings float32 (n, d) of one method, and what gives that of a query, (1, d): of an image or of a text."""
 
     embeddings: np.ndarray
-    describe: Callable | None
+    describe: Callable  # of uint8 (h, w, 3), or of a text where words are searched with
 
 
 class Answers(NamedTuple):
@@ -79,7 +79,7 @@ class Library:
         self.methods = [COLOUR, SHAPE, NETWORK.format(backbone)]
         self._busy, self._building, self._short = threading.RLock(), threading.RLock(), threading.Lock()
         self._spaces, self._indexes = {}, OrderedDict()
-        self._towers = None
+        self._words = None
 
     def __len__(self):
         return len(self.photos)
@@ -111,12 +111,12 @@ class Library:
             query = self.space(method).describe(opened(data))
         return self._search(query, method, d, index, k, start=start)
 
-    def by_words(self, text, d, index, k):
-        """The photos that fit some words best, in the space that words and photos share."""
+    def by_words(self, text, method, d, index, k):
+        """The photos that fit some words best, in a space that words and photos share: one of `words.METHODS`."""
         start = time.perf_counter()
         with self._busy:
-            query = self.towers().of_text(text)
-        return self._search(query, words.METHOD, d, index, k, start=start)
+            query = self.space(method).describe(text)
+        return self._search(query, method, d, index, k, start=start)
 
     def _search(self, query, method, d, index, k, without=None, start=None):
         k, n_asked = min(k, len(self) - (without is not None)), k + (without is not None)
@@ -167,8 +167,8 @@ class Library:
             return self._spaces[method]
         with self._busy:
             if method not in self._spaces:
-                if method == words.METHOD:
-                    made = Space(self.towers().of_photos(self.word_rows(self.photos)), None)
+                if method in words.METHODS:
+                    made = Space(*self.words().space(method, self.word_rows(self.photos)))
                 elif method == NETWORK.format(self.backbone):
                     made = _rotated(self.network_rows(self.photos), self._by_network)
                 else:
@@ -179,18 +179,12 @@ class Library:
                 self._spaces[method] = made
             return self._spaces[method]
 
-    def towers(self):
-        """Words and photos in one space, learned from the library's captions or, if it has too few, the catalogue's."""
-        if self._towers is not None:
-            return self._towers
+    def words(self):
+        """What typed words mean, learned from the library's captions or, if it has too few, the catalogue's."""
         with self._busy:
-            if self._towers is None:
-                self._towers = words.Towers(self.photos.folder, self.word_rows)
-            return self._towers
-
-    def learned_from(self):
-        """The name of the collection whose captions the words were learned from."""
-        return self.towers().learned_from
+            if self._words is None:
+                self._words = words.Words(self.photos.folder, self.word_rows)
+            return self._words
 
     def network_rows(self, photos):
         """What the network gives for photos: float32 (n, d)."""

@@ -49,7 +49,7 @@ def is_local(address: str) -> bool:
 def prepare(collection: str, split: str | None, backbone: str) -> None:
     """Describe the library once, so that the page finds it done."""
     from course.catalogue import commands
-    from course.demo import photo_search
+    from course.demo import photo_search, words
     from lib import collection as collections
 
     try:
@@ -59,11 +59,11 @@ def prepare(collection: str, split: str | None, backbone: str) -> None:
     try:
         library = photo_search.Library(collection, split, backbone, progress=True)
         print(
-            f"Describing {len(library):,} photos: minutes the first time, then it is kept in data/features.", flush=True
-        )
-        for method in library.methods:
+            f"Describing {len(library):,} photos, and learning words from captions: minutes the first time, then it is "
+            "kept in data/features and data/models.", flush=True,
+        )  # fmt: skip
+        for method in [*library.methods, *words.METHODS]:
             library.space(method)
-        library.towers()
     except (ValueError, FileNotFoundError) as error:
         raise UsageError(str(error)) from error
     if len(library.broken):

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from toys import call
 
 from course import ROOT, UsageError
 from course.demo import photo_search, serve, words
+from lib import text, training
 
 NETWORK = photo_search.NETWORK.format(photo_search.BACKBONE)
 
@@ -162,16 +164,18 @@ def test_images_of_every_mode_and_of_one_pixel_are_searched_with(library, mode):
 
 
 @pytest.mark.slow
-def test_words_are_answered_from_the_captions_of_the_library(library):
-    assert library.learned_from() == "catalogue"
-    d = library.dimensions(words.METHOD)[-1]
-    found = library.by_words("a pair of red shoes", d, photo_search.EXACT, 10)
+@pytest.mark.parametrize("method", words.METHODS)
+def test_words_are_answered_from_the_captions_of_the_library(library, method):
+    assert library.words().learned_from == "catalogue"
+    assert library.words().n_captioned == (library.photos.table["split"] == "train").sum()
+    d = library.dimensions(method)[-1]
+    found = library.by_words("a pair of red shoes", method, d, photo_search.EXACT, 10)
     assert len(found.rows) == 10 and found.describe_ms > 0
     train = library.photos.where("split", "train")
     paths = {path: row for row, path in enumerate(library.photos.paths)}
     ranks = []
     for i in range(0, len(train), 4):  # what it was learned from, it must find
-        found = library.by_words(train.captions[i][i % 5], d, photo_search.EXACT, 150)
+        found = library.by_words(train.captions[i][i % 5], method, d, photo_search.EXACT, 150)
         ranks.append(found.rows.index(paths[train.paths[i]]))
     assert np.median(ranks) < 20  # chance: 75
 
@@ -186,14 +190,158 @@ def test_words_are_answered_from_the_captions_of_the_library(library):
 )
 def test_no_words_and_too_many_are_refused(library, typed, message):
     with pytest.raises(ValueError, match=message):
-        library.by_words(typed, 4, photo_search.EXACT, 5)
+        library.by_words(typed, words.TOWERS, 4, photo_search.EXACT, 5)
 
 
 @pytest.mark.parametrize(
-    "typed", ["<script>alert(1)</script>", "'; DROP TABLE photos; --", "鞋 \N{ATHLETIC SHOE}", "\0"]
-)
+    "typed",
+    [
+        "<script>alert(1)</script>", "'; DROP TABLE photos; --", "鞋 \N{ATHLETIC SHOE}", "\0", "des chaussures rouges",
+        "1234567890", "qwrtz xzqv", "shoes " * 83,
+    ],
+)  # fmt: skip
 def test_any_other_words_are_words(library, typed):
-    assert len(library.by_words(typed, 4, photo_search.EXACT, 5).rows) == 5
+    for method in words.METHODS:
+        found = library.by_words(typed, method, 4, photo_search.EXACT, 5)
+        assert len(set(found.rows)) == 5 and np.isfinite(found.distances).all()
+
+
+# ------------------------------------------------------------------------------------- what words are learned by
+
+
+@pytest.fixture
+def learned(place, library):
+    """Words from the catalogue's captions, as a new start of the demo learns or reads them."""
+    return lambda: words.Words(library.photos.folder, library.word_rows)
+
+
+def first_answers(learned, library, method):
+    embeddings, describe = learned.space(method, library.word_rows(library.photos))
+    return embeddings @ describe("a red shirt")[0]
+
+
+@pytest.fixture
+def no_training(monkeypatch):
+    """Fail where anything is trained."""
+
+    def refuse(*_, **__):
+        raise AssertionError("trained, though a training was kept")
+
+    monkeypatch.setattr(training, "train", refuse)
+
+
+def kept_towers(place):
+    return sorted((place / "data" / "models").glob("*/*.safetensors"))
+
+
+@pytest.mark.slow
+def test_towers_are_trained_once_and_read_at_the_next_start(place, learned, library, request):
+    before = first_answers(learned(), library, words.TOWERS)
+    assert len(kept_towers(place)) == len(words.SEEDS)
+    request.getfixturevalue("no_training")
+    np.testing.assert_array_equal(first_answers(learned(), library, words.TOWERS), before)
+
+
+@pytest.mark.slow
+def test_a_training_gives_the_same_towers_again_and_damaged_ones_are_trained_again(place, learned, library):
+    before = first_answers(learned(), library, words.TOWERS)
+    removed, damaged, _ = kept_towers(place)
+    removed.unlink()
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"\x7f")
+    with pytest.warns(UserWarning, match="is damaged: its bytes have changed. The network is trained again"):
+        after = first_answers(learned(), library, words.TOWERS)
+    np.testing.assert_allclose(after, before, atol=1e-5)
+    assert len(kept_towers(place)) == len(words.SEEDS)
+
+
+@pytest.mark.slow
+def test_a_training_does_not_change_what_else_is_drawn_at_random(place, learned, library):
+    for path in kept_towers(place):
+        path.unlink()
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    first_answers(learned(), library, words.TOWERS)
+    assert torch.rand(3).equal(expected)
+
+
+@pytest.mark.slow
+def test_another_recipe_is_another_training(place, learned, library, monkeypatch):
+    before, n = first_answers(learned(), library, words.TOWERS), len(kept_towers(place))
+    monkeypatch.setitem(words.RECIPE, "epochs", 2)
+    assert not np.allclose(first_answers(learned(), library, words.TOWERS), before, atol=0.01)
+    assert len(kept_towers(place)) == n + len(words.SEEDS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", words.METHODS)
+def test_all_coordinates_rank_by_cosine_less_the_correction_of_hubs(learned, library, method):
+    new, rows = learned(), library.word_rows(library.photos)
+    embeddings, describe = new.space(method, rows)
+    mapping, text = new._mappings[method], new._encode(["a red shirt"])
+    photos, typical, query = mapping.photos(rows), mapping.texts(new._captions[0]), mapping.texts(text)
+    photos, typical, query = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (photos, typical, query))
+    nearest = np.sort(photos @ typical.T, axis=1)[:, -10:]
+    expected = query[0] @ photos.T - nearest.mean(axis=1) / 2
+    np.testing.assert_allclose(embeddings @ describe("a red shirt")[0], expected, atol=1e-4)
+    lengths = np.linalg.norm(embeddings, axis=1)
+    np.testing.assert_allclose(lengths, lengths[0], rtol=1e-4)
+    squares = (embeddings**2).sum(axis=0)
+    assert (squares[:-1] >= squares[1:] - 1e-3).all()  # the first coordinates tell most
+
+
+@pytest.mark.slow
+def test_without_the_sentence_encoder_words_of_the_captions_alone_are_known(learned, library, monkeypatch):
+    def missing(name, device=None):
+        raise text.MissingEncoder(f"no {name}")
+
+    monkeypatch.setattr(text, "sentence_encoder", missing)
+    new = learned()
+    assert new.encoder == words.COUNTS != library.words().encoder == words.ENCODER
+    rows, train = library.word_rows(library.photos), library.photos.where("split", "train")
+    paths = {path: row for row, path in enumerate(library.photos.paths)}
+    for method in words.METHODS:
+        embeddings, describe = new.space(method, rows)
+        ranks = []
+        for i in range(0, len(train), 4):
+            cosines = embeddings @ describe(train.captions[i][i % 5])[0]
+            ranks.append((cosines > cosines[paths[train.paths[i]]]).sum())
+        assert np.median(ranks) < 20  # chance: 75
+        with pytest.raises(ValueError, match=r"^none of these words is in the captions of catalogue$"):
+            describe("qwrtz xzqv")
+        with pytest.raises(ValueError, match="type a word"):
+            describe(" ")
+
+
+@pytest.mark.slow
+def test_few_captions_are_counted_and_the_catalogue_is_learned_from(tmp_path, library):
+    folder = tmp_path / "few"
+    folder.mkdir()
+    lines = ["file_name,caption_1"]
+    for i in range(3):
+        Image.fromarray(library.photos.image(i)).save(folder / f"{i}.png")
+        lines.append(f"{i}.png,{'a boat' if i < 2 else ''}")
+    (folder / "metadata.csv").write_text("\n".join(lines))
+    few = photo_search.Library(folder)
+    assert few.words().n_captioned == 2 and few.words().learned_from == "catalogue"
+    assert few.words().methods[0] == words.LINEAR  # which finds more among photos of another kind
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("split", ["", "test"])
+def test_own_captions_are_learned_from_though_a_photo_of_them_does_not_open(tmp_path, library, split):
+    folder = tmp_path / "captioned" / split
+    folder.mkdir(parents=True)
+    lines = ["file_name,caption_1"]
+    for i in range(words.LEAST_CAPTIONED + 6):
+        Image.fromarray(library.photos.image(i)).save(folder / f"{i}.png")
+        lines.append(f'{i}.png,"{library.photos.captions[i][0]}"')
+    (folder / "metadata.csv").write_text("\n".join(lines))
+    (folder / "3.png").write_bytes(b"no photo")
+    own = photo_search.Library(tmp_path / "captioned")
+    assert own.words().learned_from == "captioned" and own.words().methods[0] == words.TOWERS
+    for method in words.METHODS:
+        assert len(own.by_words("a boat", method, 4, photo_search.EXACT, 5).rows) == 5
 
 
 # ------------------------------------------------------------------------------------------------ own photos
@@ -207,8 +355,8 @@ def test_own_photos_are_searched_and_those_that_do_not_open_are_named(own_photos
     for method in library.methods:
         found = library.by_row(0, method, library.dimensions(method)[-1], photo_search.EXACT, 20)
         assert sorted(found.rows) == list(range(1, 12))  # all others
-    assert library.learned_from() == "catalogue"
-    assert len(library.by_words("a red shoe", 4, photo_search.EXACT, 20).rows) == 12
+    assert library.words().learned_from == "catalogue" and library.words().n_captioned == 0
+    assert len(library.by_words("a red shoe", words.TOWERS, 4, photo_search.EXACT, 20).rows) == 12
     assert "wood" in {library.name(row) for row in range(12)}
 
 

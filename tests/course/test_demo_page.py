@@ -20,6 +20,7 @@ import pytest
 from PIL import Image
 
 from course import ROOT
+from course.demo import words
 
 pytest.importorskip("streamlit", reason="the extra `demo` is not installed: python install.py demo")
 pytestmark = [
@@ -181,6 +182,12 @@ def pictured(page, name):
         page.picture(Path(where, f"{name}.png"), whole=True)
 
 
+def chosen(page, label):
+    """What a list shows."""
+    boxes = "[...document.querySelectorAll('[data-testid=stSelectbox]')]"
+    return page.evaluate(f"{boxes}.find(e => e.innerText.includes({json.dumps(label)})).querySelector('input').value")
+
+
 def is_well(page):
     """All pictures are there, nothing threw, and no traceback is shown."""
     page.wait(f"{PHOTOS}.every(e => e.complete && e.naturalWidth > 0)")
@@ -215,6 +222,20 @@ def test_typed_words_are_answered_with_photos(page):
     assert page.evaluate(f"{PHOTOS}.length") == 20
     is_well(page)
     pictured(page, "words")
+
+
+def test_words_are_answered_by_the_towers_and_by_the_linear_map(page):
+    search_by(page, "words")
+    assert chosen(page, "Method") == words.TOWERS
+    type_words(page, "a pair of red shoes")
+    told(page, "near to every text")
+    order = f"{TEXT}.match(/[0-9]+\\. .*/g).join()"
+    by_towers = page.evaluate(order)
+    assert by_towers.count("(") == 20
+    choose(page, "Method", words.LINEAR)
+    page.wait(f"{order} !== {json.dumps(by_towers)}")
+    assert page.evaluate(f"{PHOTOS}.length") == 20
+    is_well(page)
 
 
 def test_words_that_are_too_many_or_none_are_answered_with_a_sentence(page):
@@ -305,7 +326,9 @@ def test_markup_in_the_names_of_own_photos_is_shown_as_text(folder, chromium, tm
             assert "<script>alert(2)<script>.png" in told(page, "not an image in a supported format")
             search_by(page, "words")
             type_words(page, "noise")
-            assert "drawn catalogue" in told(page, "The photos that fit best")
+            text = told(page, "The photos that fit best")
+            assert "These photos have no captions to learn from." in text and "drawn catalogue" in text
+            assert chosen(page, "Method") == words.LINEAR
             is_well(page)
             pictured(page, "own")
         outside.shutdown()

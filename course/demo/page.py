@@ -11,6 +11,14 @@ from course.demo import photo_search, words
 
 N_ANSWERS, N_OFFERED = 20, 8
 BY_PICK, BY_UPLOAD, BY_WORDS = "a photo of the library", "an image of mine", "words"
+INTRODUCTION = "Pick one of them, upload an image or type words: the photos nearest to it come first."
+HELP = {
+    "Method": "What turns a photo into a row of numbers. Photos whose rows are near each other count as alike.",
+    "of words": "What brings words and photos into one space: two small networks (towers), or a linear map. "
+    "Both are learned from photos with captions; towers find more among photos like those.",
+    "Dimensions": "How many numbers of the row are compared, the most telling first: fewer are faster, and find less.",
+    "Index": "How the nearest rows are looked for. The exact index compares with all of them, the others with some.",
+}
 
 
 def plain(text):
@@ -38,14 +46,14 @@ def main():
     st.set_page_config("Find photos", layout="wide", initial_sidebar_state="collapsed")
     library = the_library()
     st.title("Find photos", anchor=False)
-    st.write(plain(f"{len(library):,} photos of {library.photos.name}."))
+    st.write(plain(f"Library: {library.photos.name}, {len(library):,} photos. {INTRODUCTION}"))
     if len(library.broken):
         with st.expander(f"{len(library.broken)} files could not be opened and are left out"):
             st.text("\n".join(f"{row.file_name}: {row.cause}" for row in library.broken.head(50).itertuples()))
     how = st.radio("Search by", [BY_PICK, BY_UPLOAD, BY_WORDS], horizontal=True, key="how")
     typed = upload = None
     if how == BY_WORDS:
-        typed = st.text_input("Words", placeholder="red shoes on a wooden floor", key="typed")
+        typed = st.text_input("Words, then Enter", placeholder="red shoes on a wooden floor", key="typed")
     elif how == BY_UPLOAD:
         upload = st.file_uploader("Image (JPEG, PNG, WebP, GIF, BMP, TIFF; at most 20 MB)", key="upload")
     method, d, index = settings(library, how)
@@ -55,7 +63,7 @@ def main():
     elif how == BY_UPLOAD and upload is not None:
         uploaded(library, upload, method, d, index)
     elif how == BY_WORDS:
-        st.caption(plain(about_words(library)))
+        small(about_words(library))
         if typed:
             by_words = lambda: library.by_words(typed, method, d, index, N_ANSWERS)  # noqa: E731
             ask(library, by_words, "The photos that fit best", ", larger for photos that are near to every text")
@@ -65,15 +73,15 @@ def settings(library, how):
     """What the visitor chose: method, dimensions, index."""
     first, second, third = st.columns(3)
     if how == BY_WORDS:
-        method = first.selectbox("Method", library.words().methods, key="method of words")
+        method = first.selectbox("Method", library.words().methods, key="method of words", help=HELP["of words"])
     else:
         last = len(library.methods) - 1
-        method = first.selectbox("Method", library.methods, last, key="method")
+        method = first.selectbox("Method", library.methods, last, key="method", help=HELP["Method"])
     with st.spinner("Describing the library; later visits find it done ..."):
         dimensions = library.dimensions(method)
     last = len(dimensions) - 1
-    d = second.selectbox("Dimensions", dimensions, last, key=f"d {method}")
-    index = third.selectbox("Index", library.indexes(method, d), key="index")
+    d = second.selectbox("Dimensions", dimensions, last, key=f"d {method}", help=HELP["Dimensions"])
+    index = third.selectbox("Index", library.indexes(method, d), key="index", help=HELP["Index"])
     return method, d, index
 
 
@@ -101,6 +109,7 @@ def uploaded(library, upload, method, d, index):
     except ValueError as error:
         st.error(plain(f"This file cannot be searched with: {error}."))
         return
+    st.subheader("The query", anchor=False)
     st.image(photo_search.small(data, 160), width=160)
     ask(library, lambda: library.by_image(data, method, d, index, N_ANSWERS), "The photos most like it")
 
@@ -121,6 +130,11 @@ def about_words(library):
     if learned.encoder == words.COUNTS:
         said += f" The sentence encoder {words.ENCODER} is not installed, so other words than those are unknown."
     return said
+
+
+def small(text):
+    """Any text in small letters, as dark as the others: those of `st.caption` are too pale to read with ease."""
+    st.write(f":small[{plain(text)}]")
 
 
 def ask(library, search, title, corrected=""):
@@ -148,7 +162,7 @@ def ask(library, search, title, corrected=""):
 
 def show_photo(library, row, width, form="{}"):
     st.image(library.thumbnail(row, width), width=width)
-    st.caption(plain(form.format(library.name(row)[:60])))
+    small(form.format(library.name(row)[:60]))
 
 
 main()

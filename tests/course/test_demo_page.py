@@ -188,6 +188,13 @@ def chosen(page, label):
     return page.evaluate(f"{boxes}.find(e => e.innerText.includes({json.dumps(label)})).querySelector('input').value")
 
 
+def luminance(colour):
+    """Relative luminance (WCAG 2.2) of a colour without transparency, as a browser writes it: rgb(0, 0, 0)."""
+    parts = [int(number) / 255 for number in re.fullmatch(r"rgb\((\d+), (\d+), (\d+)\)", colour).groups()]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
 def is_well(page):
     """All pictures are there, nothing threw, and no traceback is shown."""
     page.wait(f"{PHOTOS}.every(e => e.complete && e.naturalWidth > 0)")
@@ -195,7 +202,7 @@ def is_well(page):
 
 
 def test_a_photo_of_the_library_is_searched_with(page):
-    assert "30 photos of catalogue." in page.evaluate(TEXT)
+    assert "Library: catalogue, 30 photos." in page.evaluate(TEXT)
     assert page.evaluate(f"{PHOTOS}.length") == 8 + 1 + 20  # offered, the query, the answers
     before = page.evaluate(f"{PHOTOS}[8].src")
     click(page, "[...document.querySelectorAll('button')].filter(e => e.innerText.trim() === 'Search')[3]")
@@ -236,6 +243,19 @@ def test_words_are_answered_by_the_towers_and_by_the_linear_map(page):
     page.wait(f"{order} !== {json.dumps(by_towers)}")
     assert page.evaluate(f"{PHOTOS}.length") == 20
     is_well(page)
+
+
+def test_small_letters_are_dark_enough_to_be_read(page):
+    """At least 4.5 to 1, as WCAG 2.2 asks for."""
+    name = "[...document.querySelectorAll('[data-testid=stMarkdown] span')].find(e => e.innerText.startsWith('1. '))"
+    app = "document.querySelector('[data-testid=stApp]')"
+    for dark in (False, True):
+        page.look(1280, 900, dark)
+        page.wait(f"(getComputedStyle({app}).colorScheme === 'dark') === {json.dumps(dark)}")
+        settled(page)
+        colours = page.evaluate(f"[getComputedStyle({name}).color, getComputedStyle({app}).backgroundColor]")
+        light, other = sorted(map(luminance, colours), reverse=True)
+        assert (light + 0.05) / (other + 0.05) >= 4.5
 
 
 def test_words_that_are_too_many_or_none_are_answered_with_a_sentence(page):

@@ -113,7 +113,7 @@ class Library:
 
     def by_words(self, text, method, d, index, k):
         """The photos that fit some words best, in a space that words and photos share: one of `words.METHODS`."""
-        start = time.perf_counter()
+        start, text = time.perf_counter(), words.checked(text)
         with self._busy:
             query = self.space(method).describe(text)
         return self._search(query, method, d, index, k, start=start)

@@ -77,8 +77,8 @@ class Words:
         lifted = hubness.lift(typical[:1], gallery, offsets)[1]
         directions = _directions(lifted)
 
-        def describe(typed):
-            encoded = self._encode([checked(typed)])
+        def describe(typed):  # what `checked` gave
+            encoded = self._encode([typed])
             if not encoded.any():
                 raise ValueError(f"none of these words is in the captions of {self.learned_from}")
             return hubness.lift(mapping.texts(encoded), gallery[:1], [0.0])[0] @ directions

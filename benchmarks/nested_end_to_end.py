@@ -48,7 +48,7 @@ SETTINGS = {
     "k": 100,
 }  # fmt: skip
 WAYS = ("nested (MRL)", "ordinary")
-SOURCE = "matryoshka-retrieval"
+SOURCE = "Matryoshka retrieval"
 TRIAL_SEED = 1000  # of the trainings that the rate is chosen by
 OF_NOTES = ("n_seeds", "between", "k")  # settings that change no training
 

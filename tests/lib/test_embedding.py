@@ -308,7 +308,7 @@ def test_waiting_threads_sleep_whether_torch_was_loaded_before_or_after(first, e
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="not glibc")
 def test_memory_that_is_freed_is_used_again_unless_the_user_wants_it_otherwise():
-    """A block of 30 MB, written and freed over and over: the pages that Linux must clear for it, after the first time."""
+    """A block of 30 MB, written and freed over and over: how much Linux must clear for it, after the first time."""
     program = (
         "import lib, resource, ctypes; malloc = ctypes.CDLL(None).malloc; malloc.restype = ctypes.c_void_p\n"
         "def once():\n    block = malloc(30 << 20); ctypes.memset(block, 1, 30 << 20); free(ctypes.c_void_p(block))\n"

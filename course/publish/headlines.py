@@ -218,15 +218,18 @@ def _as_theirs(claim, part):
     return replace(claim, verdict=verdict)
 
 
-def _ours(runs, claim):
-    """The numbers that a claim shows beside its verdict, as far as they are there."""
+def _ours(runs, claim, evidence):
+    """The numbers that a claim shows beside its verdict, as far as they are there, and the evidence, no number twice."""
     texts = []
     for look_up in claim.get("ours", []):
         measure = find_measure(runs, look_up)
         if measure:
-            words = (look_up.get("label"), _number(measure, look_up), look_up.get("unit"))
-            texts.append(" ".join(filter(None, words)))
-    return "; ".join(texts)
+            number, label = _number(measure, look_up), look_up.get("label")
+            if evidence.startswith(number):
+                evidence = " ".join(filter(None, (label, evidence)))
+            else:
+                texts.append(" ".join(filter(None, (label, number, look_up.get("unit")))))
+    return "; ".join(filter(None, (*texts, evidence)))
 
 
 def _about(source):
@@ -309,8 +312,7 @@ def _claims(source, runs):
         verdict, evidence = _verdict(runs, claim)
         if verdict == NOT_RUN and not evidence:
             evidence = _needed(source, claim.get("needs"), claim["notebook"], runs)
-        told = "; ".join(filter(None, (_ours(runs, claim), evidence)))
-        rows.append([claim["asks"], claim["theirs"], verdict, told])
+        rows.append([claim["asks"], claim["theirs"], verdict, _ours(runs, claim, evidence)])
     return "### Claims\n\n" + _table(["question", "their answer", "here", "evidence"], rows)
 
 
@@ -385,10 +387,12 @@ def _number(measure, shown):
     '12.3 (11.0 to 14.0)'
     >>> _number(Measure("00", "size", 1234567, unit="bytes"), {"scale": 1e-6, "digits": 2})
     '1.23'
+    >>> _number(Measure("00", "gain", 0.01, -0.02, 0.04), {})
+    '0.010 (−0.020 to 0.040)'
     """
     scale, digits = shown.get("scale", 1), shown.get("digits", 3)
     value, low, high = (
-        None if number is None else f"{number * scale:,.{digits}f}"
+        None if number is None else f"{number * scale:z,.{digits}f}".replace("-", "−")
         for number in (measure.value, measure.low, measure.high)
     )
     return value if low is None else f"{value} ({low} to {high})"

@@ -157,7 +157,7 @@ def compare(
     parts = [findings.measured(entry), _how_many(a, b, clusters, effect.n)]
     if relation == "within" or margin != 0:
         parts.append(f"asked: {findings.asked(entry)}")
-    text = f"{claim or 'Difference'}: {', '.join(parts)}."
+    text = f"{f'{claim}?' if claim else 'Difference:'} {', '.join(parts)}."
     say(text if note is None else f"{text} {note}")
     return _Shown(*effect)
 

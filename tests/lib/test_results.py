@@ -295,7 +295,7 @@ def test_a_comparison_is_computed_recorded_and_shown_in_one_sentence(folder, cap
     effect = results.compare(a, b, "HOG beats colour", source="a paper", note="On the same photos.")
     assert effect == significance.paired_difference(a, b)
     line = f"{100 * effect.mean:+.1f} points ({100 * effect.low:+.1f} to {100 * effect.high:+.1f}), 400 queries."
-    assert capsys.readouterr().out == f"HOG beats colour: {line} On the same photos.\n"
+    assert capsys.readouterr().out == f"HOG beats colour? {line} On the same photos.\n"
     [claim] = results.read(folder / "results" / "quick" / "01_descriptors.json").claims
     assert claim.verdict == "holds" and (claim.unit, claim.n, claim.relation, claim.margin) == (
         "points",
@@ -317,6 +317,7 @@ def test_a_comparison_without_a_claim_records_none_and_need_not_be_shown(capsys)
     [
         ({"a": [0.5] * 9, "b": [0.5] * 9}, "Difference: 0.00 points (0.00 to 0.00), 9 queries."),
         ({"a": [0.5], "b": [0.7]}, "Difference: −20.0 points, 1 query."),
+        ({"a": [0.5], "b": [0.7], "claim": "a beats b"}, "a beats b? −20.0 points, 1 query."),
         (
             {"a": [0.5] * 4, "b": [0.5004] * 4, "clusters": [1, 1, 2, 2], "within": 0.03},
             "Difference: −0.04 points (−0.04 to −0.04), 4 queries in 2 clusters, asked: within −3.0 to 3.0 points.",

@@ -190,9 +190,9 @@ def test_make_full_hands_notebooks_and_arguments_to_the_runner(only, words):
     [
         ("course", [], "-m course run --profile quick"),
         ("check", [], "-m course check"),
-        ("test", ["dev"], '-m pytest -n 2 -m "not end_to_end"'),
-        ("test-all", ["dev"], "-m pytest -n 2"),
-        ("test-fast", ["dev"], '-m pytest -n 2 -m "not slow"'),
+        ("test", ["dev"], '-m pytest -n 2 --dist loadgroup -m "not end_to_end"'),
+        ("test-all", ["dev"], "-m pytest -n 2 --dist loadgroup"),
+        ("test-fast", ["dev"], '-m pytest -n 2 --dist loadgroup -m "not slow"'),
         ("full", ["full"], "-m course run --profile full --resume"),
         ("photos", [], "-m course data fetch clothing-photos .* -m course run --profile photos"),
         ("lab", [], "-m course catalogue .* -m jupyterlab"),

@@ -219,7 +219,7 @@ def _as_theirs(claim, part):
 
 
 def _ours(runs, claim, evidence):
-    """The numbers that a claim shows beside its verdict, as far as they are there, and the evidence, no number twice."""
+    """The numbers that a claim shows beside its verdict, as far as they are there, and the evidence: none twice."""
     texts = []
     for look_up in claim.get("ours", []):
         measure = find_measure(runs, look_up)

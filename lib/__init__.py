@@ -13,9 +13,9 @@ if "torch" not in sys.modules and "OMP_WAIT_POLICY" not in os.environ:
 def keep_freed_memory():
     """Let glibc keep up to 2 GB of freed memory for the next map of a network, unless a MALLOC_... variable is set.
 
-    Otherwise large blocks go back to the system at once, and Linux clears each new one: networks take up to twice as
-    long (benchmarks/test_bench_memory.py). Blocks above 32 MB that do not fit into what is kept still go back. Was it
-    done? False where there is no mallopt.
+    Otherwise large blocks go back to the system at once, and Linux clears each new one, while the network waits
+    (benchmarks/test_bench_memory.py says how long). Blocks above 32 MB that do not fit into what is kept still go back.
+    Was it done? False where there is no mallopt.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is None or any(name.startswith("MALLOC_") for name in os.environ):

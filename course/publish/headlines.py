@@ -9,6 +9,7 @@ have had. Where several runs hold a number, the first counts.
 """
 
 import fnmatch
+import re
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -269,7 +270,8 @@ def _source_table(source, table, runs):
     picture = [f"![{table['title']}]({table['picture']})\n"] if "picture" in table and found else []
     whole = [_table([table["corner"], *titles], rows)] if found or "picture" not in table else []
     lines = [f"### {table['title']}\n", *picture, *whole]
-    on = sorted({measure.data for measure in found if measure.data})
+    data = {measure.data for measure in found if measure.data}
+    on = sorted(re.sub(r"\b\d{5,}\b", lambda n: f"{int(n[0]):,}", each) for each in data)
     counts = {measure.n for measure in found if measure.n}
     if on:
         lines.append(f"Ours on {_list(on)}" + (f", n = {counts.pop():,}.\n" if len(counts) == 1 else ".\n"))

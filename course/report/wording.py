@@ -115,7 +115,7 @@ def _asked(claim):
     """What a claim asks of its effect; nothing for the usual "above 0"."""
     if claim.relation == "within":
         low, high = map(figure, claim.margin)
-        return f"within {low} to {high}"
+        return f"within {low} to {high}" if low != high else low
     end = figure(claim.margin or 0)
     return f"{claim.relation} {end}" if claim.margin or claim.relation == "below" else ""
 

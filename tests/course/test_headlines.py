@@ -1,5 +1,6 @@
 """The page of published numbers beside ours: on a small source made up here, and on the committed files."""
 
+import dataclasses
 import re
 import shlex
 import tomllib
@@ -89,6 +90,13 @@ def test_ours_stands_beside_theirs_with_its_interval():
     assert "| method | theirs | raw, ours | boosted, ours |" in page
     assert "| HOG | 12.5 | 12.5 (10.0 to 15.0) | 25.0 (20.0 to 30.0) |" in page
     assert "Ours on blocks test, n = 40.\n\nA note.\n" in page
+
+
+def test_a_large_number_in_the_name_of_data_has_separators():
+    run, (table,) = toy_run(), TOY["table"]
+    toy = TOY | {"table": [table | {"look_up": table["look_up"] | {"data": "blocks, *"}}]}
+    run["measures"] = [dataclasses.replace(each, data="blocks, 1234567 rows") for each in run["measures"]]
+    assert "Ours on blocks, 1,234,567 rows, n = 40." in headlines.page([toy], [run])
 
 
 def test_a_row_that_is_not_there_says_why_and_how_to_run_it():

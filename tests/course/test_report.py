@@ -89,6 +89,11 @@ def test_a_claim_shows_its_effect_what_was_asked_and_why_it_was_not_run():
     assert "photos are larger not run the photos are not here" in said
 
 
+def test_a_claim_that_asks_for_one_number_names_it_once():
+    none = claim("pairs that swap", value=0, low=None, high=None, relation="within", margin=(0, 0), unit=None)
+    assert "+0, asked: 0, n" in text_of(index(claims=[none]))
+
+
 def test_claims_of_other_profiles_stand_beside_the_verdict():
     html = index(claims=CLAIMS, elsewhere={CLAIMS[0].identity: {"full": "contradicted"}})
     assert "✓ holds full: contradicted" in text_of(html)

@@ -78,13 +78,10 @@ class Boosted:
     def embed(self, embeddings, batch_size=4096):
         """The boosted embeddings, rows of length 1: float32 (n, d), as wide as the embeddings given."""
         embeddings, device = _checked(embeddings, self.head.hidden.in_features), next(self.head.parameters()).device
-        boosted = np.empty_like(embeddings)
         self.head.eval()
         with torch.inference_mode():
-            for start in range(0, len(embeddings), batch_size):
-                batch = torch.from_numpy(embeddings[start : start + batch_size]).to(device)
-                boosted[start : start + batch_size] = self.head.embed(batch).cpu().numpy()
-        return boosted
+            batches = torch.from_numpy(embeddings).split(batch_size)
+            return torch.cat([self.head.embed(batch.to(device)).cpu() for batch in batches]).numpy()
 
     def predict(self, embeddings):
         """The most probable value of each attribute: DataFrame (n rows, one column an attribute)."""
@@ -97,13 +94,12 @@ class Boosted:
 
 
 def fit(embeddings, attributes=None, names=None, options=Options(), watch=None, checkpoint=None, progress=True):
-    """Train a `networks.BoostHead` on embeddings (n, d) and their labels: `Boosted`.
+    """Train a `networks.BoostHead` on embeddings (n, d) and their labels, with the loss `boost_loss`: `Boosted`.
 
     attributes   DataFrame (n rows, a column an attribute): task 1 of the source. The loss skips NaN, None and ""
     names        n texts whose words are to be written (task 2); with attributes too, task 3
     watch        watch(Boosted) -> {name: number} after each epoch: columns "validation_<name>" of the history
     checkpoint, progress  as in `training.train`
-    The loss is `boost_loss`.
     ValueError for embeddings that are not finite (naming the rows), a table or names of another length, an attribute
     with one value or with no value that occurs twice, and names without a frequent word.
     >>> embeddings = np.random.default_rng(0).normal(size=(20, 4))
@@ -148,8 +144,7 @@ def boost_loss(attribute_logits, word_logits, codes, words):
 
     attribute_logits: of each attribute (n, values); codes int64 (n, attributes); word_logits (n, length, n_words) or
     None; words int64 (n, length). Codes of -1 are ignored. An attribute that no row of the batch has counts 0.
-    Two undecided attributes of two values, the second unknown in all rows: (log 2 + 0) / 2.
-    >>> undecided = torch.zeros(3, 2)
+    >>> undecided = torch.zeros(3, 2)  # two attributes of two values, the second unknown in all rows: (log 2 + 0) / 2
     >>> boost_loss([undecided, undecided], None, torch.tensor([[0, -1], [1, -1], [1, -1]]), None)
     tensor(0.3466)
     """

@@ -92,7 +92,9 @@ def by_image(folder, key, paths, compute, part=512, progress=True):
     if not paths:
         raise ValueError("paths must name at least 1 image, got 0")
     entry = _entry(folder, "features", {"key": _checked_key(key), "filed by": "image"})
-    known, names = _stored_images(entry), _image_digests(paths)
+    known = _stored_images(entry)
+    with ThreadPoolExecutor(8) as pool:  # reading and hashing release Python's lock
+        names = list(pool.map(lambda path: hashlib.sha256(path.read_bytes()).hexdigest(), paths))
     first = {name: row for row, name in reversed(list(enumerate(names)))}  # of equal files the first is computed
     missing = np.array([row for name, row in sorted(first.items(), key=lambda item: item[1]) if name not in known], int)
     with _bar(len(missing), "image", progress) as bar:
@@ -164,13 +166,6 @@ def digest_weights(model):
     return digest.hexdigest()
 
 
-def _folder(folder, kind):
-    if folder is not None:
-        return Path(folder)
-    here = Path.cwd()
-    return next((parent for parent in (here, *here.parents) if (parent / "data").is_dir()), here) / "data" / kind
-
-
 def _checked_key(key):
     if not isinstance(key, dict) or not key:
         raise ValueError(f"key must be a dict of everything the numbers depend on, got {key!r}")
@@ -184,7 +179,10 @@ def _checked_key(key):
 def _entry(folder, kind, content):
     """The folder of an entry, made if it is missing, with its key written in it."""
     page = json.dumps(content, sort_keys=True, indent=1, allow_nan=False)
-    entry = _folder(folder, kind) / hashlib.sha256(page.encode()).hexdigest()[:32]
+    if folder is None:
+        here = Path.cwd()
+        folder = next((parent for parent in (here, *here.parents) if (parent / "data").is_dir()), here) / "data" / kind
+    entry = Path(folder) / hashlib.sha256(page.encode()).hexdigest()[:32]
     entry.mkdir(parents=True, exist_ok=True)
     if not (entry / "key.json").is_file() or (entry / "key.json").read_text(encoding="utf-8") != page:
         _write(entry / "key.json", page.encode())
@@ -227,11 +225,6 @@ def _checked_rows(rows, start, stop):
         where = f"{broken.size} of the rows {start} to {stop - 1}: {some}"
         raise ValueError(f"expected finite embeddings, got NaN or infinite values in {where}")
     return rows
-
-
-def _image_digests(paths):
-    with ThreadPoolExecutor(8) as pool:  # reading and hashing release Python's lock
-        return list(pool.map(lambda path: hashlib.sha256(Path(path).read_bytes()).hexdigest(), paths))
 
 
 def _stored_images(entry):

@@ -16,8 +16,7 @@ def effective_rank(embeddings):
 
     exp of the entropy of the singular values, as shares of their sum (Roy and Vetterli, The effective rank, 2007). The
     mean is not subtracted: nearly equal rows lie on one line. Noise around one point would count in full otherwise.
-    Three axes, equally long; one line:
-    >>> effective_rank(np.eye(3)).round(6), effective_rank([[1, 2], [2, 4]]).round(6)
+    >>> effective_rank(np.eye(3)).round(6), effective_rank([[1, 2], [2, 4]]).round(6)  # three equal axes; one line
     (np.float64(3.0), np.float64(1.0))
     """
     values = np.linalg.svd(_rows(embeddings), compute_uv=False)
@@ -41,8 +40,7 @@ def uniformity(embeddings, n_pairs=20_000, seed=0):
     """Logarithm of the mean of exp(-2 distance²) of two rows, scaled to length 1 (Wang and Isola 2020).
 
     0 when all rows have the same direction; the lower, the more evenly they fill the sphere. Rows of zeros stay zeros.
-    Two opposite rows, distance 2: -2 x 2² = -8.
-    >>> uniformity([[3.0, 0.0], [-1.0, 0.0]]), uniformity([[3.0, 0.0], [1.0, 0.0]])
+    >>> uniformity([[3.0, 0.0], [-1.0, 0.0]]), uniformity([[3.0, 0.0], [1.0, 0.0]])  # opposite rows: -2 x 2² = -8
     (np.float64(-8.0), np.float64(0.0))
     """
     rows = _rows(embeddings)

@@ -17,7 +17,7 @@ import os
 import re
 import tomllib
 import warnings
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -148,14 +148,9 @@ class Collection:
         in each channel. ValueError names the broken: see `check`.
         """
         size, fit = images.checked_count(size, "size"), images.checked_fit(fit)
-        pixels = np.empty((len(self), size, size, 3), np.uint8)
-
-        def read(row):
-            pixels[row] = images.read_at(self.paths[row], size, fit, grey)
-
-        broken = images.for_each(read, len(self), f"{self.name} at {size} px", progress)
-        _raise_broken(self, broken, "photos", "`readable, broken = collection.check()` gives the others")
-        return pixels
+        read = partial(images.read_at, size=size, fit=fit, grey=grey)
+        advice = "`readable, broken = collection.check()` gives the others"
+        return self._read_all(self.paths, read, (size, size, 3), "photos", advice, progress)
 
     def check(self, progress=True):
         """(readable, broken): those that open; a DataFrame of the rest: `row` (here), `file_name`, `split`, `cause`."""
@@ -172,19 +167,11 @@ class Collection:
         return images.read_mask(self._mask_paths([self._row(i)])[0])
 
     def masks(self, size, fit="squash", progress=True):
-        """uint8 (n, size, size), by nearest neighbour; fit as for `images`. ValueError if a mask
-        is missing: keep the rows that have one.
-        """
+        """uint8 (n, size, size), by nearest neighbour; fit as for `images`. ValueError if a row has none: drop it."""
         size, fit = images.checked_count(size, "size"), images.checked_fit(fit)
-        paths = self._mask_paths(range(len(self)))
-        values = np.empty((len(self), size, size), np.uint8)
-
-        def read(row):
-            values[row] = images.read_mask_at(paths[row], size, fit)
-
-        broken = images.for_each(read, len(self), f"{self.name}: masks at {size} px", progress)
-        _raise_broken(self, broken, "masks", "leave these rows out with `collection.subset`")
-        return values
+        read, paths = partial(images.read_mask_at, size=size, fit=fit), self._mask_paths(range(len(self)))
+        advice = "leave these rows out with `collection.subset`"
+        return self._read_all(paths, read, (size, size), "masks", advice, progress)
 
     @property
     def captions(self):
@@ -201,15 +188,14 @@ class Collection:
 
         names: those asked for, in this order; by default all in the whole collection, sorted: the same in every split.
         """
-        if "labels" not in self.table:
-            raise ValueError(f"{self.name} has no column `labels` (joined with |); it has: {', '.join(self.table)}")
+        labels_of = self.column("labels")
         names = list(self._label_names if names is None else names)
         unknown = sorted(set(names) - set(self._label_names))
         if unknown or len(set(names)) < len(names):
             raise ValueError(f"names must be from {', '.join(self._label_names)}, each once, got {names}")
         column = {name: j for j, name in enumerate(names)}
         label_sets = np.zeros((len(self), len(names)), bool)
-        for row, labels in enumerate(self.table["labels"]):
+        for row, labels in enumerate(labels_of):
             label_sets[row, [column[label] for label in labels.split("|") if label in column]] = True
         return label_sets, names
 
@@ -239,6 +225,22 @@ class Collection:
         if len(table.columns) < 2 or not table.iloc[:, 0].str.fullmatch(r"\d{1,3}").all():
             raise ValueError(f"{path}: the first two columns must be a pixel value and its name, got {list(table)}")
         return {int(value): name for value, name in zip(table.iloc[:, 0], table.iloc[:, 1], strict=True)}
+
+    def _read_all(self, paths, read, shape, what, advice, progress):
+        """read(path) of each path: uint8 (n, *shape). ValueError names the broken ones."""
+        pixels = np.empty((len(paths), *shape), np.uint8)
+
+        def read_one(row):
+            pixels[row] = read(paths[row])
+
+        causes = images.for_each(read_one, len(paths), f"{self.name}: {what} at {shape[0]} px", progress)
+        if causes:  # the first of them in the first line, which a console may show alone
+            first, *others = sorted(causes)
+            more = "".join(f"\n  row {row}: {causes[row]}" for row in others[:4])
+            more += f"\n  and {len(others) - 4:,} more" if len(others) > 4 else ""
+            share = f"{len(causes):,} of {len(self):,} {what} of {self.name}"
+            raise ValueError(f"{share} cannot be read; {advice}. Row {first}: {causes[first]}{more}")
+        return pixels
 
     def _row(self, i):
         if not isinstance(i, int | np.integer) or not 0 <= i < len(self):
@@ -393,13 +395,3 @@ def _photos(folder, left_out):
     left_out += [entry for entry in others if entry.name.lower() not in _NOT_PHOTOS]
     left_out += [entry for entry in entries if entry.is_dir() and entry.name.startswith("_")]
     return photos
-
-
-def _raise_broken(collection, causes, what, advice):
-    """ValueError that names the broken ones, the first of them in the first line, which a console may show alone."""
-    if causes:
-        first, *others = sorted(causes)
-        more = "".join(f"\n  row {row}: {causes[row]}" for row in others[:4])
-        more += f"\n  and {len(others) - 4:,} more" if len(others) > 4 else ""
-        share = f"{len(causes):,} of {len(collection):,} {what} of {collection.name}"
-        raise ValueError(f"{share} cannot be read; {advice}. Row {first}: {causes[first]}{more}")

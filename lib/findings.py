@@ -11,12 +11,11 @@ import textwrap
 from dataclasses import asdict, dataclass, field
 
 VERDICTS = ("holds", "contradicted", "undecided", "not run")
-RELATIONS = ("above", "below", "within")
 MEASURE_COLUMNS = ["notebook", "name", "value", "low", "high", "unit", "n", "data", "definition"]
 CLAIM_COLUMNS = ["notebook", "text", "verdict", "value", "low", "high", "p_value", "relation", "margin", "n", "unit"]
 CLAIM_COLUMNS += ["source", "evidence"]
 UNITS_OF_MACHINES = {*"times s ms µs us ns min h bytes B KB MB GB KiB MiB GiB".split()}
-_MARGINS = {"above": "one number", "below": "one number", "within": "a pair (low, high)", None: "None"}
+_MARGINS = {"above": "one number", "below": "one number", "within": "a pair (low, high)", None: "None"}  # by relation
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,7 @@ class Claim:
 
     def __post_init__(self):
         text = _text(self.text, "the text of a claim")
-        for name, allowed in (("verdict", VERDICTS), ("relation", (*RELATIONS, None))):
+        for name, allowed in (("verdict", VERDICTS), ("relation", tuple(_MARGINS))):
             if getattr(self, name) not in allowed:
                 choices = ", ".join(str(each) for each in allowed)
                 raise ValueError(f"{name} of {text!r} must be one of {choices}, got {getattr(self, name)!r}")

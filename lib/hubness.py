@@ -4,8 +4,7 @@ In a space of many dimensions a few items are close to almost everything: hubs, 
 queries, while many others are never found. Between two kinds of items (images and their captions) the effect is
 stronger than within one.
 
-The offsets are measured against a `bank` of queries. Use training queries: a search engine does not know which queries
-are coming.
+The offsets are measured against a `bank` of queries. Use training queries: no search engine knows what is coming.
 
 Needs numpy. Copy this file alone.
 """
@@ -71,8 +70,7 @@ def csls_offsets(gallery, bank, k=10):
 
     Cosine minus these offsets (`lift`) ranks a gallery as cross-domain similarity local scaling does (CSLS, Conneau et
     al., 2018): 2 cos(q, g) - r(q) - r(g), where r(g) is that mean, and r(q) is the same for all answers to a query;
-    halved, this is cos(q, g) - r(g) / 2 and a constant. gallery (n, d), bank (m, d) of typical queries. ValueError for
-    k above m.
+    halved, cos(q, g) - r(g) / 2 and a constant. gallery (n, d), bank (m, d): typical queries. ValueError for k above m.
     >>> csls_offsets([[1, 0], [0, 1]], bank=[[1, 0], [0.6, 0.8]], k=1).tolist()  # nearest at 1 and at 0.8
     [0.5, 0.4000000059604645]
     """

@@ -11,9 +11,9 @@ Needs numpy, faiss and scikit-learn (threadpoolctl comes with it). Copy with: ve
 import hashlib
 import json
 import os
+import tempfile
 import time
 from pathlib import Path
-from uuid import uuid4
 
 import faiss
 import numpy as np
@@ -63,16 +63,13 @@ class _Index:
     def save(self, path):
         """Write the index to one file, whole or not at all: a header with a digest, then its contents. No pickle."""
         path, payload = Path(path), self._payload().tobytes()
-        unfinished = path.with_name(f"{path.name}.{uuid4().hex}.unfinished")
-        try:
-            with open(unfinished, "xb") as file:
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".unfinished-") as place:
+            with open(Path(place) / path.name, "wb") as file:
                 file.write(_head(self._header(), payload))
                 file.write(payload)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(unfinished, path)
-        finally:
-            unfinished.unlink(missing_ok=True)
+            os.replace(file.name, path)
 
     @classmethod
     def load(cls, path):

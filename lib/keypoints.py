@@ -168,8 +168,7 @@ class BagOfVisualWords:
         for batch, word, n_keypoints in _nearest_words(self.words, keypoints):
             n = len(n_keypoints)
             image = np.repeat(np.arange(n), n_keypoints)
-            place = [np.zeros((0, 2))] + [one.xy / np.array([one.width, one.height]) for one in keypoints[batch]]
-            place = np.concatenate(place)  # (keypoints of the batch, 2), 0..1
+            place = np.concatenate([one.xy / np.array([one.width, one.height]) for one in keypoints[batch]])  # (m, 2)
             blocks = []
             for level in range(levels):
                 cells = 2**level

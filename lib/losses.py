@@ -22,7 +22,7 @@ def contrastive(distances: torch.Tensor, is_same: torch.Tensor, margin: float = 
     >>> contrastive(torch.tensor([0.4, 0.4, 2.0]), torch.tensor([True, False, False]))
     tensor(0.0867)
     """
-    _check_margin(margin)
+    _check_positive(margin, "margin")
     _check_tensors(distances, is_same)
     if distances.ndim != 1 or distances.shape != is_same.shape:
         raise ValueError(f"distances and is_same must both be (n,), got {_shapes(distances, is_same)}")
@@ -49,7 +49,7 @@ def triplet(
     excess = to_positive - to_negative
     if margin == "soft":
         return _mean(functional.softplus(excess))
-    _check_margin(margin)
+    _check_positive(margin, "a margin other than 'soft'")
     return _mean(functional.relu(excess + margin))
 
 
@@ -185,7 +185,7 @@ def mine(
     if how == "batch-hard":
         farthest = _first_largest(distances[anchors], same[anchors])
         return anchors, farthest, _first_largest(-distances[anchors], different[anchors])
-    _check_margin(margin)
+    _check_positive(margin, "margin")
     anchors, positives = torch.nonzero(same, as_tuple=True)
     beyond = distances[anchors] - distances[anchors, positives][:, None]  # (pairs, n): how much farther
     is_semi_hard = different[anchors] & (beyond > 0) & (beyond < margin)
@@ -214,8 +214,7 @@ def dice(logits: torch.Tensor, targets: torch.Tensor, smooth: float = 1.0) -> to
     `logits` float (..., h, w), before the sigmoid; `targets` bool or 0 and 1 of the same shape; each (h, w) is a mask.
     Areas and `smooth` are in pixels; overlap: the sum of probability x target. An empty mask predicted empty costs 0.
     Milletari et al., V-Net, 2016, square the terms of areas. ValueError for other shapes, no mask, or smooth below 0.
-    Four pixels, two of them true, all at probability 1/2: 1 - (2 x 1 + 1) / (2 + 2 + 1) = 0.4.
-    >>> dice(torch.zeros(1, 2, 2), torch.tensor([[[1, 1], [0, 0]]]))
+    >>> dice(torch.zeros(1, 2, 2), torch.tensor([[[1, 1], [0, 0]]]))  # all at 1/2: 1 - (2 x 1 + 1) / (2 + 2 + 1)
     tensor(0.4000)
     """
     _check_tensors(logits, targets)
@@ -237,8 +236,7 @@ def nested_loss(
 
     `logits`: (n, n_classes) for each size; `targets`: int64 (n,) classes or float (n, n_classes) probabilities;
     `weights`: by size (default: 1, the paper's). ValueError: no sizes, other numbers of weights, one < 0 or not finite.
-    Two sizes, both classifiers undecided between two classes: log 2 + log 2.
-    >>> nested_loss([torch.zeros(3, 2)] * 2, torch.tensor([0, 1, 1]))
+    >>> nested_loss([torch.zeros(3, 2)] * 2, torch.tensor([0, 1, 1]))  # two sizes, both undecided: log 2 + log 2
     tensor(1.3863)
     """
     if len(logits) == 0:
@@ -321,13 +319,8 @@ def _check_tensors(*tensors):
 
 
 def _check_positive(number, name):
-    if not 0 < number < 1e18:  # above which torch takes no whole number
-        raise ValueError(f"{name} must be above 0, got {number}")
-
-
-def _check_margin(margin):
-    if isinstance(margin, str | bool) or not 0 < margin < 1e18:  # above which torch takes no whole number
-        raise ValueError(f"margin must be above 0 (or 'soft', in triplet), got {margin!r}")
+    if isinstance(number, str | bool) or not 0 < number < 1e18:  # above which torch takes no whole number
+        raise ValueError(f"{name} must be above 0, got {number!r}")
 
 
 def _shapes(*tensors):

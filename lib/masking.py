@@ -2,8 +2,7 @@
 
 Masks show what an embedding responds to: hide the background, or put the product on another one, and compare.
 
-Images are uint8 (n, h, w, 3), masks (n, h, w), nonzero on the product. Needs numpy and opencv (cv2). Copy this file
-alone.
+Images are uint8 (n, h, w, 3), masks (n, h, w), nonzero on the product. Needs numpy and OpenCV. Copy this file alone.
 """
 
 import cv2

@@ -25,12 +25,11 @@ def read_csv(path, needed=()):
             reader = csv.reader(file, strict=True)
             header = next(reader, [])
             rows = []
-            for row in reader:
-                if row and len(row) != len(header):
+            for row in filter(None, reader):  # an empty line is no row
+                if len(row) != len(header):
                     found = f"line {reader.line_num} has {len(row)} values, the header has {len(header)}"
                     raise ValueError(f"{found} (a comma inside a value needs quotation marks around it)")
-                if row:
-                    rows.append(row)
+                rows.append(row)
     except UnicodeDecodeError as error:
         what = f"not UTF-8 (byte 0x{error.object[error.start]:02x})"
         raise ValueError(f"{path}: {what}; save it as 'CSV UTF-8' in the spreadsheet") from error

@@ -31,8 +31,7 @@ def average_precision_at_k(relevance, n_relevant, k=None, divisor="min(k, R)"):
         "k"          the answers shown: a perfect ranking stays below 1 for R < k
         "hits"       the hits that were found: blind to what was missed (torchmetrics; scikit-learn at full depth)
     k defaults to all columns. The order is taken as given, so ties are the search's affair.
-    Hits at ranks 1 and 3, five relevant items in the gallery: (1/1 + 2/3) / min(3, 5) = 5/9.
-    >>> float(average_precision_at_k([[True, False, True]], [5]).round(4)[0])
+    >>> float(average_precision_at_k([[True, False, True]], [5]).round(4)[0])  # (1/1 + 2/3) / min(3, 5) = 5/9
     0.5556
     """
     relevance, n_relevant, k = _ranking(relevance, n_relevant, k)
@@ -91,8 +90,7 @@ def ndcg_at_k(gains, gallery_gains, k=None):
     divided by log2(i + 1). gallery_gains (q, n) are the gains of the whole gallery in any order (each query's k largest
     are enough), for the ideal ranking. For the form with 2^grade - 1, pass 2.0**grade - 1. NaN for a query whose
     gallery holds no gain. ValueError for negative gains, and if the answers gain more than the ideal.
-    Gains 1, 2 where 2, 1 was possible: (1 + 2 / log2(3)) / (2 + 1 / log2(3)).
-    >>> float(ndcg_at_k([[1, 2]], [[2, 0, 1]]).round(4)[0])
+    >>> float(ndcg_at_k([[1, 2]], [[2, 0, 1]]).round(4)[0])  # 2, 1 was possible: (1 + 2 / log2(3)) / (2 + 1 / log2(3))
     0.8597
     """
     gains, gallery_gains = _gains(gains, "gains"), _gains(gallery_gains, "gallery_gains")
@@ -161,8 +159,7 @@ def mask_iou(predicted_masks, true_masks):
     """Intersection over union of predicted and true masks, image by image: float64 (n,), 0 to 1.
 
     Both (n, h, w), bool or whole numbers; what is not 0 lies inside. NaN for an image with nothing inside either.
-    Two pixels each, one shared: 1 / 3.
-    >>> mask_iou([[[1, 1, 0]]], [[[0, 1, 1]]]).round(3).tolist()
+    >>> mask_iou([[[1, 1, 0]]], [[[0, 1, 1]]]).round(3).tolist()  # two pixels each, one shared: 1 / 3
     [0.333]
     """
     predicted, true = np.asarray(predicted_masks), np.asarray(true_masks)
@@ -182,8 +179,7 @@ def chance_average_precision(n_relevant, n_gallery, k=None, divisor="min(k, R)")
     probability R / N, and then i - 1 ranks before it hold a relevant one with probability (R - 1) / (N - 1) each. So
         E[sum of precisions] = R / N * (H + (R - 1) / (N - 1) * (k - H)),   H = 1 + 1/2 + ... + 1/k,
     divided by `divisor`. With "hits", given h > 0 hits, it is the sum for R = h, N = k, and h is hypergeometric.
-    One relevant item of two: 1 with probability 1/2, else 1/2.
-    >>> chance_average_precision([1], 2).tolist()
+    >>> chance_average_precision([1], 2).tolist()  # one relevant item of two: 1 with probability 1/2, else 1/2
     [0.75]
     """
     n_relevant = _counts(n_relevant)
@@ -244,9 +240,7 @@ def positive_int(value, name):
 
 
 def _depth(k, n_columns, of="the number of ranked items"):
-    if k is None:
-        k = n_columns
-    k = positive_int(k, "k")
+    k = positive_int(n_columns if k is None else k, "k")
     if k > n_columns:
         raise ValueError(f"k must be at most {of}, {n_columns}, got {k}")
     return k

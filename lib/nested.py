@@ -133,7 +133,6 @@ class Streamed:
 
 def class_scores(head: nn.Module, embeddings: np.ndarray, batch_size: int = 4096) -> list[np.ndarray]:
     """The logits of each size, float32 (n, n_classes), for embeddings float32 (n, d).
-
     >>> [scores.tolist() for scores in class_scores(lambda rows: [rows[:, :1], 2 * rows], np.float32([[3, 4]]))]
     [[[3.0]], [[6.0, 8.0]]]
     """

@@ -250,7 +250,12 @@ def ranked(
                 bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.85},
             )  # fmt: skip
         if chance is not None:
-            _draw_chance(ax, chance, number, most)
+            ax.axvline(chance, color=CHANCE_COLOUR, linestyle=(0, (3, 2)), linewidth=1.4)
+            ax.annotate(
+                f"chance, {str.format(number, chance)}", (chance, 1), xytext=(0, 3), xycoords=("data", "axes fraction"),
+                textcoords="offset points", va="bottom", fontsize=9, color=CHANCE_COLOUR,
+                ha="left" if chance < most / 2 else "right",  # where there is room
+            )  # fmt: skip
         _label_rows(ax, names, value if label is None else label, title, above=20 if chance is not None else 6)
     return figure
 
@@ -334,16 +339,6 @@ def _write_legend(figure, ax, hue):
     legend.get_title().set_fontweight("bold")
     for text in legend.get_texts():
         text.set_parse_math(False)
-
-
-def _draw_chance(ax, chance, number, most):
-    """The line of chance of a ranking, and its number above, on the side where there is room."""
-    ax.axvline(chance, color=CHANCE_COLOUR, linestyle=(0, (3, 2)), linewidth=1.4)
-    ax.annotate(
-        f"chance, {str.format(number, chance)}", (chance, 1), xytext=(0, 3), xycoords=("data", "axes fraction"),
-        textcoords="offset points", ha="left" if chance < most / 2 else "right", va="bottom", fontsize=9,
-        color=CHANCE_COLOUR,
-    )  # fmt: skip
 
 
 def _frame(ax, colour, width, style):

@@ -36,8 +36,7 @@ def average_precision(neighbours, query_labels, gallery_labels, k=None, self_in_
 
     k defaults to all of them, `divisor` is one of `metrics.DIVISORS`. With self_in_gallery, every query is a gallery
     item and must not be among its own neighbours.
-    A hit at rank 2, of two hats: (1 / 2) / 2.
-    >>> average_precision([[2, 0]], ["hat"], ["hat", "hat", "shoe"]).tolist()
+    >>> average_precision([[2, 0]], ["hat"], ["hat", "hat", "shoe"]).tolist()  # a hit at rank 2, of 2 hats: (1 / 2) / 2
     [0.25]
     """
     return metrics.average_precision_at_k(*judge(neighbours, query_labels, gallery_labels, self_in_gallery), k, divisor)

@@ -11,8 +11,7 @@ Without that variable the folder is `reports`, beside the nearest `notebooks` fo
 
 Verdicts. A claim is "holds", "contradicted" or "undecided" by its two-sided p-value against its margin, corrected
 (Holm) for all claims of the notebook that have one, at 0.05; so the closing table is final. Claims on times and sizes
-are corrected apart. An exact number (a count, an identity) is decided as it stands. "not run" says that the data or
-the weights were not here.
+are corrected apart. An exact number (a count, an identity) is decided as it stands. "not run" lacks data or weights.
 
 Points. Under unit="points" what comes in, margins too, are shares (0.03); what is stored and shown is points (3.0).
 

@@ -3,8 +3,7 @@
 An autoencoder compresses image embeddings into codes. A text tower maps a caption to a point among the codes. A search
 then takes one step: find the images whose codes are nearest to the point of the text.
 
-Needs numpy, pandas and keras 3 on tensorflow; import torch or torchvision, if at all, before this file. Copy this file
-alone.
+Needs numpy, pandas and keras 3 on tensorflow; import torch or torchvision, if at all, first. Copy this file alone.
 """
 
 import os

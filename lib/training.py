@@ -97,9 +97,8 @@ class Batches:
     """Arrays in memory as batches of tensors, in a new order each epoch, which depends on (seed, epoch) (`set_epoch`).
 
     `arrays` (equally long; numpy or torch) are cut into batches of `size` rows. `transform(*tensors, rng)` may change a
-    batch. Several processes, whose number must divide `size`, together see what one alone would. An incomplete last
-    batch is left out with `drop_last`, else shortened to a multiple of their number. ValueError for lengths or a size
-    that do not fit.
+    batch. Several processes, whose number must divide `size`, together see what one would. An incomplete last batch is
+    left out with `drop_last`, else shortened to a multiple of their number. ValueError if lengths or size do not fit.
     >>> [batch.tolist() for (batch,) in Batches([np.arange(5)], size=2, shuffle=False)]
     [[0, 1], [2, 3], [4]]
     """
@@ -224,7 +223,7 @@ class _Run:
 
     def epoch(self, trained, step, batches, clip_norm, schedule):
         """Train on all batches once; the columns epoch, loss, what `step` gave, and learning_rate."""
-        number, means = len(self.rows) + 1, _Means()
+        number, place, sums = len(self.rows) + 1, 0, {}
         self.model.train()
         for place, batch in enumerate(batches, 1):
             with self.autocast():
@@ -235,11 +234,19 @@ class _Run:
             self.descend(loss, clip_norm)
             if schedule is not None:
                 schedule.step()
-            means.add({"loss": loss, **more})
+            for name, value in {"loss": loss, **more}.items():
+                sums[name] = sums.get(name, 0.0) + (value.item() if isinstance(value, torch.Tensor) else float(value))
+        if place == 0:
+            raise ValueError("expected batches in every epoch, got none; an iterator is read once, a loader often")
+        means = {name: total / place for name, total in sums.items()}
         _, world = rank_and_world()
-        for buffer in self.model.buffers() if world > 1 else ():
-            distributed.broadcast(buffer, 0)  # the batch-norm statistics of the first; each has seen its own batches
-        return {"epoch": number, **means.over(world), "learning_rate": float(self.optimiser.param_groups[0]["lr"])}
+        if world > 1:
+            for buffer in self.model.buffers():
+                distributed.broadcast(buffer, 0)  # batch-norm statistics of the first; each has seen its own batches
+            gathered = [None] * world
+            distributed.all_gather_object(gathered, means)
+            means = {name: sum(each[name] for each in gathered) / world for name in means}
+        return {"epoch": number, **means, "learning_rate": float(self.optimiser.param_groups[0]["lr"])}
 
     def descend(self, loss, clip_norm):
         self.optimiser.zero_grad()
@@ -294,29 +301,6 @@ class _Run:
     def _parts(self):
         parts = {"model": self.model, "optimiser": self.optimiser, "scaler": self.scaler, "schedule": self.schedule}
         return {name: part for name, part in parts.items() if part is not None}
-
-
-class _Means:
-    """Means over the batches of an epoch, and over the processes."""
-
-    def __init__(self):
-        self.sums, self.n = {}, 0
-
-    def add(self, values):
-        self.n += 1
-        for name, value in values.items():
-            value = value.item() if isinstance(value, torch.Tensor) else float(value)
-            self.sums[name] = self.sums.get(name, 0.0) + value
-
-    def over(self, world):
-        if self.n == 0:
-            raise ValueError("expected batches in every epoch, got none; an iterator is read once, a loader often")
-        means = {name: total / self.n for name, total in self.sums.items()}
-        if world > 1:
-            gathered = [None] * world
-            distributed.all_gather_object(gathered, means)
-            means = {name: sum(each[name] for each in gathered) / world for name in means}
-        return means
 
 
 class _Display:

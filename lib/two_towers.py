@@ -44,7 +44,6 @@ class TwoTower(nn.Module):
 
 
 def _tower(n_in, n_out, hidden, n_layers, dropout):
-    """Linear layers with a ReLU between them, with He's weights (fan-out) and zero biases."""
     if n_layers < 1:
         raise ValueError(f"a tower must have at least 1 layer, got {n_layers}")
     if not 0 <= dropout < 1:

@@ -1,7 +1,6 @@
 """CLIP and SigLIP: photos and texts as vectors in one space, so that a sentence can stand for a query or for a class.
 
-The weights, from safetensors only, are a download of 150 MB to 1 GB; where they are absent, `load` raises
-`MissingWeights`.
+The weights, from safetensors only, are a download of 150 MB to 1 GB. Without them `load` raises `MissingWeights`.
 
 Needs numpy, torch, transformers, safetensors, tqdm. Copy with: weights.py.
 """

@@ -51,7 +51,7 @@ def _docstring_lines(function):
 
 
 def test_lib_has_at_most_9000_lines():
-    assert sum(map(n_lines, LIB)) <= 9_000
+    assert sum(map(n_lines, (ROOT / "lib").rglob("*.py"))) <= 9_000  # __init__.py too
 
 
 @every_file

@@ -120,6 +120,37 @@ def load(name, weights="default", layer=None, pooling=None, image_size=None, dev
     return Backbone(name, model, preprocess, dimension, layer, pooling, "none" if path is None else str(path))
 
 
+def blocks(backbone):
+    """The network as modules to be applied one after the other, the last of which pools: to freeze the first of them.
+
+    For networks that are a chain: EfficientNets of timm, ResNets, MobileNetV2, SqueezeNet and VGG's features of
+    torchvision. ValueError for others, for a Backbone with a layer of its own, and where the chain computes another
+    embedding than the network. The modules are those of the network, not copies.
+    >>> len(blocks(load("resnet18", "none", image_size=64, device="cpu")))  # the stem, four stages, the pooling
+    6
+    """
+    if not isinstance(backbone, Backbone):
+        raise TypeError(f"expected a Backbone, got {backbone!r}")
+    network = backbone.model
+    if hasattr(network, "conv_stem"):
+        stem, head = nn.Sequential(network.conv_stem, network.bn1), nn.Sequential(network.conv_head, network.bn2)
+        chain = [stem, *network.blocks, head]
+    elif hasattr(network, "layer4"):
+        activation = network.act1 if hasattr(network, "act1") else network.relu  # timm's name, torchvision's
+        stem = nn.Sequential(network.conv1, network.bn1, activation, network.maxpool)
+        chain = [stem, network.layer1, network.layer2, network.layer3, network.layer4]
+    else:
+        chain = list(getattr(network, "features", ()))
+    chain.append(nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()))
+    size, weight = getattr(backbone.preprocess, "crop", 224), next(network.parameters())
+    probe = torch.linspace(-1, 1, 3 * size * size, device=weight.device).view(1, 3, size, size)
+    with torch.inference_mode():
+        own, chained = network(probe), nn.Sequential(*chain)(probe)
+    if own.shape != chained.shape or not torch.allclose(own, chained, rtol=1e-4, atol=1e-5):
+        raise ValueError(f"{backbone.name} is no chain of blocks with a pooling at the end (layer {backbone.layer})")
+    return chain
+
+
 def names():
     """The names that `load` knows; those of timm are timm.list_models(), with "timm:" before each.
 

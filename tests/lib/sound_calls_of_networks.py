@@ -158,6 +158,10 @@ CALLS = {
         lambda weights: backbones.load("timm:test_resnet", weights, device="cpu").dimension,
         lambda rng: {"weights": "none"},
     ),
+    "backbones.blocks": (
+        lambda backbone: len(backbones.blocks(backbone)),
+        lambda rng: {"backbone": backbones.load("timm:test_resnet", "none", device="cpu")},
+    ),
     "backbones.layer_names": (backbones.layer_names, lambda rng: {"name": "timm:test_resnet"}),
     "boost.fit": (
         boosted_by,

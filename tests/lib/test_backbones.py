@@ -195,6 +195,44 @@ def test_the_model_can_be_fine_tuned_and_its_digest_follows():
     }
 
 
+CHAINS = {"efficientnet_lite0": 10, "resnet18": 6, "timm:test_resnet": 6, "mobilenet_v2": 20, "squeezenet1_1": 14}
+
+
+@pytest.mark.parametrize("name", [*CHAINS, "vgg16_features"])
+def test_the_blocks_of_a_network_one_after_the_other_are_the_network(name):
+    backbone = shared(name)
+    chain = backbones.blocks(backbone)
+    assert len(chain) == CHAINS.get(name, 32)
+    x = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        by_two_halves = nn.Sequential(*chain[3:])(nn.Sequential(*chain[:3])(x))
+        torch.testing.assert_close(by_two_halves, backbone.model(x))
+        torch.testing.assert_close(nn.Sequential(*chain[:-1])(x).mean((2, 3)), backbone.model(x))  # the last one pools
+    own = {id(weight) for weight in backbone.model.parameters()}
+    assert {id(weight) for weight in nn.Sequential(*chain).parameters()} == own
+
+
+@pytest.mark.parametrize(
+    "backbone",
+    [
+        ("densenet121", {}),
+        ("mobilenet_v3_small", {}),
+        ("vit_b_16", {}),
+        ("vgg11", {}),
+        ("resnet18", {"layer": "layer2"}),
+    ],
+)
+def test_a_network_that_is_no_chain_of_blocks_is_refused(backbone):
+    name, options = backbone
+    with pytest.raises(ValueError, match=f"{name} is no chain of blocks"):
+        backbones.blocks(shared(name, **options))
+
+
+def test_blocks_are_asked_of_a_backbone_and_not_of_its_model():
+    with pytest.raises(TypeError, match="expected a Backbone"):
+        backbones.blocks(shared("resnet18").model)
+
+
 def test_the_key_can_be_written_as_json_and_tells_apart_all_that_matters():
     keys = [
         untrained("squeezenet1_1").key,

@@ -189,7 +189,7 @@ def _in_short(headlines, sources, runs, drawn):
         if verdict == NOT_RUN:
             numbers = [_needed(sources[headline["source"] - 1], headline.get("needs"), headline["notebook"], runs)]
         title = sources[headline["source"] - 1]["title"]
-        ours, there = "; ".join(numbers), _together(drawn, headline["parts"])[0]
+        ours, there = "; ".join(numbers), _together(drawn, headline.get("drawn", headline["parts"]))[0]
         rows.append([number, title, headline["asks"], headline["theirs"], verdict, ours, there, headline["turns"]])
     head = ["", "source", "claim", "theirs", "verdict here", "ours", "drawn images", "what it depends on"]
     return "## In short\n\n" + _table(head, rows) + IN_SHORT
@@ -206,11 +206,17 @@ def _together(runs, parts):
         found = [_as_theirs(claim, part) for claim in find_claims(runs, part) if claim.verdict != NOT_RUN]
         verdicts.update(claim.verdict for claim in found)
         if found:
-            weakest = min(found, key=lambda claim: (WORST_FIRST.index(claim.verdict), -(claim.p_value or 0)))
+            weakest = min(found, key=_strength)
             of = f"the weakest of {len(found)}:" if len(found) > 1 else None
             decided = wording.decided(weakest).partition("; ")[0]
             numbers.append(" ".join(filter(None, (part.get("label"), of, decided))))
     return next((verdict for verdict in WORST_FIRST if verdict in verdicts), NOT_RUN), numbers
+
+
+def _strength(claim):
+    """Of two claims the weaker comes first: by verdict, p-value, and how far the effect lies from what was asked."""
+    far = abs(claim.value - claim.margin) if isinstance(claim.margin, int | float) and claim.value is not None else 0
+    return WORST_FIRST.index(claim.verdict), -(claim.p_value or 0), far
 
 
 def _as_theirs(claim, part):

@@ -82,7 +82,7 @@ def test_a_setting_is_swept_until_its_recall_suffices(ran):
     few, many = (value(run, "recall@100", method="LSH refined", d=8, k_factor=factor) for factor in (1, 20))
     assert few < many == 1
     [claim] = [each for each in run["claims"] if each.text.endswith("of LSH refined, 8 coordinates")]
-    assert "LSH refined: 20, recall 1.000; 5 queries" in claim.evidence
+    assert "; LSH refined: k_factor 20, recall 1.000; 5 queries" in claim.evidence
 
 
 def test_the_gallery_begins_with_the_given_rows_and_keeps_their_classes(ran):

@@ -166,6 +166,21 @@ def test_of_several_claims_a_headline_shows_the_weakest_number_without_its_evide
     assert "each: the weakest of 4: −4.00 (−4.50 to −3.50) |" in in_short(toy_run(claims=[*claims, worse]))
 
 
+def test_of_claims_with_one_p_value_the_one_nearest_to_what_was_asked_is_the_weakest():
+    claims = [
+        Claim("00_toy", f"boosting {i} helps", "holds", i, i - 0.5, i + 0.5, 0.001, relation="above", margin=5.0)
+        for i in (20, 7, 400)
+    ]
+    assert "each: the weakest of 3: 7.00 (6.50 to 7.50), asked: above 5 |" in in_short(toy_run(claims=claims))
+
+
+def test_a_headline_may_name_other_claims_for_the_drawn_collection():
+    claims = [Claim("00_toy", "drawn ones help", "contradicted", -1.0, -2.0, -0.5, 0.001, relation="above", margin=0.0)]
+    headline = {**HEADLINE, "drawn": [{"notebook": "00_toy", "claim": "drawn ones *"}]}
+    row = in_short(toy_run(), drawn=[toy_run(claims=claims)], headline=headline)
+    assert "| contradicted |" in row and row.index("holds") < row.index("contradicted")
+
+
 def test_a_headline_that_was_not_run_says_why_and_how_to_run_it():
     assert "| not run | Why: no finished full run of this notebook yet. To run it: `make full ONLY=00`. |" in in_short()
     needy = in_short(headline={**HEADLINE, "needs": "weights"})

@@ -38,7 +38,8 @@ collections and networks it had. A published number is the source's own, on its 
 the numbers. Intervals are at 95 %.
 
 A claim has one of four verdicts. *Holds* and *contradicted*: the data decide it, for or against; a contradicted claim
-is a finding too. *Undecided*: the interval allows both. *Not run*: it was not measured, and the page says why.
+is a finding too. *Undecided*: corrected for all claims of a notebook, the data decide neither way. *Not run*: it was
+not measured, and the page says why.
 
 Written by `make results` from [docs/results](docs/results) and [data/headlines.toml](data/headlines.toml), never by
 hand.
@@ -416,7 +417,8 @@ def _duration(seconds):
 
 
 def _list(words):
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+    mark = ";" if any("," in word for word in words) else ","
+    return words[0] if len(words) == 1 else f"{f'{mark} '.join(words[:-1])}{mark * (mark == ';')} and {words[-1]}"
 
 
 def _table(head, rows):

@@ -92,6 +92,14 @@ def test_ours_stands_beside_theirs_with_its_interval():
     assert "Ours on blocks test, n = 40.\n\nA note.\n" in page
 
 
+def test_names_of_data_with_commas_are_told_apart():
+    run, (table,) = toy_run(), TOY["table"]
+    toy = TOY | {"table": [table | {"look_up": table["look_up"] | {"data": "blocks*"}}]}
+    first, second, *_ = run["measures"]
+    run["measures"] = [dataclasses.replace(first, data="blocks, red"), dataclasses.replace(second, data="blocks, blue")]
+    assert "Ours on blocks, blue; and blocks, red" in headlines.page([toy], [run])
+
+
 def test_a_large_number_in_the_name_of_data_has_separators():
     run, (table,) = toy_run(), TOY["table"]
     toy = TOY | {"table": [table | {"look_up": table["look_up"] | {"data": "blocks, *"}}]}

@@ -90,8 +90,8 @@ class RefinedLSH:
 
     def search(self, queries, k):
         """Squared distances of rows of length 1 and neighbours, both (q, k), nearest first."""
-        factor = faiss.IndexRefineSearchParameters(k_factor=self.settings["k_factor"])
-        return self._index.search(vectors.unit_rows(queries), k, params=factor)
+        self._index.k_factor = self.settings["k_factor"]
+        return self._index.search(vectors.unit_rows(queries), k)
 
     @property
     def nbytes(self):

@@ -62,8 +62,8 @@ IN_SHORT = """
 A row joins all claims of the notebooks that decide it: it holds where all hold, and is contradicted where one is;
 claims that were not run are left out. "Asked" says what a number had to be, fixed before the runs; where nothing was
 asked, it had to be above 0. A difference is the first thing named less the second, n is the number of queries. The
-verdict is corrected for all claims of a notebook (Holm), the interval shown is not: so a claim may be undecided although
-its interval lies clear of what was asked. "Drawn images" is the verdict of the same claims on the catalogue
+verdict is corrected for all claims of a notebook (Holm), the interval shown is not: so a claim may be undecided
+although its interval lies clear of what was asked. "Drawn images" is the verdict of the same claims on the catalogue
 that `make course` draws; the other numbers are of real collections.
 
 *Task 1* is the training on attributes; *raw* and *boosted* are an embedding before and after it (notebook 09).

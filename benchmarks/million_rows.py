@@ -252,7 +252,8 @@ def note_speed(found, d, data, settings):
             of = {"data": data, "method": name, "d": d, setting: value}
             results.measure(f"recall@{settings.k}", float(recall), **of)
             results.measure("single query", ms, unit="ms", **of)
-        place = min(int((costs["sweep_recall"] < 0.95).sum()), len(values) - 1)
+        suffices = costs["sweep_recall"] >= 0.95
+        place = int(suffices.argmax()) if suffices.any() else len(values) - 1
         reached = f"{setting} {values[place]}, recall {costs['sweep_recall'][place]:.3f}"
         at_recall[name] = costs["sweep_ms"][place], reached
     graph_ms, graph_setting = at_recall.pop("HNSW")
